@@ -1,0 +1,49 @@
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve test lab bench notebooks lint clean lock
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+
+$(READY): requirements.lock pyproject.toml hatch_build.py
+	@bash tools/setup.sh $(PYTHON) .venv requirements.lock
+	@touch $@
+
+book: $(READY) ## set up and build the book into _build/html (warnings and failing cells stop it)
+	@$(BIN)/python -m companion.site.build
+
+serve: book ## build, then serve the book at http://localhost:$(PORT)
+	@$(BIN)/python -m companion.site.build --serve $(PORT)
+
+test: $(READY) ## run every check and test, the built book in a real browser included
+	@bash tools/setup.sh --browser
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/python -m companion.site.build
+	@$(BIN)/python -m pytest
+
+lab: $(READY) ## open the chapters in JupyterLab
+	@$(BIN)/python -m companion.site.frontend
+	@$(BIN)/python -m companion.site.notebooks
+	@$(BIN)/jupyter lab --notebook-dir=book
+
+bench: $(READY) ## measure: one JSON object a line, and the README's table from it
+	@bash tools/setup.sh --browser
+	@$(BIN)/python -m companion.site.build
+	@$(BIN)/python -m benchmarks
+
+notebooks: $(READY) ## write the .ipynb beside each chapter (for Colab and Binder)
+	@$(BIN)/python -m companion.site.notebooks
+
+lint: $(READY) ## format the code, then check style and types
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy
+
+lock: $(READY) ## write requirements.lock from what is installed
+	@bash tools/setup.sh --lock
+
+clean: ## remove everything that was built (keeps .venv)
+	@rm -rf _build companion/widgets/static node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,223 @@
+"""Figures for chapters: Plotly plots and image grids, each with the alt text that it must have.
+
+Computing and drawing are apart: these functions take numbers that a chapter already has. Colours
+that carry meaning are set here; text, grid and background follow the page's light or dark theme.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from torch import Tensor
+
+# Distinguishable for colour-blind readers and on white as on black (ten classes need ten).
+COLOURS = (
+    "#3b7dd8", "#e07b28", "#2a9d6f", "#c2508a", "#8a6fd1",
+    "#a08a2a", "#d0504a", "#3fa3b5", "#7d8590", "#b57edc",
+)  # fmt: skip
+SYMBOLS = (
+    "circle", "square", "diamond", "cross", "x",
+    "triangle-up", "triangle-down", "star", "hexagon", "pentagon",
+)  # fmt: skip
+# Text that is readable on white and on black alike: outside the book no theme is known.
+NEUTRAL = "#7a7a7a"
+
+
+def _need_alt(alt: str) -> str:
+    if not isinstance(alt, str) or len(alt.strip()) < 15:
+        raise ValueError(
+            "a figure needs an alt text that says what it shows (15 characters or more); "
+            f"got {alt!r}"
+        )
+    return alt.strip()
+
+
+def plot(
+    traces: Sequence[Any], *, x: str, y: str, alt: str, height: int = 380, **layout: Any
+) -> "go.Figure":
+    """A Plotly figure with labelled axes and an alt text.
+
+    Args:
+        traces: Plotly traces.
+        x: label of the horizontal axis, with its unit.
+        y: label of the vertical axis, with its unit.
+        alt: what the figure shows, for those who can't see it.
+        height: pixels.
+        **layout: anything else that Plotly's layout takes.
+
+    Raises:
+        ValueError: the alt text is missing or says nothing.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure(list(traces))
+    figure.update_layout(
+        template=None,
+        meta={"alt": _need_alt(alt)},
+        height=height,
+        margin={"l": 64, "r": 24, "t": 24, "b": 56},
+        font={"size": 14, "color": NEUTRAL},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        colorway=list(COLOURS),
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+    )
+    axis = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.45)"}
+    figure.update_xaxes(title=x, automargin=True, **axis)
+    figure.update_yaxes(title=y, automargin=True, **axis)
+    figure.update_layout(**layout)
+    return figure
+
+
+def lines(
+    series: Mapping[str, ArrayLike], *, x: str, y: str, alt: str, at: ArrayLike | None = None,
+    markers: bool = False, **layout: Any,
+) -> "go.Figure":  # fmt: skip
+    """Curves over one axis: `series` maps a name to N values, `at` gives their N places."""
+    import plotly.graph_objects as go
+
+    dashes = ("solid", "dash", "dot", "dashdot")
+    traces = []
+    for position, (name, values) in enumerate(series.items()):
+        height = np.asarray(values, dtype=float)
+        places = np.arange(1, len(height) + 1) if at is None else np.asarray(at)
+        style = {"color": COLOURS[position % len(COLOURS)], "dash": dashes[position % len(dashes)]}
+        mode = "lines+markers" if markers else "lines"
+        traces.append(go.Scatter(x=places, y=height, name=name, mode=mode, line=style))
+    return plot(traces, x=x, y=y, alt=alt, **layout)
+
+
+def scatter(
+    points: ArrayLike, labels: ArrayLike, class_names: Sequence[str], *, x: str, y: str, alt: str,
+    **layout: Any,
+) -> "go.Figure":  # fmt: skip
+    """N×2 points, coloured and shaped by class; a click in the legend hides a class.
+
+    Raises:
+        ValueError: points are not N×2, or labels are not N numbers.
+    """
+    import plotly.graph_objects as go
+
+    place, kind = np.asarray(points, dtype=float), np.asarray(labels)
+    if place.ndim != 2 or place.shape[1] != 2 or kind.shape != place.shape[:1]:
+        raise ValueError(
+            f"expected points N×2 and labels of length N; got {place.shape} and {kind.shape}"
+        )
+    traces = []
+    for number, name in enumerate(class_names):
+        chosen = place[kind == number].round(4)
+        marker = {
+            "color": COLOURS[number % len(COLOURS)],
+            "symbol": SYMBOLS[number % len(SYMBOLS)],
+            "size": 6,
+            "opacity": 0.75,
+        }
+        traces.append(
+            go.Scatter(x=chosen[:, 0], y=chosen[:, 1], mode="markers", name=name, marker=marker)
+        )
+    legend = {"orientation": "v", "title": {"text": "class"}}
+    options: dict[str, Any] = {"height": 520, "legend": legend} | layout
+    return plot(traces, x=x, y=y, alt=alt, **options)
+
+
+def heatmap(
+    values: ArrayLike, *, rows: Sequence[str], columns: Sequence[str], x: str, y: str, alt: str,
+    unit: str = "", **layout: Any,
+) -> "go.Figure":  # fmt: skip
+    """A labelled table of numbers in colour, the numbers written into the cells."""
+    import plotly.graph_objects as go
+
+    table = np.asarray(values, dtype=float)
+    if table.shape != (len(rows), len(columns)):
+        raise ValueError(f"expected a {len(rows)}×{len(columns)} table; got {table.shape}")
+    trace = go.Heatmap(
+        z=table.round(3), x=list(columns), y=list(rows), colorscale="Blues", zmin=0,
+        texttemplate="%{z:.2f}", colorbar={"title": {"text": unit}}, xgap=2, ygap=2,
+    )  # fmt: skip
+    order = {"autorange": "reversed"}
+    options: dict[str, Any] = {"yaxis": order, "height": 110 + 44 * len(rows)} | layout
+    return plot([trace], x=x, y=y, alt=alt, **options)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with alt text that every notebook front end can show."""
+
+    png: bytes
+    alt: str
+    width: int
+    caption: str = ""
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.png).decode()
+        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        return (
+            f'<figure class="companion-picture" style="margin:0;max-width:{self.width}px">'
+            f'<img src="data:image/png;base64,{data}" alt="{escape(self.alt)}" '
+            f'style="width:100%;image-rendering:pixelated">{caption}</figure>'
+        )
+
+    def __repr__(self) -> str:
+        return f"<Picture: {self.alt}>"
+
+
+def to_uint8(images: "Tensor | ArrayLike") -> np.ndarray:
+    """N×C×H×W images, uint8 or floats in [0, 1], as uint8 N×H×W×3.
+
+    Raises:
+        ValueError: not four axes, or neither one nor three channels.
+    """
+    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    if array.ndim != 4 or array.shape[1] not in (1, 3):
+        raise ValueError(f"expected images N×1×H×W or N×3×H×W; got an array of shape {array.shape}")
+    if array.dtype != np.uint8:
+        array = (np.clip(array, 0, 1) * 255).round().astype(np.uint8)
+    array = array.transpose(0, 2, 3, 1)
+    return np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """H×W×3 uint8 pixels as a PNG file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def image_grid(
+    images: "Tensor | ArrayLike", *, alt: str, columns: int = 10, zoom: float = 0, gap: int = 1,
+    caption: str = "",
+) -> Picture:  # fmt: skip
+    """N images side by side, row after row.
+
+    Args:
+        images: N×C×H×W, uint8 or floats in [0, 1], one or three channels.
+        alt: what the grid shows.
+        columns: images in a row.
+        zoom: screen pixels for one image pixel; 0 lets the grid fill the text's width.
+        gap: pixels between images, of the images' own size.
+        caption: one line below it.
+
+    Raises:
+        ValueError: wrong shape, or an alt text that says nothing.
+    """
+    tiles = to_uint8(images)
+    count, height, width, _ = tiles.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    canvas = np.full(shape, 128, dtype=np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = (number // columns) * (height + gap), (number % columns) * (width + gap)
+        canvas[top : top + height, left : left + width] = tile
+    shown = round(canvas.shape[1] * zoom) if zoom else 720
+    return Picture(encode_png(canvas), _need_alt(alt), shown, caption)

@@ -1,0 +1,264 @@
+"""The Sphinx extension behind the book: live widgets, Plotly, KaTeX, quizzes, and no other host.
+
+Order of things in a build: fingerprint → executed notebooks from a cache that the fingerprint
+names → pages → the files those pages need, copied last.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from myst_nb.core.render import MimeData, NbElementRenderer
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+
+from companion.site import katex, quiz
+from companion.site.frontend import ROOT, STATIC
+
+logger = logging.getLogger(__name__)
+
+WIDGET = "application/vnd.companion.widget+json"
+PLOTLY = "application/vnd.plotly.v1+json"
+
+# The text face; book.css says which characters each file is for.
+FONTS = [f"inter-{part}-wght-normal.woff2" for part in ("latin", "latin-ext", "greek")]
+FONTS += ["inter-latin-wght-italic.woff2"]
+
+# What the pages may load. `file:` lets a copy opened from a folder work, where 'self' has no
+# meaning for some browsers; a page on a web server can't load file: addresses anyway.
+SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self' file: 'unsafe-inline' 'wasm-unsafe-eval'",
+        "style-src 'self' file: 'unsafe-inline'",
+        "img-src 'self' file: data: blob:",
+        "font-src 'self' file: data:",
+        "media-src 'self' file:",
+        "connect-src 'self' file: data: blob:",
+        "worker-src 'self' blob:",
+        "form-action 'self' file:",
+        "base-uri 'self'",
+    ]
+)
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over the names and contents of files, and of all files in folders."""
+    total = hashlib.sha256()
+    for path in paths:
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            if "__pycache__" not in file.parts:
+                total.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()
+
+
+def kernel_fingerprint() -> str:
+    """What an executed notebook depends on beside its own cells: package, weights, lock file."""
+    package = sorted(
+        p for p in (ROOT / "companion").rglob("*.py") if "site" not in p.relative_to(ROOT).parts
+    )
+    return digest([*package, ROOT / "data", ROOT / "requirements.lock"])
+
+
+class BookRenderer(NbElementRenderer):
+    """Renders notebook outputs, the book's widgets and Plotly figures among them."""
+
+    def render_nb_finalise(self, metadata: dict[str, Any]) -> None:
+        """Leave out ipywidgets' own state: the book's widgets carry theirs in their output."""
+
+    def render_mime_type(self, data: MimeData) -> list[nodes.Element]:
+        """Render one entry of a mime bundle."""
+        if data.mime_type == WIDGET:
+            return self._widget(data)
+        if data.mime_type == PLOTLY:
+            return self._plotly(data)
+        if data.mime_type == "application/vnd.jupyter.widget-view+json":
+            return []  # without a kernel it would be dead; the bundle's plain text stands in
+        return list(super().render_mime_type(data))
+
+    def _note(self, key: str, values: Iterable[str]) -> None:
+        env = self.renderer.sphinx_env
+        if env is None:
+            raise ExtensionError("the book is built with Sphinx only")
+        needs = env.metadata[env.docname].setdefault("companion", {})
+        needs[key] = sorted({*needs.get(key, ()), *values})
+
+    def _widget(self, data: MimeData) -> list[nodes.Element]:
+        content = data.content
+        self._note("widgets", [content["widget"]])
+        self._note("models", content["assets"])
+        return [nodes.raw("", widget_html(content), format="html")]
+
+    def _plotly(self, data: MimeData) -> list[nodes.Element]:
+        figure = {"data": data.content["data"], "layout": dict(data.content["layout"])}
+        alt = (figure["layout"].get("meta") or {}).get("alt")
+        if not alt:
+            self.logger.warning(
+                "a Plotly figure has no alt text (layout.meta['alt']): make it with "
+                "companion.figures, which asks for one",
+                line=data.line,
+                subtype="alt",
+            )
+        self._note("plotly", ["yes"])
+        height = int(figure["layout"].get("height") or 420)
+        html = (
+            f'<div class="companion-plotly" role="img" aria-label="{escape(str(alt))}" '
+            f'style="height:{height}px">'
+            f'<script type="application/json">{script_json(figure)}</script></div>'
+        )
+        return [nodes.raw("", html, format="html")]
+
+
+def widget_html(content: dict[str, Any]) -> str:
+    """The place of a live widget in a page: its state, and what is shown until it lives."""
+    return (
+        f'<div class="companion-widget" data-widget="{escape(content["widget"])}">'
+        f'<script type="application/json">{script_json(content["state"])}</script>'
+        f'<div class="companion-preview">{content["preview"]}</div></div>'
+    )
+
+
+def script_json(value: object) -> str:
+    """JSON that can stand inside a <script> element whatever text it holds."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    """Set what _config.yml can't: the cache's name, the kernels' surroundings, buttons."""
+    cache = Path(app.outdir).parent / ".cache" / kernel_fingerprint()[:16]
+    config["nb_execution_cache_path"] = str(cache / "notebooks")
+    # A change of the site's own code or of what it bundles makes every page anew.
+    config["companion_pages"] = digest([ROOT / "companion" / "site"]) + cache.name
+    os.environ["COMPANION_CACHE_DIR"] = str(cache)
+    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+    theme = config["html_theme_options"]
+    if not theme.get("repository_url"):
+        # A button without an address would point at somebody else's repository.
+        for key in ("launch_buttons", "repository_url", "path_to_docs", "repository_branch"):
+            theme.pop(key, None)
+        for key in [key for key in theme if key.startswith("use_") and key.endswith("_button")]:
+            theme[key] = False
+
+
+def check_execution(app: Sphinx, env: BuildEnvironment) -> None:
+    """Fail the build when a code cell of a chapter did not run."""
+    for docname in sorted(env.found_docs):
+        if "kernelspec" not in env.metadata[docname]:
+            continue
+        executed = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
+        if not executed.exists():
+            logger.warning("the chapter did not run as a notebook", location=docname)
+            continue
+        cells = json.loads(executed.read_text("utf-8"))["cells"]
+        idle = [
+            number
+            for number, cell in enumerate(cells, start=1)
+            if cell["cell_type"] == "code"
+            and "".join(cell["source"]).strip()
+            and not cell["execution_count"]
+        ]
+        if idle:
+            logger.warning("cells %s did not run", idle, location=docname)
+
+
+def dress_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Give a page its security policy, the scripts it needs, and its notebook to download."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">'
+    context["metatags"] = policy + context.get("metatags", "")
+    needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
+    if needs.get("widgets"):
+        app.add_css_file("companion/widgets.css")
+        app.add_js_file("companion/book.js", loading_method="defer")
+    if doctree is not None:
+        app.add_js_file("companion/site.js", loading_method="defer")
+    if (Path(app.srcdir) / f"{pagename}.ipynb").exists():
+        context["ipynb_source"] = f"{pagename}.ipynb"
+
+
+def static_files(app: Sphinx) -> Iterator[tuple[str, Path]]:
+    """Every file that the build adds to _static: (path below _static, source)."""
+    yield from katex.katex_files().items()
+    inter = ROOT / "node_modules" / "@fontsource-variable" / "inter" / "files"
+    for name in FONTS:
+        yield f"fonts/{name}", inter / name
+    for name in ("book.js", "engine.js", "engine-wasm.js", "site.js", "plotly.js", "widgets.css"):
+        yield f"companion/{name}", STATIC / name
+    yield "scripts/fontawesome.js", STATIC / "icons.js"
+
+
+def provide_static_files(app: Sphinx) -> None:
+    """Copy our files before pages are written, so that Sphinx can stamp their addresses."""
+    static = Path(app.outdir) / "_static"
+    for name, source in static_files(app):
+        if not name.startswith("scripts/"):  # the theme writes its own there later
+            target = static / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists() or target.read_bytes() != source.read_bytes():
+                shutil.copyfile(source, target)
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Copy what the pages need and what the theme would bring too much of."""
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for name, source in static_files(app):
+        (out / "_static" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, out / "_static" / name)
+    for surplus in (out / "_static").rglob("*.map"):
+        surplus.unlink()
+    models = {
+        m for meta in app.env.metadata.values() for m in meta.get("companion", {}).get("models", ())
+    }
+    copy_models(models, out / "_static" / "companion" / "models")
+    for notebook in sorted(Path(app.srcdir).glob("*.ipynb")):
+        if notebook.stem in app.env.found_docs:
+            shutil.copyfile(notebook, out / "_sources" / notebook.name)
+
+
+def copy_models(models: Iterable[str], target: Path) -> None:
+    """Write each exported model as a classic script, which a page opened from a folder can load.
+
+    Raises:
+        ExtensionError: a page shows a model that is no longer in the cache.
+    """
+    wanted = sorted(models)
+    target.mkdir(parents=True, exist_ok=True)
+    for stale in target.glob("*.js"):
+        if stale.stem not in wanted:
+            stale.unlink()
+    for model in wanted:
+        source = Path(os.environ["COMPANION_CACHE_DIR"]) / "models" / f"{model}.onnx"
+        if not source.exists():
+            raise ExtensionError(
+                f"the model {model[:12]}… that a page shows is missing from {source.parent}; "
+                "run `make clean book` to execute the chapters anew"
+            )
+        code = base64.b64encode(source.read_bytes()).decode()
+        (target / f"{model}.js").write_text(f'companionAsset("{model}","{code}");')
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register everything with Sphinx."""
+    app.add_config_value("companion_pages", "", "env", str)
+    katex.setup(app)
+    quiz.setup(app)
+    app.connect("config-inited", configure, priority=10)
+    app.connect("env-updated", check_execution)
+    app.connect("html-page-context", dress_page, priority=10)
+    app.connect("build-finished", finish, priority=900)
+    app.connect("builder-inited", provide_static_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": False}

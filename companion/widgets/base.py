@@ -1,0 +1,111 @@
+"""What every live widget shares: its bundled front end, its static preview, files on request."""
+
+import base64
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+STATIC = Path(__file__).resolve().parent / "static"
+MIME_TYPE = "application/vnd.companion.widget+json"
+
+
+@cache
+def _built(name: str) -> bytes:
+    """A file that the front-end build made.
+
+    Raises:
+        RuntimeError: it was not built.
+    """
+    try:
+        return (STATIC / name).read_bytes()
+    except FileNotFoundError:
+        raise RuntimeError(
+            f"the widgets' {name} is not built: run `python -m companion.site.frontend` in the "
+            "clone of the book (an installed package brings it)"
+        ) from None
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """A widget that a kernel shows and that a page of the book shows without one.
+
+    A subclass names its JavaScript module (`module`), declares what the module reads as traits
+    tagged `sync=True`, and says what there is to see (`describe`, `preview`).
+    """
+
+    module: ClassVar[str]
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, models: Sequence[Path] = (), **state: Any) -> None:
+        """`models`: the exported files that the front end may ask for, named by their SHA-256."""
+        self._models = {path.stem: path for path in models}
+        super().__init__(**state)
+        self.on_msg(self._answer)
+
+    @traitlets.default("_esm")
+    def _module_source(self) -> str:
+        return _built(f"{self.module}.js").decode()
+
+    @traitlets.default("_css")
+    def _style_source(self) -> str:
+        return _built("widgets.css").decode()
+
+    def describe(self) -> str:
+        """One line for a place that shows text only."""
+        raise NotImplementedError
+
+    def preview(self) -> str:
+        """HTML that stands in a page before any script has run, laid out like the live widget."""
+        raise NotImplementedError
+
+    def page_state(self) -> dict[str, Any]:
+        """The traits that the JavaScript module reads, as JSON can hold them."""
+        own = set(self.traits(sync=True)) - set(anywidget.AnyWidget.class_traits(sync=True))
+        return {name: getattr(self, name) for name in sorted(own) if not name.startswith("_")}
+
+    def __repr__(self) -> str:
+        return self.describe()
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = bundle if bundle is not None else ({"text/plain": repr(self)}, {})
+        data[MIME_TYPE] = {
+            "widget": self.module,
+            "state": self.page_state(),
+            "preview": self.preview(),
+            "assets": sorted(self._models),
+        }
+        return data, metadata
+
+    def _answer(self, _: Any, message: Any, __: Any) -> None:
+        """Send the file that the front end asks for, as it must on Colab and in VS Code."""
+        if not isinstance(message, dict) or message.get("kind") != "asset":
+            return
+        name = str(message.get("name"))
+        try:
+            data = self._asset(name)
+        except (OSError, RuntimeError, KeyError) as error:
+            reason = f"no file is called {name}" if isinstance(error, KeyError) else str(error)
+            self.send({"kind": "asset-missing", "name": name, "why": reason})
+        else:
+            self.send({"kind": "asset", "name": name}, buffers=[data])
+
+    def _asset(self, name: str) -> bytes:
+        if name == "engine":
+            return _built("engine.js")
+        if name == "engine-wasm":
+            _, code, _ = _built("engine-wasm.js").rsplit(b'"', 2)
+            return base64.b64decode(code)
+        return self._models[name].read_bytes()
+
+
+def image_tag(png: bytes, alt: str, attributes: str = "") -> str:
+    """An <img> that carries its picture; `alt` may be any text."""
+    data = base64.b64encode(png).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" {attributes}>'

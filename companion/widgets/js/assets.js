@@ -1,0 +1,140 @@
+// Finds what a widget needs beside its state: the inference engine and exported models. Looks in
+// the book's own site, then among JupyterLab's (Notebook's) extension files, then asks the kernel.
+
+// Every widget's bundle carries a copy of this module, so what a page has once hangs on the page.
+export const page = (globalThis[Symbol.for("companion")] ??= {
+  site: null, // address of the folder that book.js came from, when the page is one of the book's
+  found: new Map(), // name -> Promise<Uint8Array>
+  arrived: new Map(), // name -> base64, from an asset file that has just run
+  engine: null, // Promise of the engine with its wasm
+  decoders: new Map(), // SHA-256 -> Promise<InferenceSession>
+  turn: Promise.resolve(), // ends when the computation that runs now does
+});
+
+/** An asset file is a script of this one call; a page opened with file:// can't fetch, but it can run scripts. */
+globalThis.companionAsset ??= (name, base64) => page.arrived.set(name, base64);
+
+/* global ENGINE_VERSION -- set by companion/site/frontend.py */
+
+const KERNEL_PATIENCE = 30_000; // milliseconds; 5 MB over a slow connection to a hosted kernel
+
+/** Address of the folder with our files in JupyterLab or Notebook 7, else null. */
+function labFolder() {
+  const config = document.getElementById("jupyter-config-data");
+  if (!config) return null;
+  try {
+    const { fullLabextensionsUrl } = JSON.parse(config.textContent);
+    return fullLabextensionsUrl ? new URL(`${fullLabextensionsUrl}/companion/static/`, document.baseURI).href : null;
+  } catch {
+    return null;
+  }
+}
+
+function runScript(url) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onerror = () => reject(new Error(`${url} did not load`));
+    script.onload = () => {
+      script.remove();
+      resolve();
+    };
+    document.head.append(script);
+  });
+}
+
+function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+async function fromFile(url, name) {
+  await runScript(url);
+  const text = page.arrived.get(name);
+  page.arrived.delete(name);
+  if (text === undefined) throw new Error(`${url} does not hold ${name}`);
+  return fromBase64(text);
+}
+
+function fromKernel(name, model) {
+  return new Promise((resolve, reject) => {
+    const settle = (finish, value) => {
+      clearTimeout(timer);
+      model.off("msg:custom", listen);
+      finish(value);
+    };
+    const listen = (message, buffers) => {
+      if (message?.name !== name) return;
+      if (message.kind === "asset" && buffers?.length) {
+        const view = buffers[0];
+        settle(resolve, new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength));
+      } else if (message.kind === "asset-missing") {
+        settle(reject, new Error(message.why));
+      }
+    };
+    const silent = new Error("the kernel did not answer; run the cell again");
+    const timer = setTimeout(() => settle(reject, silent), KERNEL_PATIENCE);
+    model.on("msg:custom", listen);
+    model.send({ kind: "asset", name });
+  });
+}
+
+/** Try one way after the other; reports what the last one said. */
+async function firstOf(ways) {
+  let last = new Error("this page does not know where its files are");
+  for (const way of ways) {
+    try {
+      return await way();
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
+}
+
+// A failure is forgotten, so that a later widget (with a living kernel, say) may try again.
+function once(map, name, make) {
+  if (!map.has(name)) {
+    const promise = make();
+    map.set(name, promise);
+    promise.catch(() => map.delete(name));
+  }
+  return map.get(name);
+}
+
+/** The bytes of a model by its SHA-256: from the book's site, else from the kernel that made it. */
+export function modelBytes(sha256, model) {
+  return once(page.found, sha256, () =>
+    firstOf(page.site ? [() => fromFile(`${page.site}models/${sha256}.js`, sha256)] : [() => fromKernel(sha256, model)]));
+}
+
+/** The folders that may hold the engine's files. */
+const folders = () => [page.site, page.site ? null : labFolder()].filter(Boolean);
+const kernel = (name, model) => (page.site ? [] : [() => fromKernel(name, model)]);
+
+/** The engine's wasm, gzipped. */
+export function wasmBytes(model) {
+  const name = "engine-wasm";
+  return firstOf([...folders().map((folder) => () => fromFile(`${folder}${name}.js?${ENGINE_VERSION}`, name)), ...kernel(name, model)]);
+}
+
+/** Run the engine's script; afterwards globalThis.companionEngine is onnxruntime-web. */
+export async function runEngine(model) {
+  if (globalThis.companionEngine) return;
+  const fromMessage = async () => {
+    const url = URL.createObjectURL(new Blob([await fromKernel("engine", model)], { type: "text/javascript" }));
+    try {
+      await import(url); // as anywidget itself loads a widget, so it works wherever that does
+    } finally {
+      URL.revokeObjectURL(url);
+    }
+  };
+  await firstOf([
+    ...folders().map((folder) => () => runScript(`${folder}engine.js?${ENGINE_VERSION}`)),
+    ...(page.site ? [] : [fromMessage]),
+  ]);
+  if (!globalThis.companionEngine) throw new Error("the inference engine did not start");
+}

@@ -1,0 +1,108 @@
+// Brings the widgets of a static page to life: a host for the anywidget interface, without a kernel.
+import { page } from "./assets.js";
+
+/** What render() expects of a model, over the state that the page holds. Nobody else listens to it. */
+class PageModel {
+  #state;
+  #listeners = new Map();
+
+  constructor(state) {
+    this.#state = state;
+  }
+
+  get(name) {
+    return this.#state[name];
+  }
+
+  set(name, value) {
+    if (Object.is(this.#state[name], value)) return;
+    this.#state[name] = value;
+    for (const event of [`change:${name}`, "change"]) {
+      for (const listener of [...(this.#listeners.get(event) ?? [])]) listener();
+    }
+  }
+
+  save_changes() {}
+
+  send() {}
+
+  on(event, listener) {
+    if (!this.#listeners.has(event)) this.#listeners.set(event, new Set());
+    this.#listeners.get(event).add(listener);
+  }
+
+  off(event, listener) {
+    if (listener) this.#listeners.get(event)?.delete(listener);
+    else if (event) this.#listeners.delete(event);
+    else this.#listeners.clear();
+  }
+}
+
+const element = (className, role) => {
+  const el = document.createElement("div");
+  el.className = className;
+  if (role) el.setAttribute("role", role);
+  return el;
+};
+
+/** Render one widget beneath its preview, and change them over once it has something to show. */
+async function enliven(box, widgets) {
+  const preview = box.querySelector(":scope > .companion-preview");
+  const status = element("companion-status", "status");
+  const live = element("companion-live");
+  live.inert = true; // laid out in the preview's place, but neither seen nor focused yet
+  box.append(live, status);
+  box.dataset.state = "waiting";
+  const slow = setTimeout(() => { status.textContent = "Loading the model …"; }, 700);
+  const settle = (state, text = "") => {
+    clearTimeout(slow);
+    box.dataset.state = state;
+    status.textContent = text;
+  };
+  try {
+    const widget = widgets[box.dataset.widget];
+    if (!widget) throw new Error(`this page has no widget called ${box.dataset.widget}`);
+    const model = new PageModel(JSON.parse(box.querySelector(':scope > script[type="application/json"]').textContent));
+    const ready = new Promise((resolve, reject) => {
+      live.addEventListener("companion-ready", resolve, { once: true });
+      live.addEventListener("companion-failed", (event) => reject(event.detail), { once: true });
+    });
+    ready.catch(() => {}); // a widget may fail before anybody waits for it
+    await widget.render({ model, el: live });
+    // A widget that has to load something says so; the others have drawn by now.
+    if (live.querySelector('[data-state="waiting"]')) await ready;
+    live.inert = false;
+    preview?.remove();
+    settle("live");
+  } catch (error) {
+    live.remove();
+    settle("failed", `This figure stays as it is: ${error.message}`);
+    console.error(error);
+  }
+}
+
+/** Find the page's widgets; each one starts when it nears the window or is touched. */
+export function start(widgets) {
+  page.site = new URL(".", document.currentScript.src).href;
+  const wake = (box) => {
+    if (box.dataset.state) return;
+    near.unobserve(box);
+    enliven(box, widgets);
+  };
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) if (entry.isIntersecting) wake(entry.target);
+    },
+    { rootMargin: "400px 0px" },
+  );
+  const watch = () => {
+    for (const box of document.querySelectorAll(".companion-widget:not([data-state])")) {
+      near.observe(box);
+      for (const touch of ["pointerdown", "focusin"]) {
+        box.addEventListener(touch, () => wake(box), { once: true, passive: true });
+      }
+    }
+  };
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", watch);
+  else watch();
+}

@@ -1,0 +1,20 @@
+"""Build hook: bundle the widgets' JavaScript before the wheel (or the editable install) is made."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class FrontendHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Runs `companion/site/frontend.py`, which needs nothing but node from PyPI."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Write companion/widgets/static/ (called by hatchling before it collects files)."""
+        source = Path(self.root) / "companion" / "site" / "frontend.py"
+        spec = importlib.util.spec_from_file_location("companion_frontend", source)
+        assert spec is not None and spec.loader is not None
+        frontend = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(frontend)
+        frontend.build_frontend(Path(self.root))

@@ -1,0 +1,71 @@
+"""Shared by the tests: where the built book is, a web server for it, a real Chromium."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "_build" / "html"
+BROWSER_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A plain static web server: no compression, no special headers."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def chromium() -> str:
+    """Path of the Chromium to drive: $CHROMIUM, the machine's, or Playwright's own."""
+    for name in (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"):
+        if name and (path := shutil.which(name)):
+            return path
+    return ""
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The built book. `make test` builds it first; a bare pytest must find it built."""
+    if not (SITE / "intro.html").exists():
+        pytest.fail("the book is not built: run `make book` first (make test does)")
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def served(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The book on a local web server, two folders below its root: the address of that folder."""
+    root = tmp_path_factory.mktemp("web")
+    (root / "course").mkdir()
+    (root / "course" / "book 1").symlink_to(site)
+    handler = partial(QuietHandler, directory=str(root))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/course/book%201"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        options = {"executable_path": chromium()} if chromium() else {}
+        instance = playwright.chromium.launch(args=BROWSER_OPTIONS, **options)
+        yield instance
+        instance.close()

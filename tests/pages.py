@@ -1,0 +1,99 @@
+"""What the page tests share: a page that keeps account of all it does, and ways to look at it."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlparse
+
+from conftest import ROOT
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+@dataclass
+class Visit:
+    """A page in the browser, its complaints, and the hosts that it tried to reach."""
+
+    page: object
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def scroll_through(self) -> None:
+        """Scroll to the end, as a reader does, so that everything lazy comes alive."""
+        self.page.evaluate(
+            """async () => {
+                const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+                for (let y = 0; y < document.documentElement.scrollHeight; y += 500) {
+                    scrollTo(0, y);
+                    await wait(60);
+                }
+                scrollTo(0, 0);
+            }"""
+        )
+        self.all_alive()
+
+    def all_alive(self, timeout: float = 60_000) -> None:
+        """Wait until every widget lives and every figure is drawn."""
+        self.page.wait_for_function(
+            """() => [...document.querySelectorAll(".companion-widget")]
+                    .every((box) => ["live", "failed"].includes(box.dataset.state))
+                && [...document.querySelectorAll(".companion-plotly")]
+                    .every((box) => box.dataset.drawn)""",
+            timeout=timeout,
+        )
+
+    def violations(self) -> list[str]:
+        """Serious and critical findings of axe-core, one line each."""
+        self.page.add_script_tag(path=str(AXE))
+        found = self.page.evaluate(
+            """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+                .filter((v) => ["serious", "critical"].includes(v.impact))
+                .map((v) => `${v.id}: ` + v.nodes.map((n) => n.target.join(" ")).join(" | "))"""
+        )
+        return list(found)
+
+
+@contextlib.contextmanager
+def visit(browser, address: str, *, size: str = "desktop", theme: str = "light") -> Iterator[Visit]:
+    """Open an address; every request that leaves its host is refused and noted."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=theme, has_touch=size == "phone"
+    )
+    seen = Visit(context.new_page())
+    home = urlparse(address)
+
+    def watch(route) -> None:
+        target = urlparse(route.request.url)
+        local = target.scheme in {"data", "blob"} or (target.scheme, target.netloc) == (
+            home.scheme,
+            home.netloc,
+        )
+        if local:
+            route.continue_()
+        else:
+            seen.strangers.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", watch)
+    seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    seen.page.on(
+        "console",
+        lambda message: (
+            seen.errors.append(message.text) if message.type in {"error", "warning"} else None
+        ),
+    )
+    seen.page.on(
+        "response",
+        lambda response: (
+            seen.errors.append(f"{response.status} {response.url}")
+            if response.status >= 400
+            else None
+        ),
+    )
+    seen.page.goto(address, wait_until="load")
+    try:
+        yield seen
+    finally:
+        context.close()
