@@ -14,7 +14,8 @@ class FrontendHook(BuildHookInterface):  # type: ignore[type-arg]
         """Write companion/widgets/static/ (called by hatchling before it collects files)."""
         source = Path(self.root) / "companion" / "site" / "frontend.py"
         spec = importlib.util.spec_from_file_location("companion_frontend", source)
-        assert spec is not None and spec.loader is not None
+        if spec is None or spec.loader is None:
+            raise FileNotFoundError(f"{source} is missing: build in a clone of the repository")
         frontend = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(frontend)
         frontend.build_frontend(Path(self.root))

@@ -78,7 +78,7 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
 
     `dtype` is the number format on disk of what is floating point, "float32" or "float16" (half
     the size). Both files are written under another name and then moved, so that a killed run
-    leaves none that is half written. Returns the card as it was written.
+    leaves none that is half written. Returns the card as it can be read again.
 
     Raises ValueError for another `dtype` or file name, and if a weight is not finite in it.
     """
@@ -105,7 +105,7 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, content)
     _write(path.with_suffix(".json"), text.encode() + b"\n")
-    return written
+    return read_card(path)
 
 
 def load(model: nn.Module, path: str | Path) -> Card:

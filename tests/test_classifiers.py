@@ -146,32 +146,31 @@ def test_most_parameters_of_vgg16_are_in_its_dense_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "billions", "digits"),
+    ("build", "billions"),
     [
-        (VGG, 15.47, 2),
+        (VGG, 15.47),
         # He et al., table 1, which counts with the stride in the 1×1.
-        (lambda: ResNet(18), 1.8, 1),
-        (lambda: ResNet(34), 3.6, 1),
-        (lambda: ResNet(50), 3.8, 1),
-        (lambda: ResNet(101), 7.6, 1),
-        (lambda: ResNet(152), 11.3, 1),
-        (lambda: ResNet(50, "torchvision"), 4.1, 1),
+        (lambda: ResNet(18), 1.8),
+        (lambda: ResNet(34), 3.6),
+        (lambda: ResNet(50), 3.8),
+        (lambda: ResNet(101), 7.6),
+        (lambda: ResNet(152), 11.3),
+        # torchvision's documentation.
+        (lambda: ResNet(50, "torchvision"), 4.09),
         # Tan & Le, table 2.
-        (lambda: EfficientNet("b0"), 0.39, 2),
-        (lambda: EfficientNet("b1"), 0.70, 2),
-        (lambda: EfficientNet("b2"), 1.0, 1),
-        (lambda: EfficientNet("b3"), 1.8, 1),
-        (lambda: EfficientNet("b4"), 4.2, 1),
-        (lambda: EfficientNet("b5"), 9.9, 1),
-        (lambda: EfficientNet("b6"), 19, 0),
-        (lambda: EfficientNet("b7"), 37, 0),
+        (lambda: EfficientNet("b0"), 0.39),
+        (lambda: EfficientNet("b1"), 0.70),
+        (lambda: EfficientNet("b2"), 1.0),
+        (lambda: EfficientNet("b3"), 1.8),
+        (lambda: EfficientNet("b4"), 4.2),
+        (lambda: EfficientNet("b5"), 9.9),
+        (lambda: EfficientNet("b6"), 19),
+        (lambda: EfficientNet("b7"), 37),
     ],
 )
-def test_as_many_operations_as_published(build: Build, billions: float, digits: int) -> None:
+def test_about_as_many_operations_as_published(build: Build, billions: float) -> None:
     model = on_meta(build)
-    found = multiplications(model, images(model, 1)) / 1e9
-    # Published figures are rounded, some of them down.
-    assert abs(found - billions) < 1.1 * 10**-digits
+    assert multiplications(model, images(model, 1)) == pytest.approx(1e9 * billions, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +326,7 @@ def test_alexnet_starts_as_in_the_paper() -> None:
     assert zeros == {"conv1", "conv3", "fc8"}
     for name, weight in layers.named_parameters():
         if name.endswith("weight"):
-            assert float(weight.std()) == pytest.approx(0.01, rel=0.02)
+            assert float(weight.detach().std()) == pytest.approx(0.01, rel=0.02)
 
 
 # He initialisation
@@ -343,7 +342,7 @@ def test_he_initialisation_has_variance_two_over_fan_in(build: Build) -> None:
                 assert not layer.bias.any()
             if layer.weight.numel() > 10_000:
                 expected = math.sqrt(2 / layer.weight[0].numel())
-                assert float(layer.weight.std()) == pytest.approx(expected, rel=0.05)
+                assert float(layer.weight.detach().std()) == pytest.approx(expected, rel=0.05)
                 checked += 1
     assert checked >= 10
 
@@ -351,7 +350,7 @@ def test_he_initialisation_has_variance_two_over_fan_in(build: Build) -> None:
 def test_signals_survive_the_depth_of_vgg() -> None:
     torch.manual_seed(0)
     model = VGG(16, num_classes=10)
-    x = torch.randn(1, 3, 64, 64)
+    x = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         features = model.layers[:-8](x)
     assert 0.1 < float(features.square().mean().sqrt()) < 10
@@ -382,29 +381,29 @@ def test_five_by_five_is_five_by_five(variant: str, side: int) -> None:
 
 
 def test_auxiliary_heads_speak_in_training_only_and_inject_gradient() -> None:
-    torch.manual_seed(0)
-    model = GoogLeNet(num_classes=5)
-    x = torch.randn(1, 3, 224, 224)
+    model = on_meta(lambda: GoogLeNet(num_classes=5)).train()
+    x = images(model)
+
+    def reached_from(head: int) -> set[str]:
+        model.zero_grad()
+        model(x)[head].sum().backward()
+        return {name.split(".")[1] for name, p in model.named_parameters() if p.grad is not None}
+
     output = model(x)
     assert isinstance(output, GoogLeNetOutput)
-    assert {tuple(logits.shape) for logits in output} == {(1, 5)}
-    output.auxiliary1.square().sum().backward()
-    reached = {name.split(".")[1] for name, p in model.named_parameters() if p.grad is not None}
-    assert {"conv1", "inception3b", "inception4a"} <= reached
-    assert not {"inception4b", "inception5b", "fc", "inception4d"} & reached
-    model.zero_grad()
-    model(x).auxiliary2.square().sum().backward()
-    reached = {name.split(".")[1] for name, p in model.named_parameters() if p.grad is not None}
-    assert {"inception4b", "inception4d"} <= reached
-    assert not {"inception4e", "fc"} & reached
-    assert model.eval()(x).shape == (1, 5)
+    assert {tuple(logits.shape) for logits in output} == {(2, 5)}
+    stem = {"conv1", "conv2_reduce", "conv2", "inception3a", "inception3b", "inception4a"}
+    assert reached_from(1) == stem
+    assert reached_from(2) == stem | {"inception4b", "inception4c", "inception4d"}
+    assert {"inception5b", "fc"} < reached_from(0)
+    assert model.eval()(x).shape == (2, 5)
 
 
 def test_auxiliary_heads_need_their_size() -> None:
-    small = torch.zeros(2, 3, 64, 64)
+    small = torch.zeros(2, 3, 64, 64, device="meta")
     with pytest.raises(ValueError, match=r"need images of 224×224 pixels in training, got 64×64"):
-        GoogLeNet(num_classes=5)(small)
-    assert GoogLeNet("torchvision", 5, auxiliary_heads=False)(small).shape == (2, 5)
+        on_meta(GoogLeNet).train()(small)
+    assert on_meta(lambda: GoogLeNet(auxiliary_heads=False)).train()(small).shape == (2, 1000)
 
 
 # ResNet
@@ -469,19 +468,26 @@ def test_small_nets_of_any_width_and_depth(
     assert model(torch.zeros(2, in_channels, side, side, device="meta")).shape == (2, 10)
 
 
-@pytest.mark.parametrize("build", [lambda: CifarResNet(8, width=0.5, in_channels=1), DigitCNN])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: CifarResNet(8, width=0.5, in_channels=1),
+        lambda: CifarResNet(8, residual=False, width=0.5, in_channels=1),
+        lambda: DigitCNN(size=12),
+    ],
+)
 def test_small_nets_learn_a_handful_of_images_by_heart(build: Build) -> None:
     torch.manual_seed(0)
     model = build()
-    x = torch.rand(20, 1, 28, 28)
-    labels = torch.arange(20) % 10
+    x = torch.rand(10, 1, 12, 12)
+    labels = torch.arange(10)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(40):
         loss = nn.functional.cross_entropy(model(x), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(loss.detach()) < 0.3
+    assert float(loss.detach()) < 0.5  # of log 10 = 2.3
 
 
 # EfficientNet
@@ -518,7 +524,7 @@ def test_squeeze_and_excitation_weighs_whole_channels() -> None:
     torch.manual_seed(0)
     layer = SqueezeExcitation(6, 2)
     x = torch.randn(3, 6, 5, 4)
-    factors = layer(x) / x
+    factors = (layer(x) / x).detach()
     torch.testing.assert_close(factors, factors[..., :1, :1].expand_as(factors))
     assert 0 < float(factors.min()) < float(factors.max()) < 1
     # What the whole channel says is its mean: pixels may change places.

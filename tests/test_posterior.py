@@ -3,14 +3,11 @@
 import html.parser
 import json
 import math
-import threading
-from functools import partial
-from http.server import ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, QuietHandler
+from front_end import module_page, settle
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
@@ -18,7 +15,6 @@ from torch.distributions import Normal, kl_divergence
 
 from companion.widgets.posterior import SAMPLE_COUNTS, PosteriorVsPrior, noise
 
-JS = ROOT / "companion" / "widgets" / "js"
 HOSTILE = '</script><img src=x onerror="window.hurt=1">&<b>'
 
 mus = st.floats(-3, 3)
@@ -201,31 +197,16 @@ START = """async (state) => {
 
 @pytest.fixture(scope="module")
 def page(browser):
-    """A page that can import the widget's own modules; yields a function that starts a widget."""
-    handler = partial(QuietHandler, directory=str(JS))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
-    tab = browser.new_page(viewport={"width": 800, "height": 900}, reduced_motion="reduce")
-    problems = []
-    tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-    tab.route(address, lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    """A function that starts a widget in a page of its own modules."""
+    with module_page(browser, PAGE) as open_page:
 
-    def start(widget):
-        tab.goto(address)
-        tab.evaluate(START, widget.page_state())
-        settle(tab)
-        return tab
+        def start(widget):
+            tab = open_page()
+            tab.evaluate(START, widget.page_state())
+            settle(tab)
+            return tab
 
-    yield start
-    tab.close()
-    server.shutdown()
-    assert problems == []
-
-
-def settle(tab):
-    tab.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        yield start
 
 
 def shown(tab):

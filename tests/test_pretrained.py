@@ -5,7 +5,6 @@ import hashlib
 import io
 import threading
 from collections.abc import Iterator
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,8 @@ RUN = [
     "vgg11",
     "vgg16",
     "googlenet",
-    *[f"resnet{depth}" for depth in (18, 34, 50, 101, 152)],
-    *[f"efficientnet_b{step}" for step in (0, 1, 2, 5)],
+    *[f"resnet{depth}" for depth in (18, 34, 50, 152)],
+    *[f"efficientnet_b{step}" for step in (0, 1, 5)],
 ]
 
 
@@ -45,7 +44,7 @@ def theirs(name: str, **options: Any) -> nn.Module:
     """torchvision's network with random weights, and batch norm as if it had been trained."""
     torch.manual_seed(0)
     if name == "googlenet":
-        options["init_weights"] = True
+        options["init_weights"] = False  # its own takes long
     model: nn.Module = torchvision.models.get_model(name, weights=None, **options)
     # Fresh batch norms are all alike: exchanged ones would go unnoticed.
     for module in model.modules():
@@ -165,7 +164,9 @@ def test_unknown_weights_are_refused(hub: Path) -> None:
     with pytest.raises(ValueError, match=r"^name must be one of 'alexnet', .*, got 'lenet'\.$"):
         pretrained("lenet")
     # VGG-16 has a third kind of weights, which has no classifier.
-    with pytest.raises(ValueError, match=r"^version must be one of 'IMAGENET1K_V1', got "):
+    with pytest.raises(
+        ValueError, match=r"^version must be one of 'IMAGENET1K_V1', 'DEFAULT', got"
+    ):
         pretrained("vgg16", "IMAGENET1K_FEATURES")
 
 
@@ -238,7 +239,7 @@ def test_from_the_download_to_the_logits(hub: Path, monkeypatch: pytest.MonkeyPa
 def test_preprocessing_is_torchvisions(monkeypatch: pytest.MonkeyPatch, hub: Path) -> None:
     state = theirs("resnet18").state_dict()
     weights = torchvision.models.ResNet18_Weights
-    monkeypatch.setattr(weights, "get_state_dict", partial(lambda **_: state))
+    monkeypatch.setattr(weights, "get_state_dict", lambda *_, **__: state)
     _, preprocess, _ = pretrained("resnet18")
     image = torch.randint(0, 256, (3, 240, 300), dtype=torch.uint8)
     torch.testing.assert_close(preprocess(image), weights.IMAGENET1K_V1.transforms()(image))

@@ -188,7 +188,7 @@ def dress_page(
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 
-def static_files(app: Sphinx) -> Iterator[tuple[str, Path]]:
+def static_files() -> Iterator[tuple[str, Path]]:
     """Every file that the build adds to _static: (path below _static, source)."""
     yield from katex.katex_files().items()
     inter = ROOT / "node_modules" / "@fontsource-variable" / "inter" / "files"
@@ -202,7 +202,7 @@ def static_files(app: Sphinx) -> Iterator[tuple[str, Path]]:
 def provide_static_files(app: Sphinx) -> None:
     """Copy our files before pages are written, so that Sphinx can stamp their addresses."""
     static = Path(app.outdir) / "_static"
-    for name, source in static_files(app):
+    for name, source in static_files():
         if not name.startswith("scripts/"):  # the theme writes its own there later
             target = static / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
-    for name, source in static_files(app):
+    for name, source in static_files():
         (out / "_static" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, out / "_static" / name)
     for surplus in (out / "_static").rglob("*.map"):

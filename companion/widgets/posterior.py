@@ -164,7 +164,7 @@ class PosteriorVsPrior(LiveWidget):
             190,
             z,
             (0.0, max(0.45, 0.44 / self.sigma)),
-            [(p, "data-6", False), (q, "data-1", True)],
+            [(q, "data-1", True), (p, "data-6", False)],
         )
         adds = _chart(
             f"The integrand q times log q over p along z: its positive area is {_shown(above, 3)}, "

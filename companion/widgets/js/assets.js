@@ -121,9 +121,16 @@ export function wasmBytes(model) {
   return firstOf([...folders().map((folder) => () => fromFile(`${folder}${name}.js?${ENGINE_VERSION}`, name)), ...kernel(name, model)]);
 }
 
-/** Run the engine's script; afterwards globalThis.companionEngine is onnxruntime-web. */
+/** Run the engine's script. -> onnxruntime-web */
 export async function runEngine(model) {
-  if (globalThis.companionEngine) return;
+  const started = () => {
+    if (!globalThis.companionEngine) throw new Error("the inference engine did not start");
+    return globalThis.companionEngine;
+  };
+  const fromFolder = (folder) => async () => {
+    await runScript(`${folder}engine.js?${ENGINE_VERSION}`);
+    return started();
+  };
   const fromMessage = async () => {
     const url = URL.createObjectURL(new Blob([await fromKernel("engine", model)], { type: "text/javascript" }));
     try {
@@ -131,10 +138,7 @@ export async function runEngine(model) {
     } finally {
       URL.revokeObjectURL(url);
     }
+    return started();
   };
-  await firstOf([
-    ...folders().map((folder) => () => runScript(`${folder}engine.js?${ENGINE_VERSION}`)),
-    ...(page.site ? [] : [fromMessage]),
-  ]);
-  if (!globalThis.companionEngine) throw new Error("the inference engine did not start");
+  return globalThis.companionEngine ?? firstOf([...folders().map(fromFolder), ...(page.site ? [] : [fromMessage])]);
 }

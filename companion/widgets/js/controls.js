@@ -220,7 +220,9 @@ export function segmented({ label, options, value, onChange }) {
  */
 export function frame({ title, describe }, ...parts) {
   const id = newId();
-  return h("section", { class: "companion", "aria-labelledby": title ? id : undefined },
+  // JupyterLab would take arrow keys and Enter for its own shortcuts.
+  const data = { lmSuppressShortcuts: "true" };
+  return h("section", { class: "companion", "aria-labelledby": title ? id : undefined, data },
     h("div", { class: "companion-body" },
       title ? h("p", { class: "companion-title", id }, title) : null,
       describe ? h("p", { class: "companion-lead" }, describe) : null,

@@ -74,7 +74,7 @@ function densityChart() {
   const pLine = mark("path", "companion-curve companion-dashed", "data-6");
   const follow = mark("line", "companion-guide");
   const [left, bottom] = [axis("left"), axis("bottom")];
-  const { el, svg } = chart(height, left.el, pLine, qFill, qLine, follow, bottom.el);
+  const { el, svg } = chart(height, left.el, qFill, qLine, pLine, follow, bottom.el);
   const T = Array.from({ length: 121 }, (_, i) => -4.5 + (i * 9) / 120);
   return {
     el,

@@ -7,8 +7,8 @@ async function gunzip(bytes) {
 }
 
 async function startEngine(model) {
-  const [wasm] = await Promise.all([wasmBytes(model).then(gunzip), runEngine(model)]);
-  const { env, InferenceSession, Tensor } = globalThis.companionEngine;
+  const [wasm, engine] = await Promise.all([wasmBytes(model).then(gunzip), runEngine(model)]);
+  const { env, InferenceSession, Tensor } = engine;
   env.wasm.wasmBinary = wasm.buffer;
   env.wasm.numThreads = 1; // more would need headers that no plain web server sends
   env.wasm.proxy = false;

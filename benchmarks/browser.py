@@ -1,0 +1,168 @@
+"""In the page: how fast a slider answers, how long a cold visit takes, what it transfers."""
+
+import gzip
+import statistics
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+from conftest import BROWSER_OPTIONS, SITE, QuietHandler, chromium
+from playwright.sync_api import Browser, sync_playwright
+
+CHAPTER = "12-vae.html"
+
+# Moves sliders as a drag does, and notes event → pixels on the canvas, and → next frame presented.
+DRAG = """async ([selector, moves]) => {
+    const box = [...document.querySelectorAll(selector)].at(-1);
+    const inputs = [...box.querySelectorAll(".traversal-sliders input[type=range]")];
+    const painted = () => new Promise((resolve) => box.addEventListener(
+        "companion-painted", resolve, {once: true}));
+    const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const times = [];
+    for (let k = 0; k < moves; k += 1) {
+        const input = inputs[k % inputs.length];
+        const [low, high] = [Number(input.min), Number(input.max)];
+        input.value = low + (high - low) * ((k * 0.37) % 1);
+        const start = performance.now();
+        const done = painted();
+        input.dispatchEvent(new Event("input", {bubbles: true}));
+        await done;
+        times.push(performance.now() - start);
+        await rest(12);
+    }
+    return times;
+}"""
+
+POSTERIOR = """async ([selector, moves]) => {
+    const input = document.querySelector(selector + " input[type=range]");
+    const times = [];
+    for (let k = 0; k < moves; k += 1) {
+        input.value = -3 + 6 * ((k * 0.37) % 1);
+        const start = performance.now();
+        input.dispatchEvent(new Event("input", {bubbles: true}));
+        await new Promise(requestAnimationFrame);
+        document.body.getBoundingClientRect(); // what was changed is laid out
+        times.push(performance.now() - start);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return times;
+}"""
+
+TRAVERSAL = ".companion-widget[data-widget=latent_traversal]"
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Median and 95th percentile, milliseconds."""
+    ordered = sorted(times)
+    p95 = ordered[int(0.95 * (len(ordered) - 1))]
+    return {"ms": round(statistics.median(ordered), 1), "p95": round(p95, 1)}
+
+
+def alive(page: Any, selector: str) -> None:
+    """Scroll to the last such widget and wait until it lives."""
+    page.locator(selector).last.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "(s) => [...document.querySelectorAll(s)].at(-1).dataset.state === 'live'", arg=selector
+    )
+
+
+def cold_drag(browser: Browser, address: str) -> float:
+    """Milliseconds from opening the page, with an empty cache, to the first drag answered."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.add_init_script(
+        """addEventListener("DOMContentLoaded", () => {
+            const box = [...document.querySelectorAll("[data-widget=latent_traversal]")].at(-1);
+            box.scrollIntoView();
+            box.addEventListener("companion-ready", () => {
+                const input = box.querySelector("input[type=range]");
+                box.addEventListener("companion-painted", () => {
+                    window.answered = performance.now();
+                }, {once: true});
+                input.value = 2;
+                input.dispatchEvent(new Event("input", {bubbles: true}));
+            }, {once: true});
+        })"""
+    )
+    page.goto(address)
+    page.wait_for_function("window.answered")
+    answered: float = page.evaluate("window.answered")
+    context.close()
+    return answered
+
+
+def transferred(browser: Browser, address: str) -> tuple[float, float]:
+    """MB, gzip-sized, of a first visit: before a widget is reached, and read to the end."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    sizes: dict[str, int] = {}
+    page.on("response", lambda r: sizes.setdefault(r.url, len(gzip.compress(r.body(), 6))))
+    page.goto(address)
+    page.wait_for_timeout(2000)
+    first = sum(sizes.values()) / 1e6
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for top in range(0, height, 500):
+        page.evaluate(f"scrollTo(0, {top})")
+        page.wait_for_timeout(80)
+    page.wait_for_timeout(3000)
+    context.close()
+    return round(first, 2), round(sum(sizes.values()) / 1e6, 2)
+
+
+def measure() -> Iterator[dict[str, Any]]:
+    """Everything that needs the built book and a browser."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(SITE)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    root = f"http://127.0.0.1:{server.server_port}"
+    with sync_playwright() as playwright:
+        options = {"executable_path": chromium()} if chromium() else {}
+        browser = playwright.chromium.launch(args=BROWSER_OPTIONS, **options)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{root}/{CHAPTER}")
+        alive(page, TRAVERSAL)
+        page.evaluate(DRAG, [TRAVERSAL, 40])  # the first runs compile the engine's hot paths
+        yield {
+            "name": "slider_to_painted",
+            "what": "slider event → decoded image on the canvas",
+            **summary(page.evaluate(DRAG, [TRAVERSAL, 400])),
+            "against": "median ≤ 5 ms, p95 ≤ 12 ms",
+        }
+        posterior = ".companion-widget[data-widget=posterior]"
+        alive(page, posterior)
+        yield {
+            "name": "posterior_to_frame",
+            "what": "posterior widget: slider event → next frame laid out",
+            **summary(page.evaluate(POSTERIOR, [posterior, 200])),
+            "against": "p95 ≤ 33 ms (a frame's wait of up to 17 ms included)",
+        }
+        page.close()
+        times = [cold_drag(browser, f"{root}/{CHAPTER}") for _ in range(5)]
+        yield {
+            "name": "cold_page_to_drag",
+            "what": "cold page → first drag answered",
+            "ms": round(statistics.median(times)),
+            "against": "≤ 1500 ms",
+        }
+        before, after = transferred(browser, f"{root}/{CHAPTER}")
+        yield {
+            "name": "transfer_before_widget",
+            "what": "chapter 12, first visit, before a live widget is reached (gzip)",
+            "MB": before,
+            "against": "≤ 1.6 MB",
+        }
+        yield {
+            "name": "transfer_all",
+            "what": "chapter 12, first visit, read to the end (gzip)",
+            "MB": after,
+            "against": "≤ 6 MB",
+        }
+        yield {
+            "name": "transfer_plain_page",
+            "what": "a page without a model (gzip)",
+            "MB": transferred(browser, f"{root}/intro.html")[1],
+            "against": "≤ 1.2 MB",
+        }
+        browser.close()
+    server.shutdown()

@@ -1,0 +1,204 @@
+"""The Sphinx side: quizzes, formulas, what is embedded in a page, what the build refuses."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from companion.site import extension, katex
+from companion.site.quiz import parse_question
+
+# --- quizzes -----------------------------------------------------------------------------------
+
+
+def test_quiz_with_options():
+    question = parse_question(
+        [
+            "What is $x$?",
+            "",
+            "Choose *one*.",
+            "- [ ] It is one. | No.",
+            "- [x] It is two, or",
+            "  so. | Right.",
+            "- [X] It is a pair.",
+        ]
+    )
+    assert question.text == "What is $x$?\n\nChoose *one*."
+    assert [option.text for option in question.options] == [
+        "It is one.",
+        "It is two, or so.",
+        "It is a pair.",
+    ]
+    assert [option.feedback for option in question.options] == ["No.", "Right.", ""]
+    assert [option.right for option in question.options] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "tolerance", "feedback"),
+    [
+        ("= 50 ± 0.5 | Right.", 50.0, 0.5, "Right."),
+        ("= -0.8", -0.8, 0.0, ""),
+        ("= −1e-3 ± 0.0001", -0.001, 0.0001, ""),
+    ],
+)
+def test_quiz_with_a_number(line, value, tolerance, feedback):
+    question = parse_question(["How much?", line])
+    assert (question.value, question.tolerance, question.feedback) == (value, tolerance, feedback)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["- [x] An answer.", "- [ ] Another."],
+        ["A question?", "- [ ] Wrong.", "- [ ] Wrong too."],
+        ["A question?", "- [x] The only one."],
+        ["A question?", "- [x] Yes.", "- [ ] No.", "= 3"],
+        ["A question without answers?"],
+    ],
+)
+def test_bad_quizzes_are_refused(lines):
+    with pytest.raises(ValueError, match="quiz"):
+        parse_question(lines)
+
+
+# --- formulas ----------------------------------------------------------------------------------
+
+
+def test_formula_becomes_html_and_mathml():
+    html = katex.render_math(r"\mathrm{KL}[q \,\|\, p] \ge 0", False)
+    assert "<math" in html
+    assert 'class="katex-html" aria-hidden="true"' in html
+    assert "katex-display" in katex.render_math("a = b", True)
+
+
+def test_formula_that_katex_rejects():
+    with pytest.raises(ValueError, match=r"\\nonsense"):
+        katex.render_math(r"\nonsense{x}", False)
+    assert "<math" in katex.render_math("x", False), "the process lives on after an error"
+
+
+# --- what is embedded in a page ------------------------------------------------------------------
+
+
+@given(st.text())
+def test_embedded_json_can_not_end_its_script(text):
+    code = extension.script_json({"label": text})
+    assert "<" not in code
+    assert json.loads(code) == {"label": text}
+
+
+def test_every_file_a_page_loads_exists():
+    for name, source in extension.static_files():
+        assert source.is_file(), name
+
+
+def test_fingerprint_follows_package_and_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(extension, "ROOT", tmp_path)
+    for name in ("companion/models.py", "companion/site/x.py", "data/w", "requirements.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    first = extension.kernel_fingerprint()
+    (tmp_path / "companion/site/x.py").write_text("2")
+    assert extension.kernel_fingerprint() == first, "the site's code does not run in kernels"
+    seen = {first}
+    for name in ("companion/models.py", "data/w", "requirements.lock"):
+        (tmp_path / name).write_text("2")
+        seen.add(extension.kernel_fingerprint())
+    assert len(seen) == 4
+
+
+def test_repository_address_stands_in_one_place():
+    config = (ROOT / "_config.yml").read_text("utf-8")
+    url = re.search(r"^  url: (.*)$", config, re.MULTILINE)
+    assert url
+    address = url[1].strip().strip("\"'")
+    if not address:
+        pytest.skip("no address is set")
+    for path in [*ROOT.glob("*.toml"), *ROOT.glob("companion/**/*.py"), *ROOT.glob("book/*.md")]:
+        assert address not in path.read_text("utf-8"), path
+
+
+# --- a build of a small book ---------------------------------------------------------------------
+
+CHAPTER = """---
+jupytext:
+  text_representation: {extension: .md, format_name: myst}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+# A chapter
+
+CONTENT
+"""
+
+
+def build(folder, content, url=""):
+    """Build a book of one chapter with the project's own configuration; (status, output)."""
+    import yaml
+
+    (folder / "book" / "site_assets").mkdir(parents=True)
+    for name in ("book.css", "favicon.svg"):
+        (folder / "book" / "site_assets" / name).write_bytes(
+            (ROOT / "book" / "site_assets" / name).read_bytes()
+        )
+    (folder / "book" / "references.bib").write_text("")
+    (folder / "book" / "page.md").write_text(CHAPTER.replace("CONTENT", content))
+    (folder / "book" / "page.ipynb").write_text('{"cells": [], "nbformat": 4}')
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+    config["repository"]["url"] = url
+    (folder / "_config.yml").write_text(yaml.safe_dump(config))
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n")
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", "book", "--path-output", "."]
+    command += ["--config", "_config.yml", "--toc", str(folder / "_toc.yml")]
+    done = subprocess.run(
+        [*command, "-W", "-n", "--keep-going"], cwd=folder, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def cell(code):
+    return f"```{{code-cell}} ipython3\n{code}\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (cell("1 / 0"), "ZeroDivisionError"),
+        (cell("import warnings; warnings.warn('careful')"), "stderr"),
+        (
+            cell("import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 2]))"),
+            "no alt text",
+        ),
+        ("$\\nonsense{x}$\n", "formula rejected"),
+        ("```{quiz}\nA question without answers?\n```\n", "at least two options"),
+        (":::{note}\n" + cell("1 + 1") + ":::\n", "code-cell"),
+        ("{doc}`nowhere`\n", "nowhere"),
+    ],
+)
+def test_the_build_stops_on(tmp_path, content, complaint):
+    status, output = build(tmp_path, content)
+    assert status != 0
+    assert complaint in output
+
+
+def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_path):
+    content = cell("6 * 7") + "\n$$\na &= b \\\\\nc &= d\n$$ (eq)\n\n{eq}`eq`\n"
+    status, output = build(tmp_path / "plain", content)
+    assert status == 0, output
+    page = (tmp_path / "plain" / "_build" / "html" / "page.html").read_text("utf-8")
+    assert "42" in page
+    assert page.index("Content-Security-Policy") < page.index("<script")
+    for nowhere in ("mybinder", "colab.research", "executablebooks/jupyter-book"):
+        assert nowhere not in page
+    address = "https://github.com/somebody/some-book"
+    status, output = build(tmp_path / "launch", content, url=address)
+    assert status == 0, output
+    page = (tmp_path / "launch" / "_build" / "html" / "page.html").read_text("utf-8")
+    assert "somebody/some-book/blob/main/book/page.ipynb" in page
+    assert "mybinder.org/v2/gh/somebody/some-book/main?urlpath=lab/tree/book/page.ipynb" in page
