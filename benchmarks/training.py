@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from companion.datasets.sprites import draw_sprites, sample_factors
 from companion.models import ConvVAE
 from companion.recipes import negative_elbo
 from companion.training import fit
-from torch import Tensor, nn
 
 BATCH = 128
 STEPS = 40

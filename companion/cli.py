@@ -45,6 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--device", default="auto", help="auto (default: a GPU if there is one), cpu, cuda, mps"
     )
+    train.add_argument(
+        "--precision",
+        default="auto",
+        help="auto (default: fp32, on GPUs bf16 or fp16), fp32, bf16, fp16",
+    )
     train.add_argument("--epochs", type=_count, metavar="N", help="other than the recipe's")
     train.add_argument(
         "--out",
@@ -70,10 +75,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number, at least 1, is expected, got {text!r}")
+    return int(text)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -85,7 +89,11 @@ def _train(options: argparse.Namespace) -> int:
         print(f"companion: {error}", file=sys.stderr)
         return 2
     _, card = recipes.train(
-        recipe.name, device=options.device, epochs=options.epochs, out=options.out
+        recipe.name,
+        device=options.device,
+        precision=options.precision,
+        epochs=options.epochs,
+        out=options.out,
     )
     print(card.summary())
     print(f"stored in: {recipes.stored_at(recipe.name, options.out)}")

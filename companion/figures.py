@@ -97,9 +97,11 @@ def lines(
 
 def scatter(
     points: ArrayLike, labels: ArrayLike, class_names: Sequence[str], *, x: str, y: str, alt: str,
-    **layout: Any,
+    limits: tuple[float, float] | None = None, **layout: Any,
 ) -> "go.Figure":  # fmt: skip
     """N×2 points, coloured and shaped by class; a click in the legend hides a class.
+
+    Both axes have one scale; `limits` are the ends of both.
 
     Raises:
         ValueError: points are not N×2, or labels are not N numbers.
@@ -123,9 +125,10 @@ def scatter(
         traces.append(
             go.Scatter(x=chosen[:, 0], y=chosen[:, 1], mode="markers", name=name, marker=marker)
         )
-    legend = {"orientation": "v", "title": {"text": "class"}}
-    options: dict[str, Any] = {"height": 520, "legend": legend} | layout
-    return plot(traces, x=x, y=y, alt=alt, **options)
+    options: dict[str, Any] = {"height": 560} | layout
+    figure = plot(traces, x=x, y=y, alt=alt, **options)
+    figure.update_xaxes(range=limits, constrain="domain")
+    return figure.update_yaxes(range=limits, scaleanchor="x", constrain="domain")
 
 
 def heatmap(
@@ -149,20 +152,36 @@ def heatmap(
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with alt text that every notebook front end can show."""
+    """One image, or labelled rows of images, with alt text, for every notebook front end.
 
-    png: bytes
+    `rows` maps a label ("" for none) to a PNG file; `width` is the largest width on the screen, in
+    CSS pixels.
+    """
+
+    rows: Mapping[str, bytes]
     alt: str
     width: int
     caption: str = ""
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(self.png).decode()
+        labelled = any(self.rows)
+        columns = "max-content minmax(0,1fr)" if labelled else "minmax(0,1fr)"
+        cells = []
+        for number, (label, png) in enumerate(self.rows.items()):
+            if labelled:
+                cells.append(f'<span style="font-size:.85em">{escape(label)}</span>')
+            # The alt text tells of the whole; a row of its own has nothing to add.
+            alt = escape(self.alt) if number == 0 else ""
+            data = base64.b64encode(png).decode()
+            cells.append(
+                f'<img src="data:image/png;base64,{data}" alt="{alt}" '
+                'style="width:100%;image-rendering:pixelated">'
+            )
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
         return (
             f'<figure class="companion-picture" style="margin:0;max-width:{self.width}px">'
-            f'<img src="data:image/png;base64,{data}" alt="{escape(self.alt)}" '
-            f'style="width:100%;image-rendering:pixelated">{caption}</figure>'
+            f'<div style="display:grid;grid-template-columns:{columns};gap:2px 10px;'
+            f'align-items:center">{"".join(cells)}</div>{caption}</figure>'
         )
 
     def __repr__(self) -> str:
@@ -220,4 +239,20 @@ def image_grid(
         top, left = (number // columns) * (height + gap), (number % columns) * (width + gap)
         canvas[top : top + height, left : left + width] = tile
     shown = round(canvas.shape[1] * zoom) if zoom else 720
-    return Picture(encode_png(canvas), _need_alt(alt), shown, caption)
+    return Picture({"": encode_png(canvas)}, _need_alt(alt), shown, caption)
+
+
+def image_rows(
+    rows: "Mapping[str, Tensor | ArrayLike]", *, alt: str, gap: int = 1, caption: str = ""
+) -> Picture:
+    """Rows of images, each with its label: `rows` maps a label to N×C×H×W images.
+
+    Takes and raises what :func:`image_grid` does.
+    """
+    strips = {
+        label: image_grid(images, alt=alt, columns=len(images), gap=gap)  # type: ignore[arg-type]
+        for label, images in rows.items()
+    }
+    if not strips:
+        raise ValueError("expected at least one row of images; got none")
+    return Picture({k: p.rows[""] for k, p in strips.items()}, _need_alt(alt), 760, caption)

@@ -5,13 +5,14 @@ has it shown a few times a second.
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
+
+from companion.notebook import in_notebook
 
 # Mid-tones: at least 2.7:1 against white, near-black and everything that themes put between.
 _TRAINING, _VALIDATION = ("#3b82c4", "none"), ("#c8621b", "6 4")  # stroke, dashes
@@ -86,11 +87,9 @@ def showing(run: Run, *, progress: bool = True) -> Iterator[Callable[[], None]]:
     In a notebook, one HTML output that stays, as it is in the end, when the kernel has gone; in a
     terminal, a tqdm bar; nothing where stderr is a file or `progress` is false.
     """
-    # Only a program that runs under IPython has it loaded; importing it would cost others 0.3 s.
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if not progress:
         update: Callable[[], None] = lambda: None  # noqa: E731
-    elif hasattr(shell, "kernel"):
+    elif in_notebook():
         update = _notebook(run)
     else:
         update = _terminal(run)
@@ -152,7 +151,7 @@ def duration(seconds: float) -> str:
 
 
 def render(run: Run) -> str:
-    """The run as HTML: headline, progress bar while it lasts, loss curve, latest averages."""
+    """The run as HTML: headline, progress bar while it lasts, loss curve, last averages."""
     parts = [f"<div><strong>{escape(run.headline())}</strong></div>"]
     if not run.ended:
         parts.append(
@@ -161,8 +160,7 @@ def render(run: Run) -> str:
         )
     if len(run.curve) > 1:
         parts.append(_curve(run))
-    if run.figures:
-        parts.append(_table(run.figures))
+    parts += [f"<div>{line}</div>" for line in _averages(run.figures)]
     body = "\n".join(parts)
     return f'<div class="companion-fit" style="max-width:36rem;line-height:1.5">\n{body}\n</div>'
 
@@ -185,13 +183,12 @@ def _curve(run: Run) -> str:
             f' stroke-dasharray="{style[1]}" vector-effect="non-scaling-stroke"/>'
         )
 
-    lines, legend = line(run.curve, _TRAINING), _swatch(_TRAINING) + " training"
+    lines = line(run.curve, _TRAINING)
     words = f"training loss from {run.curve[0][1]:.4g} to {run.curve[-1][1]:.4g}"
     if run.validation:
         # The first point, at the end of epoch 1, gets a short level stroke to be seen alone.
         (end, value), *_ = run.validation
         lines += line([(end - 0.5, value), *run.validation], _VALIDATION)
-        legend += ", " + _swatch(_VALIDATION) + " validation"
         words += f", validation loss {run.validation[-1][1]:.4g}"
     axis = f"Vertical: loss, {low:.4g} to {high:.4g}{', logarithmic' if logarithmic else ''}."
     return (
@@ -199,29 +196,25 @@ def _curve(run: Run) -> str:
         f'{words}." viewBox="0 0 300 100" preserveAspectRatio="none" style="display:block;'
         "width:100%;height:8rem;border-left:1px solid currentColor;"
         f'border-bottom:1px solid currentColor">{lines}</svg>\n'
-        f"<div>{legend}. {axis} Horizontal: epochs, 0 to {run.epochs}.</div>"
+        f"<div>{axis} Horizontal: epochs, 0 to {run.epochs}.</div>"
     )
 
 
-def _swatch(style: tuple[str, str]) -> str:
-    return (
-        '<svg aria-hidden="true" width="28" height="10"><line x1="1" x2="27" y1="5" y2="5"'
-        f' stroke="{style[0]}" stroke-width="2" stroke-dasharray="{style[1]}"/></svg>'
-    )
-
-
-def _table(figures: Mapping[str, float]) -> str:
-    """Averages by name; those named `validation_…` stand beside the training set's."""
-    validated = any(name.startswith("validation_") for name in figures)
-    head = '<th scope="col">latest average</th><th scope="col">training</th>'
-    if validated:
-        head += '<th scope="col">validation</th>'
-    rows = ""
-    for name, value in figures.items():
-        if not name.startswith("validation_"):
-            cells = f'<th scope="row">{escape(name)}</th><td>{value:.4g}</td>'
-            if validated:
-                other = figures.get(f"validation_{name}")
-                cells += "<td></td>" if other is None else f"<td>{other:.4g}</td>"
-            rows += f"<tr>{cells}</tr>"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+def _averages(figures: Mapping[str, float]) -> Iterator[str]:
+    """The averages on the training set, then those on the validation set, with their line style."""
+    prefix = "validation_"
+    for words, style, validation in (
+        ("Training", _TRAINING, False),
+        ("Validation", _VALIDATION, True),
+    ):
+        shown = " · ".join(
+            f"{escape(name.removeprefix(prefix))} {value:.4g}"
+            for name, value in figures.items()
+            if name.startswith(prefix) == validation
+        )
+        if shown:
+            yield (
+                '<svg aria-hidden="true" width="28" height="10"><line x1="1" x2="27" y1="5" y2="5"'
+                f' stroke="{style[0]}" stroke-width="2" stroke-dasharray="{style[1]}"/></svg>'
+                f" {words}: {shown}"
+            )

@@ -7,6 +7,7 @@ devices and number formats.
 """
 
 import inspect
+import logging
 import math
 import platform
 import time
@@ -25,6 +26,9 @@ from companion.progress import Run, duration, showing
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+# Fabric announces the precision on stderr, which would stay below the cell; `History` has it.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 _LOOK_EVERY = 0.25  # seconds between looks at the losses: each one waits for the device
 
@@ -52,7 +56,7 @@ class History:
 
     `epochs` maps each entry of the loss to its average over each epoch and, if there was a
     validation set, `validation_<entry>` to the average over that set after each epoch. `seconds`
-    has the time that each epoch took, `device` says what it ran on.
+    has the time that each epoch took, `device` says what it ran on and in which precision.
     """
 
     device: str
@@ -174,10 +178,10 @@ def fit(
     factor = _schedule(schedule)
     # One fused kernel instead of many small ones; but it can't unscale fp16 gradients to clip them.
     optimizer = optimizer or partial(torch.optim.Adam, fused=clip is None)
-    fabric = _fabric(device, precision)
+    fabric, precision = _fabric(device, precision)
     images, labels = _resident(data(0) if callable(data) else data, fabric.device)
     held_out = None if validation is None else _resident(validation, fabric.device)
-    history, run = History(describe_device(fabric.device)), Run(epochs)
+    history, run = History(f"{describe_device(fabric.device)}, {precision}"), Run(epochs)
 
     with (
         _seeded(seed, fabric.device),
@@ -283,10 +287,9 @@ class _Record:
         bad = (~values.isfinite()).nonzero()
         if len(bad):
             step, column = bad[0].tolist()
-            number = self.epoch * self.steps + step + 1
             raise FloatingPointError(
-                f"the loss's entry {self.names[column]!r} became {values[step, column].item()} at "
-                f"step {number} (epoch {self.epoch + 1}), where the learning rate was "
+                f"the loss's entry {self.names[column]!r} became {values[step, column].item()} in "
+                f"step {step + 1} of epoch {self.epoch + 1}, where the learning rate was "
                 f"{self.rates[step]:.3g}: start again with a new model and a smaller learning "
                 "rate, or with clip=1"
             )
@@ -338,7 +341,8 @@ def _lent(model: nn.Module, device: torch.device, channels_last: bool) -> Iterat
         model.to(home).to(memory_format=after).eval()  # type: ignore[call-overload]
 
 
-def _fabric(device: str | torch.device, precision: str) -> Fabric:
+def _fabric(device: str | torch.device, precision: str) -> tuple[Fabric, str]:
+    """Fabric for the device, and the precision that "auto" became."""
     kind, _, index = str(device).partition(":")
     if kind == "auto":
         kind = next((k for k in ("cuda", "mps") if _available(k)), "cpu")
@@ -358,7 +362,7 @@ def _fabric(device: str | torch.device, precision: str) -> Fabric:
     if precision == "fp16" and kind != "cuda":
         raise ValueError(f"fp16 needs a CUDA GPU; on {kind} ask for 'bf16' or 'fp32'")
     devices: Any = 1 if kind == "cpu" else [int(index or 0)]
-    return Fabric(accelerator=kind, devices=devices, precision=names[precision])
+    return Fabric(accelerator=kind, devices=devices, precision=names[precision]), precision
 
 
 def _available(kind: str, index: int = 0) -> bool:
@@ -379,7 +383,10 @@ def describe_device(device: str | torch.device) -> str:
         name = next(
             (x.partition(":")[2].strip() for x in lines if x.startswith("model name")), name
         )
-    return f"{name} GPU" if device.type == "mps" else f"{name} ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return (
+        f"{name} GPU" if device.type == "mps" else f"{name} ({threads} thread{'s' * (threads > 1)})"
+    )
 
 
 def _schedule(schedule: str | Schedule) -> Schedule:

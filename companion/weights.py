@@ -101,10 +101,15 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
     )
     entries = asdict(written)
     entries["card_sha256"] = _digest(entries)
-    text = json.dumps(entries, indent=1, ensure_ascii=False, allow_nan=False)
+    # One line for each entry: a card is to be read, and compared with its predecessor.
+    lines = (
+        f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
+        for key, value in entries.items()
+    )
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, content)
-    _write(path.with_suffix(".json"), text.encode() + b"\n")
+    _write(path.with_suffix(".json"), text.encode())
     return read_card(path)
 
 

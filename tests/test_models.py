@@ -165,6 +165,16 @@ def test_loss_does_not_depend_on_the_batch_size() -> None:
         torch.testing.assert_close(a, b)
 
 
+def test_loss_of_outputs_in_few_bits_is_summed_in_full() -> None:
+    vae, x = small_vae(), torch.rand(64, 1, 8, 8)
+    halved = VAEOutput(*(part.bfloat16() for part in vae(x)))
+    loss = vae_loss(x, halved, C=3.0)
+    exact = vae_loss(x.double(), VAEOutput(*(part.double() for part in halved)), C=3.0)
+    for a, b in zip(loss, exact, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-6)
+
+
 def test_loss_refuses_images_that_do_not_match_and_a_weight_without_meaning() -> None:
     vae = small_vae()
     with pytest.raises(ValueError, match="one shape"):

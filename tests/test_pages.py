@@ -32,7 +32,8 @@ def test_page_is_sound(browser, served, name, size, theme):
                 if (el.closest("[aria-hidden=true]")) return false;
                 if (el.closest(".companion-plotly [role=img]")) return false;
                 const text = el.getAttribute("alt") ?? el.getAttribute("aria-label")
-                    ?? el.getAttribute("aria-labelledby") ?? el.querySelector("title")?.textContent;
+                    ?? el.getAttribute("aria-labelledby") ?? el.getAttribute("title")
+                    ?? el.querySelector("title")?.textContent;
                 return text === null || text === undefined
                     || (text.trim().length < 3 && el.tagName === "IMG" && text !== "");
             }).map((el) => el.outerHTML.slice(0, 120))"""

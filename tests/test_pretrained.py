@@ -32,29 +32,31 @@ NAMES = [
 # Those that are run; the others have the same layers in other numbers.
 RUN = [
     "alexnet",
-    "vgg11",
     "vgg16",
     "googlenet",
-    *[f"resnet{depth}" for depth in (18, 34, 50, 152)],
+    *[f"resnet{depth}" for depth in (18, 50, 152)],
     *[f"efficientnet_b{step}" for step in (0, 1, 5)],
 ]
 
 
 def theirs(name: str, **options: Any) -> nn.Module:
-    """torchvision's network with random weights, and batch norm as if it had been trained."""
+    """torchvision's network with random weights, and batch norms as if it had been trained.
+
+    Fresh batch norms are all alike, so that exchanged ones would go unnoticed, and normalise
+    nothing, so that signals fade and all images give the same logits.
+    """
     torch.manual_seed(0)
     if name == "googlenet":
         options["init_weights"] = False  # its own takes long
     model: nn.Module = torchvision.models.get_model(name, weights=None, **options)
-    # Fresh batch norms are all alike: exchanged ones would go unnoticed.
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.weight.device.type != "meta":
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            nn.init.uniform_(module.weight, 0.8, 1.2)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.8, 1.2)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    if norms and norms[0].weight.device.type != "meta":
+        for norm in norms:
+            nn.init.uniform_(norm.weight, 0.8, 1.2)
+            nn.init.normal_(norm.bias, std=0.2)
+            norm.momentum = 1.0
+        with torch.no_grad():
+            model(torch.randn(2, 3, 64, 64))  # sets means and variances
     return model.eval()
 
 
@@ -64,12 +66,13 @@ def test_the_outputs_agree(name: str) -> None:
     model = from_torchvision(name, reference.state_dict())
     assert not model.training
     side = model.size if model.smallest is None else 64
-    x = torch.randn(1, 3, side, side)
+    x = torch.randn(2, 3, side, side)
     with torch.no_grad():
         expected, found = reference(x), model(x)
     scale = float(expected.abs().max())
-    assert float(expected.std()) > 0.1 * scale > 0
-    assert float((expected - found).abs().max()) <= 1e-5 * max(1, scale)
+    # Only logits that depend on the image can show a difference.
+    assert float((expected[0] - expected[1]).abs().max()) > 0.01 * scale > 0
+    assert float((found - expected).abs().max()) <= 1e-5 * min(1, scale)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -233,7 +236,8 @@ def test_from_the_download_to_the_logits(hub: Path, monkeypatch: pytest.MonkeyPa
     model.check(x)
     with torch.no_grad():
         expected: Tensor = reference(original.transforms()(photo)[None])
-        torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
+        # The same pixels scaled by another route differ in their last bits.
+        torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-4 * float(expected.std()))
 
 
 def test_preprocessing_is_torchvisions(monkeypatch: pytest.MonkeyPatch, hub: Path) -> None:

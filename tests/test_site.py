@@ -170,6 +170,7 @@ def cell(code):
     ("content", "complaint"),
     [
         (cell("1 / 0"), "ZeroDivisionError"),
+        (cell(":tags: [skip-execution]\n1 + 1"), "marked to be skipped"),
         (cell("import warnings; warnings.warn('careful')"), "stderr"),
         (
             cell("import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 2]))"),

@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import re
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -279,7 +280,8 @@ def test_bf16_on_request() -> None:
     exact, rough = convolutional(), convolutional()
     quick(exact, squares(), loss)
     assert dtypes == {torch.float32}
-    quick(rough, squares(), loss, precision="bf16")
+    history = quick(rough, squares(), loss, precision="bf16")
+    assert history.device.endswith(", bf16")
     assert torch.bfloat16 in dtypes
     assert all(p.dtype == torch.float32 for p in rough.parameters())
     torch.testing.assert_close(weights(exact), weights(rough), rtol=0.1, atol=0.01)
@@ -296,10 +298,12 @@ def test_precision_follows_the_gpu(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
     monkeypatch.setattr(training, "Fabric", lambda **settings: settings)
-    asked = training._fabric("cuda:1", "auto")
+    asked, _ = training._fabric("cuda:1", "auto")
     assert asked == {"accelerator": "cuda", "devices": [1], "precision": expected}
-    assert training._fabric("auto", "fp32")["devices"] == [0]  # type: ignore[index]
-    assert training._fabric("cpu", "auto")["precision"] == "32-true"  # type: ignore[index]
+    first, _ = training._fabric("auto", "fp32")
+    assert first["devices"] == [0]  # type: ignore[index]
+    cpu, _ = training._fabric("cpu", "auto")
+    assert cpu["precision"] == "32-true"  # type: ignore[index]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -328,7 +332,7 @@ def test_nan_stops_with_step_and_learning_rate() -> None:
 
     model = classifier()
     with pytest.raises(
-        FloatingPointError, match=r"'extra' became nan at step 7 \(epoch 2\).*0\.05"
+        FloatingPointError, match=r"'extra' became nan in step 2 of epoch 2, .*0\.05"
     ):
         quick(model, squares(), loss, lr=0.05)
 
@@ -450,9 +454,10 @@ def test_picture_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     training_line, validation_line = picture.findall("polyline")
     assert len((training_line.get("points") or "").split()) == 15
     assert len((validation_line.get("points") or "").split()) == 4
-    cells = [[cell.text for cell in row] for row in after.iter("tr")]
-    assert cells[0] == ["latest average", "training", "validation"]
-    assert [row[0] for row in cells[1:]] == ["accuracy", "loss"]
+    lines = ["".join(element.itertext()).strip() for element in after.findall("div")]
+    figures = r"accuracy [\d.e-]+ · loss [\d.e-]+"
+    assert re.fullmatch(f"Training: {figures}", lines[-2])
+    assert re.fullmatch(f"Validation: {figures}", lines[-1])
 
 
 def test_a_stopped_run_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,7 @@ class ImageSet:
     :meth:`pixels` gives floats. ``labels`` is int64, N, an index into ``class_names`` (None if
     there are no classes). ``factors`` maps the name of a generative factor to a tensor of N (None
     if they are not known). ``len(data)`` is N; ``data[3]`` is one image with its label, and
-    ``data[:100]``
-    or ``data[index_tensor]`` a smaller ImageSet.
+    ``data[:100]`` or ``data[index_tensor]`` a smaller ImageSet.
     """
 
     name: str

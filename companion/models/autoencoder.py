@@ -24,7 +24,7 @@ def default_widths(image_shape: ImageShape) -> tuple[int, ...]:
 
 class ConvEncoder(nn.Module):
     """Images N×C×H×W → features N×hidden: one 4×4 convolution of stride 2 for each width, then a
-    dense layer; ReLU after each.
+    dense layer; ELU after each.
     """
 
     def __init__(self, image_shape: ImageShape, widths: Sequence[int], hidden: int) -> None:
@@ -33,9 +33,9 @@ class ConvEncoder(nn.Module):
         channels = (image_shape[0], *widths)
         layers: list[nn.Module] = []
         for inward, outward in pairwise(channels):
-            layers += [nn.Conv2d(inward, outward, kernel_size=4, stride=2, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(inward, outward, kernel_size=4, stride=2, padding=1), nn.ELU()]
         height, width = sizes[-1]
-        layers += [nn.Flatten(), nn.Linear(channels[-1] * height * width, hidden), nn.ReLU()]
+        layers += [nn.Flatten(), nn.Linear(channels[-1] * height * width, hidden), nn.ELU()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class ConvEncoder(nn.Module):
 class ConvDecoder(nn.Module):
     """Codes N×latent_dim → images N×C×H×W in [0, 1]: the encoder's mirror image.
 
-    Two dense layers, then one 4×4 transposed convolution of stride 2 for each width; ReLU between,
+    Two dense layers, then one 4×4 transposed convolution of stride 2 for each width; ELU between,
     a sigmoid at the end.
     """
 
@@ -60,9 +60,9 @@ class ConvDecoder(nn.Module):
         height, width = sizes[-1]
         layers: list[nn.Module] = [
             nn.Linear(latent_dim, hidden),
-            nn.ReLU(),
+            nn.ELU(),
             nn.Linear(hidden, channels[-1] * height * width),
-            nn.ReLU(),
+            nn.ELU(),
             nn.Unflatten(1, (channels[-1], height, width)),
         ]
         steps = zip(pairwise(reversed(channels)), pairwise(reversed(sizes)), strict=True)
@@ -73,7 +73,7 @@ class ConvDecoder(nn.Module):
                 nn.ConvTranspose2d(
                     inward, outward, kernel_size=4, stride=2, padding=1, output_padding=missing
                 ),
-                nn.ReLU(),
+                nn.ELU(),
             ]
         layers[-1] = nn.Sigmoid()
         self.layers = nn.Sequential(*layers)

@@ -86,16 +86,17 @@ def vae_loss(x: Tensor, output: VAEOutput, *, C: float, beta: float = 1.0) -> VA
 
     C‖x − x̂‖² is −log N(x; x̂, σ²I) with C = 1/(2σ²), up to the constant
     :func:`gaussian_constant`; with β = 1 the total plus that constant is −ELBO. Only the ratio C/β
-    moves the minimum.
+    moves the minimum. It is computed in the number format of x, also where autocast has made the
+    outputs bf16 or fp16, which have too few digits for sums over all pixels.
     """
     if x.shape != output.reconstruction.shape:
         raise ValueError(
             f"The images and their reconstructions must have one shape, got {tuple(x.shape)} and "
             f"{tuple(output.reconstruction.shape)}."
         )
-    reconstruction = C * (x - output.reconstruction).square().flatten(1).sum(1).mean()
-    sigma = torch.exp(0.5 * output.log_var)
-    kl_per_dim = gaussian.kl_to_standard_normal(output.mu, sigma).mean(0)
+    x_hat, mu, log_var, _ = (part.to(x.dtype) for part in output)
+    reconstruction = C * (x - x_hat).square().flatten(1).sum(1).mean()
+    kl_per_dim = gaussian.kl_to_standard_normal(mu, torch.exp(0.5 * log_var)).mean(0)
     kl = kl_per_dim.sum()
     return VAELoss(reconstruction + beta * kl, reconstruction, kl, kl_per_dim)
 

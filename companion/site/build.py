@@ -20,8 +20,9 @@ def build_book() -> int:
     notebooks.write(ROOT / "book")
     start_jupyter_book = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start_jupyter_book, "build", "book", "--path-output", "."]
-    command += ["--config", "_config.yml", "--toc", "_toc.yml", "-W", "-n", "--keep-going"]
-    # -q twice would hide which chapter runs, which is what one waits for.
+    # A relative --toc would be looked for in book/.
+    command += ["--config", "_config.yml", "--toc", str(ROOT / "_toc.yml")]
+    command += ["-W", "-n", "--keep-going"]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     seconds = time.perf_counter() - start
     if status:

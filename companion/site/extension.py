@@ -16,6 +16,7 @@ from typing import Any
 
 from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
+from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -33,6 +34,13 @@ PLOTLY = "application/vnd.plotly.v1+json"
 # The text face; book.css says which characters each file is for.
 FONTS = [f"inter-{part}-wght-normal.woff2" for part in ("latin", "latin-ext", "greek")]
 FONTS += ["inter-latin-wght-italic.woff2"]
+
+# What other extensions write and screen readers stumble on: a name that differs from the visible
+# text, a list role without list items.
+FAULTS = {
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+}
 
 # What the pages may load. `file:` lets a copy opened from a folder work, where 'self' has no
 # meaning for some browsers; a page on a web server can't load file: addresses anyway.
@@ -142,6 +150,8 @@ def configure(app: Sphinx, config: Config) -> None:
     config["companion_pages"] = digest([ROOT / "companion" / "site"]) + cache.name
     os.environ["COMPANION_CACHE_DIR"] = str(cache)
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+    # Threads that spin while they wait make training many times slower on a machine that is busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     theme = config["html_theme_options"]
     if not theme.get("repository_url"):
         # A button without an address would point at somebody else's repository.
@@ -152,24 +162,23 @@ def configure(app: Sphinx, config: Config) -> None:
 
 
 def check_execution(app: Sphinx, env: BuildEnvironment) -> None:
-    """Fail the build when a code cell of a chapter did not run."""
+    """Fail the build when a chapter, or a cell of it, did not run."""
     for docname in sorted(env.found_docs):
         if "kernelspec" not in env.metadata[docname]:
             continue
-        executed = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
-        if not executed.exists():
+        done = NbMetadataCollector.get_exec_data(env, docname)
+        if not done or not done["succeeded"] or not done["runtime"]:
             logger.warning("the chapter did not run as a notebook", location=docname)
             continue
+        executed = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
         cells = json.loads(executed.read_text("utf-8"))["cells"]
         idle = [
             number
             for number, cell in enumerate(cells, start=1)
-            if cell["cell_type"] == "code"
-            and "".join(cell["source"]).strip()
-            and not cell["execution_count"]
+            if "skip-execution" in cell["metadata"].get("tags", ())
         ]
         if idle:
-            logger.warning("cells %s did not run", idle, location=docname)
+            logger.warning("cells %s are marked to be skipped", idle, location=docname)
 
 
 def dress_page(
@@ -182,8 +191,10 @@ def dress_page(
     if needs.get("widgets"):
         app.add_css_file("companion/widgets.css")
         app.add_js_file("companion/book.js", loading_method="defer")
-    if doctree is not None:
-        app.add_js_file("companion/site.js", loading_method="defer")
+    app.add_js_file("companion/site.js", loading_method="defer")
+    if "body" in context:
+        for fault, mended in FAULTS.items():
+            context["body"] = context["body"].replace(fault, mended)
     if (Path(app.srcdir) / f"{pagename}.ipynb").exists():
         context["ipynb_source"] = f"{pagename}.ipynb"
 

@@ -3,3 +3,8 @@
 In a notebook they are ordinary ipywidgets. `LatentTraversal` walks through a decoder's latent
 space; `PosteriorVsPrior` shows what a VAE's encoder says of one image.
 """
+
+from companion.widgets.latent_traversal import LatentTraversal
+from companion.widgets.posterior import PosteriorVsPrior
+
+__all__ = ["LatentTraversal", "PosteriorVsPrior"]

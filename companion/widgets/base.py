@@ -41,11 +41,14 @@ class LiveWidget(anywidget.AnyWidget):
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
+    # In the state rather than sent on request: a kernel that runs the next cell answers nobody.
+    _files = traitlets.Dict().tag(sync=True)
 
     def __init__(self, models: Sequence[Path] = (), **state: Any) -> None:
-        """`models`: the exported files that the front end may ask for, named by their SHA-256."""
+        """`models`: exported files named by their SHA-256; a page of the book loads them itself."""
         self._models = {path.stem: path for path in models}
-        super().__init__(**state)
+        files = {name: path.read_bytes() for name, path in self._models.items()}
+        super().__init__(_files=files, **state)
         self.on_msg(self._answer)
 
     @traitlets.default("_esm")
@@ -84,25 +87,23 @@ class LiveWidget(anywidget.AnyWidget):
         return data, metadata
 
     def _answer(self, _: Any, message: Any, __: Any) -> None:
-        """Send the file that the front end asks for, as it must on Colab and in VS Code."""
+        """Send a file of the engine that the front end asks for, as it must on Colab or VS Code."""
         if not isinstance(message, dict) or message.get("kind") != "asset":
             return
         name = str(message.get("name"))
         try:
-            data = self._asset(name)
-        except (OSError, RuntimeError, KeyError) as error:
+            data = _engine_file(name)
+        except (RuntimeError, KeyError) as error:
             reason = f"no file is called {name}" if isinstance(error, KeyError) else str(error)
             self.send({"kind": "asset-missing", "name": name, "why": reason})
         else:
             self.send({"kind": "asset", "name": name}, buffers=[data])
 
-    def _asset(self, name: str) -> bytes:
-        if name == "engine":
-            return _built("engine.js")
-        if name == "engine-wasm":
-            _, code, _ = _built("engine-wasm.js").rsplit(b'"', 2)
-            return base64.b64decode(code)
-        return self._models[name].read_bytes()
+
+def _engine_file(name: str) -> bytes:
+    """The engine's script, or its gzipped wasm out of the script that pages load it from."""
+    script = _built({"engine": "engine.js", "engine-wasm": "engine-wasm.js"}[name])
+    return base64.b64decode(script.split(b'"')[3]) if name == "engine-wasm" else script
 
 
 def image_tag(png: bytes, alt: str, attributes: str = "") -> str:

@@ -21,7 +21,10 @@ UNUSED = 0.05
 """Nats of KL below which a latent counts as unused by the model: it tells next to nothing of x."""
 
 EXAMPLES = 8  # images to choose from, when a data set gives them
-_FRAMES = 9  # on the preview's film strip, as on the live one
+# As in latent_traversal.js, which draws the same pictures.
+_FRAMES = 9
+_MAP = 7
+_CRISP = 32
 
 
 class LatentTraversal(LiveWidget):
@@ -147,36 +150,68 @@ class LatentTraversal(LiveWidget):
         points[1:, first] = torch.linspace(low, high, _FRAMES)
         hero, *frames = to_uint8(self._exported.decode(points))
         z = ", ".join(f"{value:.1f}" for value in self.z)
-        origin = not any(self.z)
-        alt = f"The decoder's image for z = {'0, the prior mean' if origin else f'({z})'}."
+        alt = f"The decoder's image for z = {f'({z})' if any(self.z) else '0, the prior mean'}."
         left, right = (f"{end:.0f}".replace("-", "−") for end in (low, high))
         film_alt = (
             f"{_FRAMES} images decoded while {self.labels[first]} goes from {left} to {right} "
             "and the other latents stay."
         )
-        used = [i for i in self.order if i not in self.unused]
-        rack = self._rows(used) if used else ""
-        if self.unused:
-            rack += f'<p class="traversal-unused">unused by the model</p>{self._rows(self.unused)}'
-        panels = f'<div class="traversal-sliders">{rack}</div>'
-        if self.latent_dim > 1:
-            panels += _PLANE
+        panels = self._sliders() + self._plane()
         if len(self.examples) > 1:
             panels += _between(len(self.examples), self.image_shape)
-        ways = "" if panels.endswith(f"{rack}</div>") else '<div class="companion-segmented"></div>'
-        film = np.hstack(frames)
+        ways = '<div class="companion-segmented"></div>' if "traversal-pl" in panels else ""
         return (
             f'<section class="companion"><div class="companion-body">'
             f'<p class="companion-title">{escape(self.title)}</p><div class="traversal">'
             f'<div class="traversal-hero"><div class="traversal-picture">'
-            f"{image_tag(encode_png(hero), alt, _size(hero, 'companion-image'))}</div>"
+            f"{_picture(hero, alt, crisp=True, kind='companion-image')}</div>"
             f'<div class="traversal-actions"></div></div>'
             f'<div class="traversal-side">{ways}<div class="traversal-panels">{panels}</div></div>'
             f'<figure class="traversal-strip"><div class="traversal-film">'
-            f"{image_tag(encode_png(film), film_alt, _size(film))}</div>"
+            f"{_picture(np.hstack(frames), film_alt, crisp=self._crisp)}</div>"
             f'<figcaption class="companion-caption"><span>{left}</span>'
             f"<span>{escape(self.labels[first])} moves, the others stay</span>"
             f"<span>{right}</span></figcaption></figure></div></div></section>"
+        )
+
+    @property
+    def _crisp(self) -> bool:
+        return self.image_shape[2] <= _CRISP
+
+    def _sliders(self) -> str:
+        used = [i for i in self.order if i not in self.unused]
+        rack = self._rows(used) if used else ""
+        if self.unused:
+            rack += f'<p class="traversal-unused">unused by the model</p>{self._rows(self.unused)}'
+        aside = " inert" if self.latent_dim == 2 else ""
+        return f'<div class="traversal-sliders"{aside}>{rack}</div>'
+
+    def _plane(self) -> str:
+        """The pad: with its map where it is what the widget opens with, else only its place."""
+        if self.latent_dim < 2:
+            return ""
+        picture = ""
+        if self.latent_dim == 2:
+            low, high = self.value_range
+            steps = torch.linspace(low, high, _MAP)
+            across, up = self.order
+            points = torch.zeros(_MAP**2, 2)
+            points[:, across] = steps.repeat(_MAP)
+            points[:, up] = steps.flip(0).repeat_interleave(_MAP)
+            rows = np.split(to_uint8(self._exported.decode(points)), _MAP)
+            alt = (
+                f"Map of the latent plane: {_MAP}×{_MAP} decoded images, {self.labels[across]} "
+                f"from left to right, {self.labels[up]} from bottom to top."
+            )
+            picture = _picture(
+                np.concatenate([np.concatenate(list(row), axis=1) for row in rows]),
+                alt,
+                crisp=self._crisp,
+            )
+        return (
+            f'<div class="traversal-plane"{"" if picture else " inert"}>'
+            f'<div class="companion-pad traversal-pad">{picture}</div>'
+            '<div class="traversal-axes"></div></div>'
         )
 
     def _rows(self, latents: Iterable[int]) -> str:
@@ -205,9 +240,12 @@ class LatentTraversal(LiveWidget):
         )
 
 
-def _size(pixels: np.ndarray, kind: str = "") -> str:
-    """Attributes that let a browser keep an image's place before it is decoded."""
-    return f'class="{kind}" width="{pixels.shape[1]}" height="{pixels.shape[0]}"'
+def _picture(pixels: np.ndarray, alt: str, *, crisp: bool, kind: str = "") -> str:
+    """An <img> whose place a browser knows before it has decoded it."""
+    height, width, _ = pixels.shape
+    rendering = "pixelated" if crisp else "auto"
+    size = f'class="{kind}" width="{width}" height="{height}"'
+    return image_tag(encode_png(pixels), alt, f'{size} style="image-rendering:{rendering}"')
 
 
 def _decoder_of(model: nn.Module) -> nn.Module:
@@ -239,9 +277,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _encode(
-    model: nn.Module, images: Tensor, latent_dim: int
-) -> tuple[Tensor, list[float] | None]:
+def _encode(model: nn.Module, images: Tensor, latent_dim: int) -> tuple[Tensor, list[float] | None]:
     """Codes (μ, N×latent_dim) of images; the mean KL of each latent if the encoder gives one."""
     encode = getattr(model, "encode", None)
     if not callable(encode):

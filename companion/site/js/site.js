@@ -2,6 +2,9 @@
 
 const here = new URL(".", document.currentScript.src);
 
+// The theme names its search button otherwise than the text on it says.
+document.querySelector(".search-button-field")?.removeAttribute("aria-label");
+
 // --- quizzes ---------------------------------------------------------------------------------
 
 function verdict(fieldset, text, right) {
@@ -47,7 +50,7 @@ for (const fieldset of document.querySelectorAll("fieldset[data-quiz]")) {
   const check = () => (number ? checkNumber(fieldset, number) : checkOptions(fieldset));
   fieldset.querySelector(".quiz-check").addEventListener("click", check);
   number?.addEventListener("keydown", (event) => event.key === "Enter" && check());
-  fieldset.addEventListener("change", () => {
+  fieldset.addEventListener("input", () => {
     for (const shown of fieldset.querySelectorAll(".quiz-shown")) show(shown, false);
     verdict(fieldset, "", false);
   });

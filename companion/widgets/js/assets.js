@@ -1,10 +1,9 @@
-// Finds what a widget needs beside its state: the inference engine and exported models. Looks in
-// the book's own site, then among JupyterLab's (Notebook's) extension files, then asks the kernel.
+// Finds what a widget needs: the inference engine (in the book's own site, else among the extension
+// files of JupyterLab or Notebook, else from the kernel) and exported models.
 
 // Every widget's bundle carries a copy of this module, so what a page has once hangs on the page.
 export const page = (globalThis[Symbol.for("companion")] ??= {
   site: null, // address of the folder that book.js came from, when the page is one of the book's
-  found: new Map(), // name -> Promise<Uint8Array>
   arrived: new Map(), // name -> base64, from an asset file that has just run
   engine: null, // Promise of the engine with its wasm
   decoders: new Map(), // SHA-256 -> Promise<InferenceSession>
@@ -15,8 +14,6 @@ export const page = (globalThis[Symbol.for("companion")] ??= {
 globalThis.companionAsset ??= (name, base64) => page.arrived.set(name, base64);
 
 /* global ENGINE_VERSION -- set by companion/site/frontend.py */
-
-const KERNEL_PATIENCE = 30_000; // milliseconds; 5 MB over a slow connection to a hosted kernel
 
 /** Address of the folder with our files in JupyterLab or Notebook 7, else null. */
 function labFolder() {
@@ -59,24 +56,17 @@ async function fromFile(url, name) {
   return fromBase64(text);
 }
 
+const bytesOf = (view) => new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength);
+
+/** Ask the kernel. There is no knowing how long it will be busy, so this waits as long as it takes. */
 function fromKernel(name, model) {
   return new Promise((resolve, reject) => {
-    const settle = (finish, value) => {
-      clearTimeout(timer);
-      model.off("msg:custom", listen);
-      finish(value);
-    };
     const listen = (message, buffers) => {
       if (message?.name !== name) return;
-      if (message.kind === "asset" && buffers?.length) {
-        const view = buffers[0];
-        settle(resolve, new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength));
-      } else if (message.kind === "asset-missing") {
-        settle(reject, new Error(message.why));
-      }
+      model.off("msg:custom", listen);
+      if (message.kind === "asset") resolve(bytesOf(buffers[0]));
+      else reject(new Error(message.why));
     };
-    const silent = new Error("the kernel did not answer; run the cell again");
-    const timer = setTimeout(() => settle(reject, silent), KERNEL_PATIENCE);
     model.on("msg:custom", listen);
     model.send({ kind: "asset", name });
   });
@@ -95,20 +85,10 @@ async function firstOf(ways) {
   throw last;
 }
 
-// A failure is forgotten, so that a later widget (with a living kernel, say) may try again.
-function once(map, name, make) {
-  if (!map.has(name)) {
-    const promise = make();
-    map.set(name, promise);
-    promise.catch(() => map.delete(name));
-  }
-  return map.get(name);
-}
-
-/** The bytes of a model by its SHA-256: from the book's site, else from the kernel that made it. */
+/** The bytes of a model by its SHA-256: from the widget's state in a notebook, else from the book's site. */
 export function modelBytes(sha256, model) {
-  return once(page.found, sha256, () =>
-    firstOf(page.site ? [() => fromFile(`${page.site}models/${sha256}.js`, sha256)] : [() => fromKernel(sha256, model)]));
+  const file = model.get("_files")?.[sha256];
+  return file ? Promise.resolve(bytesOf(file)) : fromFile(`${page.site}models/${sha256}.js`, sha256);
 }
 
 /** The folders that may hold the engine's files. */

@@ -1,7 +1,7 @@
 // Draws images of the models (N×C×H×W, values in [0, 1], C 1 or 3) on a canvas, pixel by pixel.
 
-/** RGBA bytes of image `index`; `into` is an ImageData to use again. */
-export function toImageData(images, [channels, height, width], index = 0, into = new ImageData(width, height)) {
+/** Write image `index` into an ImageData of its size. */
+function fill(into, images, [channels, height, width], index) {
   const plane = height * width;
   const start = index * channels * plane;
   const step = channels === 1 ? 0 : plane; // one channel is shown as grey
@@ -12,7 +12,6 @@ export function toImageData(images, [channels, height, width], index = 0, into =
     out[o + 2] = 255 * images[start + 2 * step + i];
     out[o + 3] = 255;
   }
-  return into;
 }
 
 /**
@@ -39,8 +38,8 @@ export function imageGrid(shape, { columns = 1, rows = 1, gap = 0, smooth = fals
   return {
     el,
     draw(images, index = 0, column = 0, row = 0) {
-      const data = toImageData(images, shape, index, buffer);
-      context.putImageData(data, column * (width + gap), row * (height + gap));
+      fill(buffer, images, shape, index);
+      context.putImageData(buffer, column * (width + gap), row * (height + gap));
     },
   };
 }

@@ -220,9 +220,9 @@ export function segmented({ label, options, value, onChange }) {
  */
 export function frame({ title, describe }, ...parts) {
   const id = newId();
-  // JupyterLab would take arrow keys and Enter for its own shortcuts.
-  const data = { lmSuppressShortcuts: "true" };
-  return h("section", { class: "companion", "aria-labelledby": title ? id : undefined, data },
+  // JupyterLab would take arrow keys and Enter for its own shortcuts; it leaves marked elements alone.
+  const onfocusin = (event) => { event.target.dataset.lmSuppressShortcuts = "true"; };
+  return h("section", { class: "companion", "aria-labelledby": title ? id : undefined, onfocusin },
     h("div", { class: "companion-body" },
       title ? h("p", { class: "companion-title", id }, title) : null,
       describe ? h("p", { class: "companion-lead" }, describe) : null,

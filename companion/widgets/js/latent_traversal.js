@@ -7,6 +7,7 @@ import { openDecoder } from "./session.js";
 
 const FRAMES = 9; // images on the film strip
 const MAP = 7; // images along a side of the pad
+const CRISP = 32; // images up to this wide are shown small with sharp pixels, larger ones smoothed
 const PAUSE = 160; // milliseconds without a move before pictures that can wait are made
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -37,6 +38,7 @@ function render({ model, el }) {
   const kl = model.get("kl_per_dim");
   const unused = new Set(model.get("unused"));
   const examples = model.get("examples");
+  const smooth = shape[2] > CRISP;
 
   const z = Float64Array.from(model.get("z"));
   let decoder = null;
@@ -52,16 +54,29 @@ function render({ model, el }) {
   const status = notice("Loading the model …");
   const said = announcer();
 
-  const save = throttled(() => model.save_changes());
+  // Set and sent in one go: the kernel's echo of an earlier point then never overtakes the reader.
+  const save = throttled(() => {
+    model.set("z", Array.from(z, (value) => Number(value.toFixed(4))));
+    model.save_changes();
+  });
 
   /** Decode z and draw it. */
   async function paint() {
     if (!decoder) return;
     const point = Float32Array.from(z);
-    const image = await decoder.decode(point);
+    const image = await decoder.decode(point).catch(fail);
     if (!image || !alive) return;
     hero.draw(image);
-    root.dispatchEvent(new CustomEvent("companion-painted", { bubbles: true, detail: { z: point, image } }));
+    tell("painted", { z: point, image });
+  }
+
+  const tell = (what, detail) =>
+    root.dispatchEvent(new CustomEvent(`companion-${what}`, { bubbles: true, detail }));
+
+  function fail(error) {
+    root.dataset.state = "failed";
+    status.set(`This model could not be run: ${error.message}`, "error");
+    tell("failed", error);
   }
 
   /** Everything that moves z ends here; `change(z)` writes the new values. */
@@ -70,7 +85,6 @@ function render({ model, el }) {
     change(z);
     paint();
     follow(before);
-    model.set("z", Array.from(z, (value) => Number(value.toFixed(4))));
     save();
   }
 
@@ -108,7 +122,7 @@ function render({ model, el }) {
     });
     const look = () => strip.show({ latent: i });
     controls[i].input.addEventListener("focus", look);
-    controls[i].el.addEventListener("pointerenter", look);
+    controls[i].el.addEventListener("pointerenter", (event) => { if (!event.buttons) look(); });
   }
   const rows = (wanted) => sliders(...order.filter((i) => unused.has(i) === wanted).map((i) => controls[i].el));
   const rack = h("div", { class: "traversal-sliders" });
@@ -140,7 +154,7 @@ function render({ model, el }) {
   };
 
   const strip = (() => {
-    const grid = imageGrid(shape, { columns: FRAMES, smooth: true });
+    const grid = imageGrid(shape, { columns: FRAMES, smooth });
     const caption = h("span", {});
     const [left, right] = [h("span", {}), h("span", {})];
     const marker = h("span", { class: "traversal-marker" });
@@ -174,6 +188,7 @@ function render({ model, el }) {
       else move(() => { z[shown.latent] = low + (high - low) * t; });
     };
     film.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
       film.setPointerCapture(event.pointerId);
       scrub(event);
     });
@@ -209,7 +224,7 @@ function render({ model, el }) {
   const pad = (() => {
     if (latentDim < 2) return { el: null, follow() {}, refreshIf() {} };
     const axes = [order[0], order[1]];
-    const grid = imageGrid(shape, { columns: MAP, rows: MAP, smooth: true });
+    const grid = imageGrid(shape, { columns: MAP, rows: MAP, smooth });
     const handle = h("span", { class: "traversal-handle" });
     const at = (k) => low + ((high - low) * k) / (MAP - 1);
     const refresh = background(
@@ -297,13 +312,14 @@ function render({ model, el }) {
     name();
     follow();
     return {
-      el: h("div", { class: "traversal-plane" }, el,
+      el: h("div", { class: "traversal-plane", role: "group", "aria-label": "Two latents at once" }, el,
         h("div", { class: "traversal-axes" }, ...choices.map((choice) => choice.el))),
       follow,
       open() {
         strip.show({ latent: axes[0] });
-        if (stale) refresh(0);
+        if (!decoder || !stale) return;
         stale = false;
+        refresh(0);
       },
       refreshIf(changed) {
         if (![...changed].some((i) => !axes.includes(i))) return;
@@ -338,7 +354,8 @@ function render({ model, el }) {
             strip.refresh();
             move(() => z.set(between(t.get())));
           });
-          return h("label", { class: "traversal-tile", title: caption }, input, h("img", { src: picture, alt: "" }));
+          const style = smooth ? null : "image-rendering: pixelated";
+          return h("label", { class: "traversal-tile", title: caption }, input, h("img", { src: picture, alt: "", style }));
         })));
     return {
       el: h("div", { class: "traversal-between" },
@@ -351,7 +368,7 @@ function render({ model, el }) {
   // ------------------------------------------------------------ buttons and the whole
 
   const panels = { sliders: rack, pad: pad.el, between: way.el };
-  let active = "sliders";
+  let active = latentDim === 2 ? "pad" : "sliders"; // a plane is the natural view of two latents
   function open(name) {
     active = name;
     for (const [other, panel] of Object.entries(panels)) if (panel) panel.inert = other !== name;
@@ -363,11 +380,11 @@ function render({ model, el }) {
   const ways = segmented({
     label: "How to move",
     options: Object.keys(panels).filter((name) => panels[name]).map((name) => ({ value: name, label: names[name] })),
+    value: active,
     onChange: open,
   });
   const side = h("div", { class: "traversal-side" }, pad.el || way.el ? ways.el : null,
     h("div", { class: "traversal-panels" }, ...Object.values(panels).filter(Boolean)));
-  for (const panel of [pad.el, way.el]) if (panel) panel.inert = true;
 
   let drawn = 0;
   const summary = () => order.filter((i) => !unused.has(i)).slice(0, 3).map((i) => `${labels[i]} ${spoken(z[i], 1)}`).join(", ");
@@ -401,6 +418,7 @@ function render({ model, el }) {
   );
   root.dataset.state = "waiting";
   strip.start();
+  open(active);
   el.append(root);
 
   // Python may move z too, and so may a second view of the same widget.
@@ -414,21 +432,22 @@ function render({ model, el }) {
   };
   model.on("change:z", fromPython);
 
+  const slow = setTimeout(() => {
+    status.set("Still loading: the kernel is busy with another cell, or has to run this one again.");
+  }, 5000);
   openDecoder(model.get("decoder"), latentDim, model)
     .then(async (opened) => {
       decoder = opened;
       await paint();
-      if (!alive) return;
+      if (!alive || root.dataset.state === "failed") return;
       status.set("");
       root.dataset.state = "ready";
-      root.dispatchEvent(new CustomEvent("companion-ready", { bubbles: true }));
+      tell("ready");
       strip.refresh(0);
+      if (active === "pad") pad.open();
     })
-    .catch((error) => {
-      root.dataset.state = "failed";
-      status.set(`This model could not be loaded: ${error.message}`, "error");
-      root.dispatchEvent(new CustomEvent("companion-failed", { bubbles: true, detail: error }));
-    });
+    .catch(fail)
+    .finally(() => clearTimeout(slow));
 
   return () => {
     alive = false;

@@ -22,9 +22,7 @@ async function openSession(sha256, model) {
   page.engine ??= startEngine(model);
   page.engine.catch(() => { page.engine = null; });
   const { InferenceSession } = await page.engine;
-  const session = await InferenceSession.create(await bytes, { executionProviders: ["wasm"] });
-  page.found.delete(sha256); // the session has its own copy
-  return session;
+  return InferenceSession.create(await bytes, { executionProviders: ["wasm"] });
 }
 
 /** Let `compute` run when the computations asked for before it are done. */

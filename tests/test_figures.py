@@ -1,0 +1,94 @@
+"""Figures: what is drawn, and that nobody forgets the alt text."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from companion import figures
+
+ALT = "An alt text that says what there is to see."
+
+
+def pictures(picture):
+    """(alt, pixels) of each <img> in the HTML of a Picture."""
+    found = re.findall(
+        r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*)"', picture._repr_html_()
+    )
+    return [
+        (alt, np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))) for data, alt in found
+    ]
+
+
+def test_grid_puts_each_pixel_in_its_place():
+    images = torch.arange(5 * 3 * 2 * 2, dtype=torch.uint8).view(5, 3, 2, 2)
+    ((alt, pixels),) = pictures(figures.image_grid(images, alt=ALT, columns=3, gap=1))
+    assert alt == ALT
+    assert pixels.shape == (5, 8, 3)
+    for number, image in enumerate(images):
+        top, left = 3 * (number // 3), 3 * (number % 3)
+        tile = pixels[top : top + 2, left : left + 2]
+        assert np.array_equal(tile, image.permute(1, 2, 0).numpy())
+
+
+def test_floats_are_scaled_clipped_and_rounded():
+    images = torch.tensor([[-0.5, 0.0, 0.5, 1.0, 2.0]]).view(1, 1, 1, 5)
+    assert figures.to_uint8(images)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_rows_have_labels_and_one_alt_text():
+    rows = {"<b>first</b>": torch.zeros(3, 1, 2, 2), "second": torch.ones(3, 1, 2, 2)}
+    picture = figures.image_rows(rows, alt=ALT, caption="A & B")
+    (first, black), (second, white) = pictures(picture)
+    assert (first, second) == (ALT, "")
+    assert black[:, :2].max() == 0
+    assert white[:, :2].min() == 255
+    html = picture._repr_html_()
+    assert "&lt;b&gt;first&lt;/b&gt;" in html
+    assert "A &amp; B" in html
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 4, 8, 8), (2, 2, 3, 8, 8)])
+def test_shapes_that_are_no_images(shape):
+    with pytest.raises(ValueError, match="N×1×H×W or N×3×H×W"):
+        figures.image_grid(torch.zeros(shape), alt=ALT)
+
+
+@pytest.mark.parametrize("alt", ["", "image", "   a plot      ", None])
+def test_alt_text_is_needed(alt):
+    with pytest.raises(ValueError, match="alt text"):
+        figures.image_grid(torch.zeros(1, 1, 2, 2), alt=alt)
+    with pytest.raises(ValueError, match="alt text"):
+        figures.lines({"a": [1, 2]}, x="x", y="y", alt=alt)
+
+
+def test_plots_carry_data_labels_and_alt_text():
+    plot = figures.lines({"loss": [3, 2, 1], "KL": [0, 1, 2]}, x="epoch", y="nats", alt=ALT)
+    assert plot.layout.meta == {"alt": ALT}
+    assert plot.layout.xaxis.title.text == "epoch"
+    assert list(plot.data[0].x) == [1, 2, 3]
+    assert list(plot.data[1].y) == [0, 1, 2]
+    assert plot.data[0].line.dash != plot.data[1].line.dash, "colour is not the only difference"
+
+    points = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    plot = figures.scatter(points, [0, 1, 0], ["cat", "dog"], x="a", y="b", alt=ALT)
+    assert [list(trace.x) for trace in plot.data] == [[0.0, 4.0], [2.0]]
+    assert plot.data[0].marker.symbol != plot.data[1].marker.symbol
+
+    plot = figures.heatmap(
+        [[0.1, 0.9]], rows=["hue"], columns=["z1", "z2"], x="latent", y="factor", alt=ALT
+    )
+    assert plot.data[0].z.tolist() == [[0.1, 0.9]]
+
+
+def test_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match="N×2"):
+        figures.scatter(np.zeros((3, 3)), [0, 0, 0], ["a"], x="a", y="b", alt=ALT)
+    with pytest.raises(ValueError, match="1×2 table"):
+        figures.heatmap([[1.0]], rows=["a"], columns=["b", "c"], x="a", y="b", alt=ALT)
+    with pytest.raises(ValueError, match="at least one row"):
+        figures.image_rows({}, alt=ALT)
