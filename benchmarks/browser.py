@@ -8,8 +8,9 @@ from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any
 
-from conftest import BROWSER_OPTIONS, SITE, QuietHandler, chromium
 from playwright.sync_api import Browser, sync_playwright
+
+from conftest import BROWSER_OPTIONS, SITE, QuietHandler, chromium
 
 CHAPTER = "12-vae.html"
 

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+
 from front_end import JS, module_page, settle
 
 HOSTILE = "<img src=x onerror='window.hurt=1'>"

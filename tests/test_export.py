@@ -8,11 +8,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import ROOT
 from torch import nn
 
 from companion.export import export_decoder
 from companion.models import ConvAutoencoder, ConvVAE
+from conftest import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
 
 from companion.site import frontend
 from companion.site.frontend import STATIC, FrontendError, build_frontend
+from conftest import ROOT
 
 JS = ROOT / "companion" / "widgets" / "js"
 

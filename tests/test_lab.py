@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+
 from conftest import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.lab]

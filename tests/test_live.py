@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
-from pages import visit
 
 from companion import recipes
 from companion.gaussian import kl_to_standard_normal
 from companion.site.extension import widget_html
 from companion.widgets import LatentTraversal, PosteriorVsPrior
+from conftest import ROOT
+from pages import visit
 
 pytestmark = pytest.mark.browser
 

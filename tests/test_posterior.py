@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from front_end import module_page, settle
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from torch.distributions import Normal, kl_divergence
 
 from companion.widgets.posterior import SAMPLE_COUNTS, PosteriorVsPrior, noise
+from front_end import module_page, settle
 
 HOSTILE = '</script><img src=x onerror="window.hurt=1">&<b>'
 

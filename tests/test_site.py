@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from companion.site import extension, katex
 from companion.site.quiz import parse_question
+from conftest import ROOT
 
 # --- quizzes -----------------------------------------------------------------------------------
 

@@ -15,10 +15,8 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
-from conftest import QuietHandler
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pages import visit
 from torch import nn
 
 from companion.gaussian import kl_to_standard_normal
@@ -28,6 +26,8 @@ from companion.site.frontend import build_frontend
 from companion.widgets import LatentTraversal, PosteriorVsPrior, base
 from companion.widgets.base import MIME_TYPE, STATIC
 from companion.widgets.posterior import noise
+from conftest import QuietHandler
+from pages import visit
 
 HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
 
