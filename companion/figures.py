@@ -146,7 +146,11 @@ def heatmap(
         texttemplate="%{z:.2f}", colorbar={"title": {"text": unit}}, xgap=2, ygap=2,
     )  # fmt: skip
     order = {"autorange": "reversed"}
-    options: dict[str, Any] = {"yaxis": order, "height": 110 + 44 * len(rows)} | layout
+    options: dict[str, Any] = {
+        "xaxis": {"type": "category"},
+        "yaxis": order,
+        "height": 110 + 44 * len(rows),
+    } | layout
     return plot([trace], x=x, y=y, alt=alt, **options)
 
 
@@ -186,6 +190,40 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<Picture: {self.alt}>"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that a notebook shows as HTML and a terminal as text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>"
+            for row in self.rows
+        )
+        return (
+            f'<table class="companion-table"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table>"
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join("  ".join(map(str, row)) for row in (self.columns, *self.rows))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """A table with a heading for each column.
+
+    Raises:
+        ValueError: a row has more or fewer entries than there are columns.
+    """
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"expected {len(columns)} entries in each row; got {len(row)}")
+    return Table(tuple(columns), tuple(tuple(row) for row in rows))
 
 
 def to_uint8(images: "Tensor | ArrayLike") -> np.ndarray:

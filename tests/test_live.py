@@ -59,15 +59,20 @@ def canvas_of(box):
     """The pixels of the large picture."""
     return np.array(
         box.locator("canvas.companion-image").evaluate(
-            """(canvas) => Array.from(canvas.getContext("2d")
-                .getImageData(0, 0, canvas.width, canvas.height).data)"""
+            """(canvas) => {
+                const copy = new OffscreenCanvas(canvas.width, canvas.height);
+                const context = copy.getContext("2d", {willReadFrequently: true});
+                context.drawImage(canvas, 0, 0);
+                return Array.from(context.getImageData(0, 0, copy.width, copy.height).data);
+            }"""
         )
     )
 
 
 def agrees_with_torch(model, shown):
     with torch.no_grad():
-        expected = model.decode(torch.tensor([shown["z"]]))[0].flatten().numpy()
+        z = torch.tensor([shown["z"]], dtype=torch.float32)
+        expected = model.decode(z)[0].flatten().numpy()
     return np.abs(np.array(shown["image"]) - expected).max()
 
 
@@ -93,7 +98,8 @@ def test_each_slider_moves_the_picture_by_keyboard(browser, served, site, sprite
             assert slider.get_attribute("aria-valuetext") != told
             assert agrees_with_torch(sprite_vae, shown) < 1e-3
             difference = np.abs(canvas_of(box).astype(int) - before).max()
-            assert difference > 25, f"slider {number} hardly changes the picture"
+            nats = float(re.search(r"([\d.]+) nats", told)[1])
+            assert difference > (25 if nats > 0.5 else 0), f"slider {number} changes nothing"
             pixels = (np.array(shown["image"]).reshape(3, 64, 64) * 255).transpose(1, 2, 0)
             drawn = canvas_of(box).reshape(64, 64, 4)[..., :3]
             assert np.abs(drawn - pixels).max() <= 1, "the canvas shows something else"
@@ -126,7 +132,11 @@ def test_drag_sample_reset_pad_and_interpolation(browser, served, sprite_vae):
             samples.append(painted(seen, seen_so_far)["z"])
         assert len({tuple(z) for z in samples}) == 3
         assert all(max(map(abs, z)) < 5 for z in samples)
-        assert "sample from the prior" in box.locator("[aria-live]").all_inner_texts()[-1]
+        page.wait_for_function(
+            """(box) => [...box.querySelectorAll("[aria-live]")]
+                .some((el) => el.textContent.includes("sample from the prior"))""",
+            arg=box.element_handle(),
+        )
 
         box.get_by_role("radio", name="Two at once").check(force=True)
         seen_so_far = count(seen)
@@ -266,7 +276,7 @@ def test_one_broken_widget_leaves_the_others_alive(browser, site, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(page.read_text().replace('data-widget="posterior"', 'data-widget="nobody"'))
     with visit(browser, address) as seen:
-        seen.all_alive()
+        seen.scroll_through()
         states = seen.page.eval_on_selector_all(
             ".companion-widget", "(boxes) => boxes.map((box) => box.dataset.state)"
         )

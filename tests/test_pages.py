@@ -154,6 +154,14 @@ def test_each_quiz_tells_right_from_wrong(browser, served):
                 field.fill(str(value * 3 + 17))
                 field.press("Enter")
                 assert verdict.inner_text().startswith("Not yet")
+                assert quiz.locator(".quiz-feedback:visible").count() == 0
+                for mistake in quiz.locator(".quiz-mistake").all():
+                    field.fill(mistake.get_attribute("data-value"))
+                    field.press("Enter")
+                    assert mistake.locator(".quiz-feedback").is_visible()
+                field.fill(f"{4 * value}/4")
+                field.press("Enter")
+                assert verdict.inner_text() == "Right."
                 field.fill(f"{value:g}".replace(".", ","))
                 field.press("Enter")
                 assert verdict.inner_text() == "Right."

@@ -51,6 +51,11 @@ def test_quiz_with_a_number(line, value, tolerance, feedback):
     assert (question.value, question.tolerance, question.feedback) == (value, tolerance, feedback)
 
 
+def test_quiz_with_expected_mistakes():
+    question = parse_question(["How much?", "= -0.8", "≠ 0.8 | Mind the sign.", "≠ −1 | No."])
+    assert question.mistakes == ((0.8, "Mind the sign."), (-1.0, "No."))
+
+
 @pytest.mark.parametrize(
     "lines",
     [

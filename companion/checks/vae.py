@@ -76,7 +76,7 @@ def reparameterise(answer: Answer) -> None:
     if not torch.equal(z.detach(), again.detach()):
         raise Hint(
             "Called twice with the same ε it gave two different z: all noise must come from the "
-            "argument eps, none from inside."
+            "third argument, none from inside."
         )
     agree(
         z,
@@ -131,7 +131,7 @@ def C_from_sigma(answer: Answer) -> None:
         )
 
 
-@exercise("In a smooth latent space every point of this line decodes to a plausible image.")
+@exercise("In a smooth latent space most points of this line decode to a plausible image.")
 def interpolate(answer: Answer) -> None:
     """`interpolate(z_a, z_b, steps)`: steps×d, a straight line that includes both ends."""
     for steps in (5, 2):

@@ -3,6 +3,23 @@
 from companion.models.alexnet import AlexNet
 from companion.models.autoencoder import ConvAutoencoder, default_widths
 from companion.models.classifier import ImageClassifier, he_initialise
+from companion.models.corruption import (
+    add_noise,
+    denoising_loss,
+    fill_in,
+    hide,
+    inpainting_loss,
+    random_masks,
+    rectangle_masks,
+)
+from companion.models.dense_autoencoder import (
+    DenseAutoencoder,
+    LinearAutoencoder,
+    SparseAutoencoder,
+    SparseLoss,
+    SparseOutput,
+    sparse_loss,
+)
 from companion.models.digit_cnn import DigitCNN
 from companion.models.efficientnet import (
     SCALINGS,
@@ -11,7 +28,9 @@ from companion.models.efficientnet import (
     Scaling,
     compound_scaling,
 )
+from companion.models.gan import DCGAN, discriminator_loss, gan_loss, generator_loss
 from companion.models.googlenet import GoogLeNet, GoogLeNetOutput, Inception
+from companion.models.images import squared_error
 from companion.models.pretrained import (
     Pretrained,
     from_torchvision,
@@ -23,31 +42,49 @@ from companion.models.vae import ConvVAE, VAELoss, VAEOutput, gaussian_constant,
 from companion.models.vgg import VGG
 
 __all__ = [
+    "DCGAN",
     "SCALINGS",
     "VGG",
     "AlexNet",
     "CifarResNet",
     "ConvAutoencoder",
     "ConvVAE",
+    "DenseAutoencoder",
     "DigitCNN",
     "EfficientNet",
     "GoogLeNet",
     "GoogLeNetOutput",
     "ImageClassifier",
     "Inception",
+    "LinearAutoencoder",
     "MBConv",
     "Pretrained",
     "ResNet",
     "Residual",
     "Scaling",
+    "SparseAutoencoder",
+    "SparseLoss",
+    "SparseOutput",
     "VAELoss",
     "VAEOutput",
+    "add_noise",
     "compound_scaling",
     "default_widths",
+    "denoising_loss",
+    "discriminator_loss",
+    "fill_in",
     "from_torchvision",
+    "gan_loss",
     "gaussian_constant",
+    "generator_loss",
     "he_initialise",
+    "hide",
+    "inpainting_loss",
     "pretrained",
+    "random_masks",
+    "rectangle_masks",
+    "sparse_loss",
+    "squared_error",
     "torchvision_names",
     "vae_loss",
 ]

@@ -33,7 +33,6 @@ PLOTLY = "application/vnd.plotly.v1+json"
 
 # The text face; book.css says which characters each file is for.
 FONTS = [f"inter-{part}-wght-normal.woff2" for part in ("latin", "latin-ext", "greek")]
-FONTS += ["inter-latin-wght-italic.woff2"]
 
 # What other extensions write and screen readers stumble on: a name that differs from the visible
 # text, a list role without list items.

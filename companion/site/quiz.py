@@ -7,8 +7,9 @@
     - [x] It grows without bound. | Right: −log σ² → ∞.
     ```
 
-or, for a number, `= 50 ± 0.5 | feedback when right` in place of the options. Feedback after ` | `
-is optional. Without JavaScript the question stays readable and a <details> gives the answer.
+or, for a number, `= 50 ± 0.5 | feedback when right` in place of the options, and below it, for a
+mistake that one expects, `≠ 25 | hint`. Feedback after ` | ` is optional elsewhere. Without
+JavaScript the question stays readable and a <details> gives the answer.
 """
 
 import re
@@ -26,6 +27,7 @@ NUMBER = re.compile(
     r"^=\s*(?P<value>[-+−]?[\d.]+(?:e[-+]?\d+)?)(?:\s*±\s*(?P<tolerance>[\d.]+))?"
     r"\s*(?:\|\s*(?P<feedback>.*))?$"
 )
+MISTAKE = re.compile(r"^≠\s*(?P<value>[-+−]?[\d.]+(?:e[-+]?\d+)?)\s*\|\s*(?P<feedback>.+)$")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Question:
     value: float | None = None
     tolerance: float = 0.0
     feedback: str = ""
+    mistakes: tuple[tuple[float, str], ...] = ()
 
 
 def parse_question(lines: list[str]) -> Question:
@@ -57,12 +60,15 @@ def parse_question(lines: list[str]) -> Question:
     text: list[str] = []
     options: list[Option] = []
     number: re.Match[str] | None = None
+    mistakes: list[tuple[float, str]] = []
     for line in lines:
         if match := OPTION.match(line):
             answer, _, feedback = match["text"].partition(" | ")
             options.append(Option(answer.strip(), feedback.strip(), match["mark"] in "xX"))
         elif match := NUMBER.match(line.strip()):
             number = match
+        elif match := MISTAKE.match(line.strip()):
+            mistakes.append((_number(match["value"]), match["feedback"]))
         elif options and line.strip():  # an option goes on in the next line
             last = options.pop()
             whole = f"{last.text} | {last.feedback}" if last.feedback else last.text
@@ -78,9 +84,10 @@ def parse_question(lines: list[str]) -> Question:
     if number:
         return Question(
             question,
-            value=float(number["value"].replace("−", "-")),
+            value=_number(number["value"]),
             tolerance=float(number["tolerance"] or 0),
             feedback=number["feedback"] or "",
+            mistakes=tuple(mistakes),
         )
     if len(options) < 2 or not any(option.right for option in options):
         raise ValueError(
@@ -88,6 +95,10 @@ def parse_question(lines: list[str]) -> Question:
             f"{len(options)} came, {sum(option.right for option in options)} right"
         )
     return Question(question, tuple(options))
+
+
+def _number(text: str) -> float:
+    return float(text.replace("−", "-"))
 
 
 class QuizDirective(SphinxDirective):
@@ -117,6 +128,10 @@ class QuizDirective(SphinxDirective):
                 'autocomplete="off"></label>'
             )
             box += self._feedback("right", question.feedback or "Right.")
+            for mistake, hint in question.mistakes:
+                box += self._html(f'<div class="quiz-mistake" data-value="{mistake!r}">')
+                box += self._feedback("wrong", hint)
+                box += self._html("</div>")
         kind = "checkbox" if several else "radio"
         for position, option in enumerate(question.options):
             right = str(option.right).lower()

@@ -18,16 +18,26 @@ function show(element, visible) {
   if (element) element.classList.toggle("quiz-shown", visible);
 }
 
+/** A number as people type it: 0.5, 0,5, −0.5, 1/2. */
+function typed(text) {
+  const [top, bottom = "1", ...more] = text.trim().replaceAll(",", ".").replaceAll("−", "-").split("/");
+  return top === "" || bottom === "" || more.length ? NaN : Number(top) / Number(bottom);
+}
+
 function checkNumber(fieldset, input) {
-  const answer = Number(input.value.trim().replace(",", ".").replace("−", "-"));
-  if (input.value.trim() === "" || Number.isNaN(answer)) {
-    verdict(fieldset, "Type a number first, for example 0.25.", false);
+  const answer = typed(input.value);
+  if (!Number.isFinite(answer)) {
+    verdict(fieldset, "Type a number first, for example 0.25 or 1/4.", false);
     return;
   }
   // A last digit of slack for values that binary fractions can't hold.
-  const slack = Number(input.dataset.tolerance) + 1e-9 * Math.abs(Number(input.dataset.value));
-  const right = Math.abs(answer - Number(input.dataset.value)) <= slack;
-  show(fieldset.querySelector(".quiz-feedback"), right);
+  const near = (value) =>
+    Math.abs(answer - value) <= Number(input.dataset.tolerance) + 1e-9 * Math.abs(value);
+  const right = near(Number(input.dataset.value));
+  show(fieldset.querySelector(":scope > .quiz-feedback"), right);
+  for (const mistake of fieldset.querySelectorAll(".quiz-mistake")) {
+    show(mistake.querySelector(".quiz-feedback"), !right && near(Number(mistake.dataset.value)));
+  }
   verdict(fieldset, right ? "Right." : "Not yet. Try once more.", right);
 }
 
