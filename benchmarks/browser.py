@@ -88,7 +88,7 @@ def cold_drag(browser: Browser, address: str) -> float:
         })"""
     )
     page.goto(address)
-    page.wait_for_function("window.answered")
+    page.wait_for_function("() => window.answered")
     answered: float = page.evaluate("window.answered")
     context.close()
     return answered

@@ -106,8 +106,19 @@ function themeOf() {
   };
 }
 
+const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Let a live widget that is waking up go first: Plotly keeps the page busy for a third of a second. */
+async function whenCalm() {
+  await rest(150);
+  for (let k = 0; k < 50 && document.querySelector('.companion-widget[data-state="waiting"]'); k += 1) {
+    await rest(100);
+  }
+}
+
 async function draw(box) {
   const figure = JSON.parse(box.querySelector("script").textContent);
+  await whenCalm();
   const Plotly = await loadPlotly();
   const layout = { ...figure.layout, template: themeOf(), autosize: true };
   delete layout.width;
