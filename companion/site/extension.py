@@ -34,6 +34,14 @@ PLOTLY = "application/vnd.plotly.v1+json"
 # The text face; book.css says which characters each file is for.
 FONTS = [f"inter-{part}-wght-normal.woff2" for part in ("latin", "latin-ext", "greek")]
 
+# A font that is asked for at once is there before the first paint, and nothing jumps. From a folder
+# it needs no hurry, and a browser would complain.
+PRELOAD = (
+    '<script>if(location.protocol!=="file:")document.head.append(Object.assign('
+    'document.createElement("link"),{rel:"preload",as:"font",type:"font/woff2",crossOrigin:"",'
+    "href:FONT}))</script>"
+)
+
 # What other extensions write and screen readers stumble on: a name that differs from the visible
 # text, a list role without list items.
 FAULTS = {
@@ -185,7 +193,8 @@ def dress_page(
 ) -> None:
     """Give a page its security policy, the scripts it needs, and its notebook to download."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">'
-    context["metatags"] = policy + context.get("metatags", "")
+    font = json.dumps(context["pathto"](f"_static/fonts/{FONTS[0]}", resource=True))
+    context["metatags"] = policy + PRELOAD.replace("FONT", font) + context.get("metatags", "")
     needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
     if needs.get("widgets"):
         app.add_css_file("companion/widgets.css")
