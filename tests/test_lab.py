@@ -59,6 +59,11 @@ def jupyter(request, tmp_path):
     command = [sys.executable, "-m", "jupyter", request.param, "--no-browser", "--allow-root"]
     command += [f"--port={port}", "--ServerApp.token=", "--ServerApp.password="]
     command += ["--ServerApp.ip=127.0.0.1", f"--notebook-dir={tmp_path / 'work'}"]
+    if request.param == "lab":  # no questions about news from other hosts
+        command += [
+            "--LabApp.news_url=",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ]
     log = (tmp_path / "log").open("w")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -81,7 +86,9 @@ def jupyter(request, tmp_path):
 
 
 def run_all(page):
-    """Run all cells, again if the kernel was not listening yet."""
+    """Run all cells, again if the kernel was not listening yet; accept what a dialog offers."""
+    dialog = page.locator("dialog.jp-Dialog")
+    page.add_locator_handler(dialog, lambda: dialog.locator(".jp-mod-accept").last.click())
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=90_000)
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=90_000)
     started = """() => [...document.querySelectorAll(".jp-CodeCell .jp-InputArea-prompt")]
