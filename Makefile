@@ -34,7 +34,7 @@ lab: $(READY) ## open the chapters in JupyterLab
 bench: $(READY) ## measure: one JSON object a line, and the README's table from it
 	@bash tools/setup.sh --browser
 	@$(BIN)/python -m companion.site.build
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks --readme
 
 notebooks: $(READY) ## write the .ipynb beside each chapter (for Colab and Binder)
 	@$(BIN)/python -m companion.site.notebooks
