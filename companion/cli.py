@@ -1,4 +1,4 @@
-"""The command line: `companion train NAME`, `companion models [--verify]`."""
+"""The command line: `companion train | models | data | doctor`."""
 
 import argparse
 import io
@@ -39,9 +39,13 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         help="train a model of the book from nothing",
         description="Train a model of the book from nothing and store it with its card. "
-        "`companion models` lists the names.",
+        "`companion models` lists the names. A training that was stopped goes on where it was.",
     )
-    train.add_argument("name", metavar="NAME", help="the model's name, such as vae-sprites")
+    train.add_argument("name", nargs="?", metavar="NAME", help="its name, such as vae-sprites")
+    train.add_argument("--all", action="store_true", help="every model whose data can be had")
+    train.add_argument(
+        "--data", metavar="SET", help="train on this instead: a data set, or a folder of images"
+    )
     train.add_argument(
         "--device", default="auto", help="auto (default: a GPU if there is one), cpu, cuda, mps"
     )
@@ -68,9 +72,30 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument(
         "--verify",
         action="store_true",
-        help="also check each one: intact, loads, reaches its figure on the data",
+        help="also check each one: intact, loads, reaches its figure (where its data is here)",
+    )
+    models.add_argument(
+        "--data", metavar="FOLDER", help="with --verify: images to measure on, for those they fit"
     )
     models.set_defaults(run=_models)
+
+    data = commands.add_parser(
+        "data",
+        help="fetch a data set, and say what is in it",
+        description="Make sure that a data set is here (fetched, checked, kept for later), and "
+        "describe it. Without a name: list them.",
+    )
+    data.add_argument(
+        "name", nargs="?", metavar="NAME", help="its name, or the path of a folder of images"
+    )
+    data.set_defaults(run=_data)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what this machine has, and what would be faster",
+        description="Look at this machine: versions, devices, data, models, speed.",
+    )
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -80,9 +105,26 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _verified(name: str, data: str | None) -> str:
+    """What the check of a model found, in a few words."""
+    from companion import recipes
+
+    recipe = recipes.get(name)
+    try:
+        on = recipes.verify(name, data if data and recipe.takes(data) else None).on
+    except OSError as error:
+        return f"intact, not measured: {error}"
+    return f"verified on {on}" if on else "intact; its figure was not measured (no data here)"
+
+
 def _train(options: argparse.Namespace) -> int:
     from companion import recipes
 
+    if (options.name is None) != options.all:
+        print("companion: give either the NAME of a model or --all", file=sys.stderr)
+        return 2
+    if options.all:
+        return _train_all(options)
     try:
         recipe = recipes.get(options.name)
     except ValueError as error:
@@ -90,6 +132,7 @@ def _train(options: argparse.Namespace) -> int:
         return 2
     _, card = recipes.train(
         recipe.name,
+        data=options.data,
         device=options.device,
         precision=options.precision,
         epochs=options.epochs,
@@ -101,6 +144,41 @@ def _train(options: argparse.Namespace) -> int:
     for phrase in missed:
         print(f"companion: {phrase}", file=sys.stderr)
     return 1 if missed else 0
+
+
+def _train_all(options: argparse.Namespace) -> int:
+    """Every recipe, each with its own fate: one that fails does not keep the others."""
+    from companion import recipes
+
+    status = 0
+    for name in recipes.in_order():
+        print(f"== {name}")
+        one = argparse.Namespace(**{**vars(options), "name": name, "all": False})
+        try:
+            status = max(status, _train(one))
+        except (ValueError, OSError, FloatingPointError) as error:
+            print(f"companion: {name}: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def _data(options: argparse.Namespace) -> int:
+    from companion.datasets import DATASETS, SPLITS, is_here, load_images
+
+    if options.name is None:
+        for name in DATASETS:
+            print(f"{name:<14}{'here' if is_here(name) else f'companion data {name} fetches it'}")
+        return 0
+    for split in SPLITS:
+        print(load_images(options.name, split).describe())
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from companion import doctor
+
+    print(doctor.report())
+    return 0
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -115,7 +193,10 @@ def _models(options: argparse.Namespace) -> int:
             troubles += [f"{name} is not here"] if options.verify else []
             continue
         try:
-            card = recipes.verify(name) if options.verify else weights.read_card(path)
+            card = recipes.record(name)
+            checked = ""
+            if options.verify:
+                checked = f", {_verified(name, options.data)}"
         except weights.WeightsError as error:
             rows.append((name, recipe.data, "–", "–", "damaged, see below"))
             troubles.append(str(error))
@@ -124,10 +205,8 @@ def _models(options: argparse.Namespace) -> int:
             f"{goal.figure} {card.figures[goal.figure]:.4g} (goal {goal.limit})"
             for goal in recipe.must_reach
         )
-        if options.verify:
-            figures += ", verified"
-        size = f"{path.stat().st_size / 1000:,.0f} kB"
-        rows.append((name, recipe.data, f"{card.parameters:,}", size, figures))
+        size = f"{path.stat().st_size / 1000:,.0f} kB" if recipe.ships else "run only"
+        rows.append((name, recipe.data, f"{card.parameters:,}", size, figures + checked))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -35,7 +35,19 @@ class Run:
     validation: list[Point] = field(default_factory=list)
     figures: Mapping[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
+    begun: float = 0.0  # epochs that an earlier run had done
     ended: str = ""  # one sentence, once the run is over
+
+    @classmethod
+    def resumed(cls, epochs: int, averages: Mapping[str, Sequence[float]]) -> "Run":
+        """The run that goes on after these epochs (none: a new one)."""
+        losses = averages.get("loss", ())
+        run = cls(epochs, done=len(losses), begun=len(losses))
+        run.curve = [(epoch + 0.5, loss) for epoch, loss in enumerate(losses)]
+        held_out = averages.get("validation_loss", ())
+        run.validation = [(epoch, loss) for epoch, loss in enumerate(held_out, start=1)]
+        run.figures = {name: values[-1] for name, values in averages.items()}
+        return run
 
     def follow(
         self,
@@ -73,9 +85,9 @@ class Run:
         if self.ended:
             return self.ended
         text = f"Epoch {self.epoch} of {self.epochs}"
-        if self.done:
+        if self.done > self.begun:
             elapsed = time.perf_counter() - self.started
-            left = elapsed * (self.epochs - self.done) / self.done
+            left = elapsed * (self.epochs - self.done) / (self.done - self.begun)
             text += f" · {duration(elapsed)} so far, about {duration(left)} left"
         return text
 

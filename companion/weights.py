@@ -59,7 +59,8 @@ class Card:
                 f"data: {self.data}",
                 f"made by: {self.command} (seed {self.seed}) in {duration(self.seconds)} "
                 f"on {self.hardware}",
-                f"parameters: {self.parameters:,}, stored as {self.dtype}",
+                f"parameters: {self.parameters:,}, "
+                + (f"stored as {self.dtype}" if self.dtype else "not stored: a recorded run"),
                 f"reaches: {', '.join(figures)}",
             )
         )
@@ -92,12 +93,24 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
         if not tensors[name].isfinite().all():
             raise ValueError(f"{name} has values that are NaN or infinite as {dtype}: not saved")
     content = safetensors.torch.save(tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, content)
+    return save_card(model, path, card, dtype=dtype, sha256=hashlib.sha256(content).hexdigest())
+
+
+def save_card(
+    model: nn.Module, path: str | Path, card: Card, *, dtype: str = "", sha256: str = ""
+) -> Card:
+    """Write only the card (`….json`), as `save` does beside the weights: for a recorded run.
+
+    Returns it as it can be read again.
+    """
     written = replace(
         card,
         versions=_versions(),
         parameters=sum(p.numel() for p in model.parameters()),
         dtype=dtype,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
     )
     entries = asdict(written)
     entries["card_sha256"] = _digest(entries)
@@ -107,9 +120,9 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
         for key, value in entries.items()
     )
     text = "{\n" + ",\n".join(lines) + "\n}\n"
+    path = Path(path).with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, content)
-    _write(path.with_suffix(".json"), text.encode())
+    _write(path, text.encode())
     return read_card(path)
 
 
@@ -147,8 +160,10 @@ def load(model: nn.Module, path: str | Path) -> Card:
 
 
 def read_card(path: str | Path) -> Card:
-    """The card of the weights at `path`. Raises WeightsError if it is missing or damaged."""
-    path = _weights_path(path).with_suffix(".json")
+    """The card at `path`, or beside the weights there. WeightsError if missing or damaged."""
+    path = Path(path)
+    if path.suffix != ".json":
+        path = _weights_path(path).with_suffix(".json")
     content = _read(path, path.stem)
     remedy = _remedy(path.stem)
     try:

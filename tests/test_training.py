@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion import training
+from companion import devices, training
 from companion.progress import Run, duration, render
 from companion.training import cosine, fit
 
@@ -297,12 +297,12 @@ def test_precision_follows_the_gpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
-    monkeypatch.setattr(training, "Fabric", lambda **settings: settings)
-    asked, _ = training._fabric("cuda:1", "auto")
+    monkeypatch.setattr(devices, "Fabric", lambda **settings: settings)
+    asked, _ = devices.open_fabric("cuda:1", "auto")
     assert asked == {"accelerator": "cuda", "devices": [1], "precision": expected}
-    first, _ = training._fabric("auto", "fp32")
+    first, _ = devices.open_fabric("auto", "fp32")
     assert first["devices"] == [0]  # type: ignore[index]
-    cpu, _ = training._fabric("cpu", "auto")
+    cpu, _ = devices.open_fabric("cpu", "auto")
     assert cpu["precision"] == "32-true"  # type: ignore[index]
 
 

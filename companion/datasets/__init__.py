@@ -10,7 +10,7 @@ from torch import Tensor
 
 from companion.datasets import chairs, digits, downloads, folders, photos, sprites
 
-__all__ = ["DATASETS", "SPLITS", "ImageSet", "load_images"]
+__all__ = ["DATASETS", "SPLITS", "ImageSet", "is_here", "load_images"]
 
 SPLITS = ("train", "test")
 
@@ -241,6 +241,16 @@ def load_images(
     if scaled:
         raise ValueError(f"image_size is for photos and folders; the images of {name} have theirs.")
     return source.load(split, size, seed)
+
+
+def is_here(name: str) -> bool:
+    """Whether this data set can be loaded without a download. Raises ValueError if there is none.
+
+    What is embedded or generated always can; of a downloaded set, the files lie in their folder.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"There is no data set {name!r}; there are {_quoted(DATASETS)}.")
+    return DATASETS[name].embedded or downloads.is_here(name)
 
 
 def _folder(name: str | Path) -> Path | None:

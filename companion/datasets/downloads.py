@@ -109,6 +109,17 @@ def read(name: str, split: str) -> tuple[Tensor, Tensor]:
     return source.decode([contents[part.path] for part in source.parts[split]])
 
 
+def is_here(name: str) -> bool:
+    """Whether every file of the data set lies in :func:`downloads_dir`; they are not checked."""
+    root = downloads_dir()
+    return all(
+        (part.checksum is not None and (root / part.path).is_file())
+        or (root / part.archive.path).is_file()
+        for parts in SETS[name].parts.values()
+        for part in parts
+    )
+
+
 def _extract(archive: Archive, content: bytes, paths: list[str]) -> dict[str, bytes]:
     """The files with these paths: from a tar archive, or the only one in a gzip file."""
     if not archive.path.endswith(".tar.gz"):

@@ -1,8 +1,40 @@
 """What the classification networks have in common: images in, logits out, and clear refusals."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+import torch
 from torch import Tensor, nn
+
+
+class Standardise(nn.Module):
+    """Images minus `mean`, divided by `std`, both one number for each channel.
+
+    As a network's first layer it goes wherever the network goes: nobody can forget it, or do it
+    twice. Raises ValueError for two lengths that differ and for a `std` that is not positive.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or min(std, default=0) <= 0:
+            raise ValueError(
+                "Expected a mean and a positive standard deviation for each channel, "
+                f"got {tuple(mean)} and {tuple(std)}."
+            )
+        # Part of the architecture, not learnt: they are no weights, and not stored with them.
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W → the same shape."""
+        return (x - self.mean) / self.std
+
+    def extra_repr(self) -> str:
+        """The numbers, for print(model)."""
+        mean, std = self.mean.flatten().tolist(), self.std.flatten().tolist()
+        return f"mean={mean}, std={std}"
 
 
 class ImageClassifier(nn.Module):
@@ -41,6 +73,11 @@ class ImageClassifier(nn.Module):
         self.in_channels = in_channels
         self.size = size
         self.smallest = smallest
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images that it is made for."""
+        return self.in_channels, self.size, self.size
 
     def forward(self, x: Tensor) -> Tensor:
         """Images x → logits N×num_classes."""

@@ -3,11 +3,17 @@ networks that they are compared with.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from companion.models.classifier import ImageClassifier, check_choice, he_initialise
+from companion.models.classifier import (
+    ImageClassifier,
+    Standardise,
+    check_choice,
+    he_initialise,
+)
 
 # Blocks in conv2_x … conv5_x: table 1 of the paper.
 _BLOCKS = {
@@ -151,8 +157,9 @@ class CifarResNet(ImageClassifier):
     blocks on maps of 32×32, 16×16 and 8×8, a dense layer. `width` scales the stages' 16, 32 and 64
     channels. Shortcuts have no parameters (option A), so a plain net has as many as its residual
     twin: 269,722 at depth 20. It holds the same layers, only that nothing is added to their
-    output. He initialisation. Images are N×in_channels×32×32, or other sizes from 8: 28×28 digits
-    do. Chapter 7.
+    output. He initialisation. `statistics`, the (means, standard deviations) of the channels of the
+    training images, puts a layer in front that standardises. Images are N×in_channels×32×32, or
+    other sizes from 8: 28×28 digits do. Chapter 7.
     """
 
     def __init__(
@@ -162,6 +169,7 @@ class CifarResNet(ImageClassifier):
         num_classes: int = 10,
         in_channels: int = 3,
         width: float = 1.0,
+        statistics: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110 …), got {depth}.")
@@ -173,6 +181,9 @@ class CifarResNet(ImageClassifier):
         self.depth = depth
         self.width = width
         layers: OrderedDict[str, nn.Module] = OrderedDict(
+            {} if statistics is None else {"standardise": Standardise(*statistics)}
+        )
+        layers |= OrderedDict(
             conv1=_conv(in_channels, stages[0], 3),
             bn1=nn.BatchNorm2d(stages[0]),
             relu1=nn.ReLU(),

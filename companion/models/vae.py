@@ -27,8 +27,8 @@ class VAEOutput(NamedTuple):
 class VAELoss(NamedTuple):
     """The loss and its parts, in nats per image, each the mean over a batch.
 
-    ``total`` = ``reconstruction`` + β · ``kl``, all scalars; ``kl_per_dim`` has one entry for each
-    latent dimension and sums to ``kl``.
+    ``total`` = ``reconstruction`` + β · ``kl`` (or β · |kl − capacity|), all scalars;
+    ``kl_per_dim`` has one entry for each latent dimension and sums to ``kl``.
     """
 
     total: Tensor
@@ -80,14 +80,29 @@ class ConvVAE(ConvCoder):
         return VAEOutput(self.decode(z), mu, log_var, z)
 
 
-def vae_loss(x: Tensor, output: VAEOutput, *, C: float, beta: float = 1.0) -> VAELoss:
-    """C·‖x − x̂‖² + β·KL[N(μ_x, σ_x²) ‖ N(0, I)], in nats per image: pixels and latent dimensions
+def vae_loss(
+    x: Tensor,
+    output: VAEOutput,
+    *,
+    C: float = 1.0,
+    beta: float = 1.0,
+    capacity: float | None = None,
+    likelihood: str = "gaussian",
+) -> VAELoss:
+    """−log p(x|z) + β·KL[N(μ_x, σ_x²) ‖ N(0, I)], in nats per image: pixels and latent dimensions
     are summed, images averaged.
 
-    C‖x − x̂‖² is −log N(x; x̂, σ²I) with C = 1/(2σ²), up to the constant
-    :func:`gaussian_constant`; with β = 1 the total plus that constant is −ELBO. Only the ratio C/β
-    moves the minimum. It is computed in the number format of x, also where autocast has made the
-    outputs bf16 or fp16, which have too few digits for sums over all pixels.
+    With the "gaussian" likelihood the first term is C·‖x − x̂‖²: −log N(x; x̂, σ²I) with
+    C = 1/(2σ²), up to the constant :func:`gaussian_constant`. With "bernoulli" it is the
+    cross-entropy of pixels between 0 and 1, −Σ x log x̂ + (1 − x) log(1 − x̂), times C; that makes
+    MNIST's figures comparable (grey pixels count as probabilities, as everybody does). With C = 1
+    or a Gaussian, and β = 1, the total (plus the constant) is −ELBO. Only the ratio C/β moves the
+    minimum. A ``capacity``, in nats, replaces β·KL by β·|KL − capacity| (Burgess et al. 2018): the
+    code is to carry so much, and no less either.
+
+    It is computed in the number format of x, also where autocast has made the outputs bf16 or
+    fp16, which have too few digits for sums over all pixels. Raises ValueError for images and
+    reconstructions of different shapes, and for another likelihood.
     """
     if x.shape != output.reconstruction.shape:
         raise ValueError(
@@ -95,10 +110,20 @@ def vae_loss(x: Tensor, output: VAEOutput, *, C: float, beta: float = 1.0) -> VA
             f"{tuple(output.reconstruction.shape)}."
         )
     x_hat, mu, log_var, _ = (part.to(x.dtype) for part in output)
-    reconstruction = C * (x - x_hat).square().flatten(1).sum(1).mean()
+    if likelihood == "gaussian":
+        misfit = (x - x_hat).square()
+    elif likelihood == "bernoulli":
+        # A sigmoid that rounds to 0 or 1 may cost much, but not infinitely much.
+        least = torch.finfo(x.dtype).tiny
+        log_1, log_0 = (torch.log(p.clamp(min=least)) for p in (x_hat, 1 - x_hat))
+        misfit = -(x * log_1 + (1 - x) * log_0)
+    else:
+        raise ValueError(f"likelihood must be 'gaussian' or 'bernoulli', got {likelihood!r}.")
+    reconstruction = C * misfit.flatten(1).sum(1).mean()
     kl_per_dim = gaussian.kl_to_standard_normal(mu, torch.exp(0.5 * log_var)).mean(0)
     kl = kl_per_dim.sum()
-    return VAELoss(reconstruction + beta * kl, reconstruction, kl, kl_per_dim)
+    charge = kl if capacity is None else (kl - capacity).abs()
+    return VAELoss(reconstruction + beta * charge, reconstruction, kl, kl_per_dim)
 
 
 def gaussian_constant(C: float, image_shape: Sequence[int]) -> float:

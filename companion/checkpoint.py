@@ -1,0 +1,76 @@
+"""What `fit` keeps of a training that is under way, so that a killed one can go on.
+
+One file: 32 bytes of SHA-256, then what `torch.save` makes of plain values and tensors. It is
+written beside its place and then moved there, so a kill at any moment leaves the last one whole.
+"""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged or belongs to another training; the message says what to do."""
+
+
+def save(path: str | Path, state: dict[str, Any]) -> None:
+    """Write the state, in place of what was there."""
+    path = Path(path)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """The state at `path`. Raises CheckpointError if the file is damaged or no checkpoint."""
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        raise CheckpointError(
+            f"{path} is damaged, or no checkpoint of `fit`: delete it to start the training anew"
+        )
+    # Only values and tensors: a file that somebody else has made runs nothing.
+    state: dict[str, Any] = torch.load(
+        io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True
+    )
+    return state
+
+
+def restore(model: nn.Module, path: str | Path) -> int:
+    """Give the model the weights of a checkpoint; returns the number of epochs behind them.
+
+    For another training that starts from there, with a smaller learning rate for instance. Raises
+    CheckpointError if the file is damaged or holds another model's weights.
+    """
+    state = load(path)
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} holds another model's weights: {error}") from error
+    return int(state["epoch"])
+
+
+def check_same(path: str | Path, saved: dict[str, str], now: dict[str, str]) -> None:
+    """Raise CheckpointError, naming the first difference, if the settings are not the same."""
+    for name, value in now.items():
+        if saved.get(name) != value:
+            raise CheckpointError(
+                f"{path} belongs to another training: {name} was {saved.get(name)} there, and is "
+                f"{value} now; delete it, or give another file as checkpoint"
+            )

@@ -1,0 +1,86 @@
+"""Where a training runs: which device, which number format, how many processes.
+
+lightning-fabric does the work; here is what it is asked for.
+"""
+
+import logging
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+# Fabric announces the precision on stderr, which would stay below the cell; `History` has it.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def open_fabric(device: str | torch.device = "auto", precision: str = "auto") -> tuple[Fabric, str]:
+    """Fabric for the device, and the precision that "auto" became.
+
+    "auto" takes a GPU if there is one, and on it bf16 from compute capability 8.0 on and fp16 (with
+    a loss scaler) below that; fp32 everywhere else. Started by `torchrun` with several processes,
+    each takes its own GPU, or its share of the CPU, and Fabric keeps their gradients together.
+
+    Raises ValueError for a device or precision that does not exist, or not here.
+    """
+    kind, _, index = str(device).partition(":")
+    if kind == "auto":
+        kind = next((k for k in ("cuda", "mps") if _available(k)), "cpu")
+    elif kind not in ("cpu", "cuda", "mps") or not (index.isdecimal() or not index):
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps', got {device!r}")
+    if not _available(kind, int(index or 0)):
+        raise ValueError(f"device {str(device)!r} was asked for, but PyTorch finds none here")
+    if precision == "auto":
+        precision = best_precision(kind, int(index or 0))
+    if precision not in PRECISIONS:
+        options = ", ".join(PRECISIONS)
+        raise ValueError(f"precision must be one of 'auto', {options}, got {precision!r}")
+    if precision == "fp16" and kind != "cuda":
+        raise ValueError(f"fp16 needs a CUDA GPU; on {kind} ask for 'bf16' or 'fp32'")
+    settings: dict[str, Any] = {"accelerator": kind, "precision": PRECISIONS[precision]}
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if processes == 1:
+        settings["devices"] = 1 if kind == "cpu" else [int(index or 0)]
+        return Fabric(**settings), precision
+    if index:
+        raise ValueError(f"of several processes each takes its own {kind}, not all {device!r}")
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    fabric = Fabric(**settings, strategy="ddp", devices=here, num_nodes=processes // here)
+    fabric.launch()
+    return fabric, precision
+
+
+def best_precision(kind: str, index: int = 0) -> str:
+    """What "auto" means on this kind of device: "fp32", "bf16" or "fp16"."""
+    if kind != "cuda":
+        return "fp32"
+    # is_bf16_supported() says yes to a T4 too, which only emulates it.
+    return "bf16" if torch.cuda.get_device_capability(index) >= (8, 0) else "fp16"
+
+
+def describe_device(device: str | torch.device) -> str:
+    """The name of a processor or GPU, for a record: 'Tesla T4', 'AMD EPYC (2 threads)'."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    details = Path("/proc/cpuinfo")  # on Linux, where `platform` knows no more than "x86_64"
+    if details.exists():
+        lines = details.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next(
+            (x.partition(":")[2].strip() for x in lines if x.startswith("model name")), name
+        )
+    threads = torch.get_num_threads()
+    return (
+        f"{name} GPU" if device.type == "mps" else f"{name} ({threads} thread{'s' * (threads > 1)})"
+    )
+
+
+def _available(kind: str, index: int = 0) -> bool:
+    if kind == "cuda":
+        return index < torch.cuda.device_count()
+    return index == 0 and (kind == "cpu" or torch.backends.mps.is_available())

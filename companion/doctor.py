@@ -1,0 +1,162 @@
+"""`companion doctor`: what this machine has for the book, and what would make it faster."""
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from companion import recipes
+from companion.datasets import DATASETS, is_here
+from companion.datasets.downloads import downloads_dir
+from companion.devices import best_precision, describe_device
+from companion.models import DigitCNN
+from companion.paths import cache_dir, data_dir
+from companion.progress import duration
+from companion.training import fit
+from companion.widgets.base import STATIC
+
+_FLOORS = {"torch": (2, 10)}  # CVE-2025-32434 and CVE-2026-24747 concern older ones
+
+
+class Finding(NamedTuple):
+    """One line of the report: what was looked at, what is there, and what would be better."""
+
+    what: str
+    found: str
+    advice: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at this machine, one finding after the other; the last ones take seconds."""
+    old = tuple(int(part) for part in torch.__version__.split(".")[:2]) < _FLOORS["torch"]
+    yield Finding(
+        "versions",
+        f"Python {platform.python_version()}, torch {torch.__version__}",
+        "take torch 2.10 or newer: older ones have known security holes" if old else "",
+    )
+    yield from _devices()
+    yield Finding("memory", f"{_memory() / 1e9:.0f} GB" if _memory() else "unknown")
+    yield _disk()
+    yield from _shipped()
+    here = [name for name in DATASETS if is_here(name)]
+    missing = [name for name in DATASETS if name not in here]
+    yield Finding(
+        "data sets",
+        f"{', '.join(here)} are here",
+        f"`companion data NAME` fetches {', '.join(missing)}" if missing else "",
+    )
+    built = (STATIC / "engine.js").exists()
+    yield Finding(
+        "live widgets",
+        "their front end is built" if built else "their front end is not built",
+        "" if built else "run `python -m companion.site.frontend` in the clone of the book",
+    )
+    yield _speed()
+
+
+def _devices() -> Iterator[Finding]:
+    threads, cores = torch.get_num_threads(), os.cpu_count() or 1
+    yield Finding(
+        "processor",
+        f"{describe_device('cpu')} of {cores} cores; trains in fp32",
+        f"{threads} of {cores} cores are used: set OMP_NUM_THREADS or torch.set_num_threads"
+        if threads < cores
+        else "",
+    )
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        major, minor = torch.cuda.get_device_capability(index)
+        yield Finding(
+            "GPU",
+            f"{properties.name}, {properties.total_memory / 1e9:.0f} GB, compute capability "
+            f"{major}.{minor}: trains in {best_precision('cuda', index)}",
+        )
+    if torch.backends.mps.is_available():
+        yield Finding("GPU", "Apple's (mps); trains in fp32")
+    elif not torch.cuda.is_available():
+        built = torch.version.cuda is not None
+        yield Finding(
+            "GPU",
+            "none that PyTorch can use",
+            "this PyTorch is built for CUDA: is there a GPU, and its driver?"
+            if built
+            else "on Colab: Runtime → Change runtime type → GPU, and each training takes a "
+            "fraction of the time",
+        )
+    if os.environ.get("OMP_WAIT_POLICY", "").upper() != "PASSIVE" and cores > 1:
+        yield Finding(
+            "threads",
+            "they spin while they wait",
+            "on a machine that does other things too, OMP_WAIT_POLICY=PASSIVE speeds small models",
+        )
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
+
+
+def _disk() -> Finding:
+    place = downloads_dir()
+    existing = next(p for p in (place, *place.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    return Finding(
+        "disk",
+        f"{free / 1e9:.1f} GB free for data sets in {place}, exports and weights in {cache_dir()}",
+        "CIFAR-10 needs 0.4 GB: set COMPANION_DOWNLOADS to a roomier folder" if free < 1e9 else "",
+    )
+
+
+def _shipped() -> Iterator[Finding]:
+    ready = [name for name in recipes.names() if recipes.find(name)]
+    missing = [name for name in recipes.names() if name not in ready]
+    yield Finding(
+        "models",
+        f"{len(ready)} of {len(recipes.names())} are here, in {data_dir()}",
+        f"`companion train NAME` makes {', '.join(missing)}" if missing else "",
+    )
+
+
+def _speed() -> Finding:
+    """A second of training on each layout of memory: what this machine does, not what it says."""
+    images = torch.randint(0, 256, (1280, 1, 28, 28), dtype=torch.uint8)
+    model = DigitCNN()
+
+    def loss(model: nn.Module, images: torch.Tensor, labels: None) -> torch.Tensor:
+        return model(images).square().mean()
+
+    def run(channels_last: bool) -> float:
+        started = time.perf_counter()
+        fit(model, images, loss, epochs=2, channels_last=channels_last, progress=False)
+        return time.perf_counter() - started
+
+    times = {layout: _best(lambda layout=layout: run(layout)) for layout in (False, True)}  # type: ignore[misc]
+    layout = min(times, key=lambda key: times[key])
+    per_epoch = times[layout] / 2 * 60_000 / 1280
+    return Finding(
+        "training",
+        f"an epoch of the small CNN on MNIST takes about {duration(per_epoch)}, "
+        f"{'channels_last' if layout else 'channels first'} being "
+        f"{max(times.values()) / min(times.values()):.2f} times as fast as the other layout",
+    )
+
+
+def _best(run: Callable[[], float]) -> float:
+    return min(run() for _ in range(3))
+
+
+def report() -> str:
+    """The findings as text, advice below what it is about."""
+    lines = []
+    for finding in examine():
+        lines.append(f"{finding.what + ':':<14}{finding.found}")
+        if finding.advice:
+            lines.append(f"{'':<14}→ {finding.advice}")
+    return "\n".join(lines)

@@ -1,0 +1,184 @@
+"""Variational autoencoders (chapters 12 and 13): their loss for `fit`, figures, and recipes."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from companion.datasets import ImageSet
+from companion.models import ConvVAE, VAEOutput, gaussian_constant, vae_loss
+from companion.recipes.base import Goal, Recipe, register
+from companion.training import Loss
+
+_COLLAPSED = 0.1  # nats: a latent that carries less says nothing about the image
+
+
+def negative_elbo(
+    C: float = 1.0,
+    beta: float = 1.0,
+    *,
+    likelihood: str = "gaussian",
+    capacity: float | None = None,
+    first_beta: float | None = None,
+    anneal: float = 0.0,
+) -> Loss:
+    """The VAE's loss (:func:`companion.models.vae_loss`) as `fit` takes it: "loss" and its parts.
+
+    With `first_beta`, the weight on the KL moves geometrically from there to `beta` over the first
+    `anneal` (0 to 1) of the training, and stays. A `capacity` grows linearly from 0 over the whole
+    training.
+    """
+
+    def loss(
+        model: nn.Module, images: Tensor, labels: Tensor | None, progress: float = 1.0
+    ) -> dict[str, Tensor]:
+        weight = beta
+        if first_beta is not None and progress < anneal:
+            weight = beta * (first_beta / beta) ** (1 - progress / anneal)
+        so_far = None if capacity is None else progress * capacity
+        # Under autocast the outputs are bf16 or fp16: too few digits for sums over all pixels.
+        output = VAEOutput(*(part.float() for part in model(images)))
+        parts = vae_loss(images, output, C=C, beta=weight, capacity=so_far, likelihood=likelihood)
+        return {"loss": parts.total, "reconstruction": parts.reconstruction, "kl": parts.kl}
+
+    return loss
+
+
+def evaluate_vae(
+    model: nn.Module, images: ImageSet, *, C: float = 1.0, likelihood: str = "gaussian"
+) -> dict[str, Any]:
+    """A VAE's figures on a set of images, in nats per image, with one draw of z for each image.
+
+    `negative_elbo` = `reconstruction` + `kl` (weight 1, whatever β the model was trained with). For
+    a Gaussian likelihood, add `gaussian_constant` to get the bound on −log p(x), a density over
+    images in [0, 1]. `kl_per_dim` has one entry for each latent dimension. Where the factors of
+    the images are known, `explained` is the share of the variance of each latent mean that each
+    factor explains, and `separation` how far, on average over the factors, the best latent is
+    ahead of the second best: 1 where every factor has a latent of its own, 0 where all share.
+    """
+    sums: dict[str, Tensor] = {}
+    means = []
+    with torch.random.fork_rng([]), torch.no_grad():
+        torch.default_generator.manual_seed(0)
+        for start in range(0, len(images), 256):
+            x = images.images[start : start + 256] / 255
+            output = model(x)
+            parts = vae_loss(x, output, C=C, likelihood=likelihood)
+            means.append(output.mu)
+            for name in ("reconstruction", "kl", "kl_per_dim"):
+                sums[name] = sums.get(name, 0) + getattr(parts, name).double() * len(x)
+    averages = {name: (total / len(images)).tolist() for name, total in sums.items()}
+    figures: dict[str, Any] = {
+        "negative_elbo": averages["reconstruction"] + averages["kl"],
+        **averages,
+    }
+    if likelihood == "gaussian":
+        figures["gaussian_constant"] = gaussian_constant(C, images.images.shape[1:])
+    if images.factors:
+        mu = torch.cat(means)
+        shares = {name: explained(mu, factor) for name, factor in images.factors.items()}
+        figures["explained"] = {name: share.tolist() for name, share in shares.items()}
+        # Of a collapsed latent the shares say nothing.
+        used = torch.tensor(averages["kl_per_dim"]) > _COLLAPSED
+        best = (torch.stack(list(shares.values())) * used).topk(2, dim=1).values
+        figures["separation"] = (best[:, 0] - best[:, 1]).mean().item()
+    return figures
+
+
+def explained(codes: Tensor, factor: Tensor, *, bins: int = 20) -> Tensor:
+    """The share, 0 to 1, of the variance of each column of N×d `codes` that a factor explains.
+
+    It is the correlation ratio η²: the variance of the group means over the variance of all, where
+    images with the same factor are one group (a continuous factor is cut into `bins` groups of
+    equal size). By chance alone it is about (groups − 1)/N. Of a collapsed
+    dimension it says little: whatever small variance is left may be explained very well.
+    """
+    if factor.is_floating_point():
+        order = factor.argsort().argsort()
+        group = order * bins // len(factor)
+    else:
+        group = factor.unique(return_inverse=True)[1]
+    centred = codes.double() - codes.double().mean(0)
+    sizes = torch.bincount(group).clamp(min=1)
+    sums = torch.zeros(len(sizes), codes.shape[1], dtype=torch.float64)
+    sums.index_add_(0, group, centred)
+    between = (sums.square() / sizes[:, None]).sum(0)
+    total = centred.square().sum(0)
+    return torch.where(total > 0, between / total.clamp(min=1e-300), 0.0)
+
+
+def _vae(
+    name: str,
+    description: str,
+    *,
+    model: dict[str, Any],
+    loss: dict[str, Any],
+    fit: dict[str, Any],
+    **rest: Any,
+) -> None:
+    likelihood = {key: loss[key] for key in ("C", "likelihood") if key in loss}
+    register(
+        Recipe(
+            name=name,
+            description=description,
+            model=ConvVAE,
+            loss=negative_elbo,
+            evaluate=partial(evaluate_vae, **likelihood),
+            settings={"model": model, "loss": loss, "fit": fit},
+            **rest,
+        )
+    )
+
+
+_vae(
+    "vae-digits",
+    "A VAE with two latent dimensions on 8×8 handwritten digits: seconds to train.",
+    dataset="digits",
+    data="scikit-learn's digits, one image in five of each class held out",
+    model={"image_shape": (1, 8, 8), "latent_dim": 2, "widths": (32,), "hidden": 64},
+    loss={"C": 10.0},
+    fit={"epochs": 60, "batch_size": 64, "lr": 8e-3, "schedule": "cosine"},
+    must_reach=(Goal("negative_elbo", 27.0),),
+)
+
+for _latent_dim, _bound in ((2, 145.0), (16, 104.0)):
+    _vae(
+        f"vae-mnist-{_latent_dim}d",
+        f"A VAE with {_latent_dim} latent dimensions on MNIST, Bernoulli likelihood.",
+        dataset="mnist",
+        data="MNIST: 60,000 training images, 10,000 test images",
+        model={
+            "image_shape": (1, 28, 28),
+            "latent_dim": _latent_dim,
+            "widths": (32, 64),
+            "hidden": 256 if _latent_dim == 2 else 128,
+        },
+        loss={"likelihood": "bernoulli"},
+        fit={
+            "epochs": 40,
+            "batch_size": 128,
+            "lr": 2e-3,
+            "schedule": "cosine",
+            "channels_last": False,
+        },
+        must_reach=(Goal("negative_elbo", _bound),),
+    )
+
+# A KL that weighs heavily at first has the latents find the factors one after the other.
+_SPRITES: dict[str, Any] = {
+    "dataset": "sprites",
+    "drawn": 8192,
+    "data": "sprites: 8,192 drawn anew for each epoch, 2,000 others held out",
+    "model": {"image_shape": (3, 64, 64), "latent_dim": 8},
+}
+_FIT = {"batch_size": 32, "lr": 1e-3, "schedule": "cosine", "channels_last": True}
+
+_vae(
+    "vae-sprites",
+    "A VAE with eight latent dimensions on coloured 64×64 sprites.",
+    loss={"C": 4.0, "first_beta": 200.0, "anneal": 0.75},
+    fit={"epochs": 96, **_FIT},
+    must_reach=(Goal("negative_elbo", 70.0),),
+    **_SPRITES,
+)

@@ -1,0 +1,202 @@
+"""Checkpoints: a killed training goes on and ends as an uninterrupted one, bit for bit."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from companion import checkpoint as checkpoints
+from companion import training
+from companion.augmentation import crop_and_flip
+from companion.batches import Resident
+from companion.checkpoint import CheckpointError, restore
+from companion.training import History, fit
+
+# What the child trains: dropout, augmentation and noise draw random numbers, batch norm has
+# buffers, SGD a momentum, the schedule and the early stop a memory.
+SCRIPT = """
+import sys, torch
+from tests_of_resume import train
+model, history = train(sys.argv[1])
+torch.save([model.state_dict(), history.epochs], sys.argv[2])
+"""
+
+
+def images(n: int = 120, seed: int = 0) -> Resident:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 2, (n,), generator=generator)
+    pixels = torch.randint(0, 80, (n, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    pixels[:, :, :4] += (100 * labels).to(torch.uint8).view(-1, 1, 1, 1)
+    return Resident(pixels, labels, torch.device("cpu"))
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(),
+        nn.Linear(144, 2),
+    )  # fmt: skip
+
+
+def noisy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(model(images + 0.2 * torch.randn_like(images)), labels)
+
+
+def train(path: str | Path | None, **changes: Any) -> tuple[nn.Module, History]:
+    model = network()
+    settings: dict[str, Any] = {
+        "epochs": 30, "batch_size": 8, "lr": 0.05, "validation": images(40, 1),
+        "optimizer": partial(torch.optim.SGD, momentum=0.9), "schedule": training.Plateau(0.5, 1),
+        "augment": crop_and_flip(1), "patience": 25, "device": "cpu", "progress": False,
+    } | changes  # fmt: skip
+    return model, fit(model, images(), noisy, checkpoint=path, **settings)
+
+
+def weights(model: nn.Module) -> Tensor:
+    return torch.cat([value.flatten().double() for value in model.state_dict().values()])
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch."""
+    monkeypatch.setattr(training, "_SAVE_EVERY", 0.0)
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    shuffled = training.shuffled
+
+    def stop(count: int, size: int, seed: int, number: int) -> Tensor:
+        if number == epoch:
+            raise Stopped
+        return shuffled(count, size, seed, number)
+
+    monkeypatch.setattr(training, "shuffled", stop)
+
+
+@pytest.mark.parametrize("epoch", [1, 7, 20])
+@pytest.mark.parametrize("optimizer", [partial(torch.optim.SGD, momentum=0.9), None])
+def test_resumed_equals_uninterrupted(
+    epoch: int, optimizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, history = train(None, optimizer=optimizer)
+    path = tmp_path / "run.checkpoint"
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, epoch)
+        with pytest.raises(Stopped):
+            train(path, optimizer=optimizer)
+    model, resumed = train(path, optimizer=optimizer)
+    assert torch.equal(weights(model), weights(whole))
+    assert resumed.epochs == history.epochs
+    assert resumed.best == history.best
+    assert len(resumed.seconds) == len(history.seconds)
+
+
+def test_a_finished_training_returns_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    first, history = train(path)
+    written = path.stat().st_mtime_ns
+    again, same = train(path)
+    assert torch.equal(weights(first), weights(again))
+    assert same.epochs == history.epochs
+    assert path.stat().st_mtime_ns == written
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """SIGKILL, three times at random moments; then the run is left to end."""
+    (tmp_path / "tests_of_resume.py").write_text(Path(__file__).read_text(encoding="utf-8"))
+    path, result = tmp_path / "run.checkpoint", tmp_path / "result.pt"
+    # The children save after each epoch, too: the fixture is not theirs.
+    start = "from companion import training; training._SAVE_EVERY = 0.0\n" + SCRIPT
+    command = [sys.executable, "-c", start, str(path), str(result)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    moments = random.Random(0)
+    kills = 0
+    for _ in range(3):
+        child = subprocess.Popen(command, env=environment, cwd=tmp_path)
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        while child.poll() is None and (path.stat().st_mtime_ns if path.exists() else 0) == before:
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.05))
+        if child.poll() is None:
+            child.send_signal(signal.SIGKILL)
+            kills += 1
+        child.wait()
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path)
+    assert kills
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".run") and p.stat().st_size == 0]
+    state, epochs = torch.load(result, weights_only=True)
+    whole, history = train(None)
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in state.items())
+    assert epochs == history.epochs
+
+
+def test_settings_must_be_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    train(path)
+    for change, words in (
+        ({"epochs": 31}, "epochs was 30 there, and is 31 now"),
+        ({"lr": 0.01}, "lr was 0.05"),
+        ({"seed": 4}, "seed was 0"),
+        ({"optimizer": partial(torch.optim.SGD, momentum=0.5)}, "optimizer was SGD"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            train(path, **change)
+    with pytest.raises(CheckpointError, match="model was one with"):
+        fit(nn.Linear(2, 2), images(), noisy, epochs=30, batch_size=8, lr=0.05, patience=25,
+            validation=images(40, 1), optimizer=partial(torch.optim.SGD, momentum=0.9),
+            checkpoint=path, device="cpu", progress=False)  # fmt: skip
+
+
+def test_damage_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    train(path, epochs=2)
+    content = path.read_bytes()
+    generator = random.Random(0)
+    for _ in range(100):
+        place = generator.randrange(len(content))
+        flipped = bytes([content[place] ^ 1 << generator.randrange(8)])
+        path.write_bytes(content[:place] + flipped + content[place + 1 :])
+        with pytest.raises(CheckpointError, match="is damaged"):
+            checkpoints.load(path)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="delete it"):
+        train(path, epochs=2)
+
+
+def test_nan_names_the_last_good_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    model = network()
+
+    def breaks(model: nn.Module, images: Tensor, labels: Tensor, progress: float) -> Tensor:
+        return noisy(model, images, labels) * (float("nan") if progress > 0.6 else 1)
+
+    def run() -> None:
+        fit(model, images(), breaks, epochs=10, batch_size=8, checkpoint=path, device="cpu",
+            progress=False)  # fmt: skip
+
+    with pytest.raises(FloatingPointError, match="after epoch 6, is .*run.checkpoint"):
+        run()
+    assert not weights(model).isfinite().all()
+    assert restore(model, path) == 6
+    assert weights(model).isfinite().all()
+
+
+def test_restore_refuses_another_model(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    train(path, epochs=1)
+    with pytest.raises(CheckpointError, match="another model's weights"):
+        restore(nn.Linear(3, 4), path)
