@@ -137,7 +137,9 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         child.wait()
     subprocess.run(command, check=True, env=environment, cwd=tmp_path)
     assert kills
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".run") and p.stat().st_size == 0]
+    assert not [
+        p for p in tmp_path.iterdir() if p.name.startswith(".run") and p.stat().st_size == 0
+    ]
     state, epochs = torch.load(result, weights_only=True)
     whole, history = train(None)
     assert all(torch.equal(value, whole.state_dict()[name]) for name, value in state.items())
