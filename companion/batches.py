@@ -89,7 +89,7 @@ class Streamed:
         """The images of each row of `rows`, batches×size."""
         self.rows = rows.tolist()
         # What the workers draw is the epoch's, like everything that is drawn.
-        self.generator.manual_seed(int(torch.randint(2**62, ())))
+        self.generator.manual_seed(torch.initial_seed())
         for images, labels in self.loader:
             yield (
                 images.to(self.device, non_blocking=True),

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import torch
-from test_resume import images, network
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.training import History, fit
+from test_resume import images, network
 
 SCRIPT = """
 import os, sys, torch

@@ -190,7 +190,7 @@ def test_nan_names_the_last_good_checkpoint(tmp_path: Path) -> None:
         fit(model, images(), breaks, epochs=10, batch_size=8, checkpoint=path, device="cpu",
             progress=False)  # fmt: skip
 
-    with pytest.raises(FloatingPointError, match="after epoch 6, is .*run.checkpoint"):
+    with pytest.raises(FloatingPointError, match=r"after epoch 6, is .*run\.checkpoint"):
         run()
     assert not weights(model).isfinite().all()
     assert restore(model, path) == 6

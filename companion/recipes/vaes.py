@@ -156,7 +156,7 @@ for _latent_dim, _bound in ((2, 145.0), (16, 104.0)):
         },
         loss={"likelihood": "bernoulli"},
         fit={
-            "epochs": 40,
+            "epochs": 24,
             "batch_size": 128,
             "lr": 2e-3,
             "schedule": "cosine",
