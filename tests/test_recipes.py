@@ -254,6 +254,18 @@ def test_annealed_loss() -> None:
     assert plain["loss"].item() == pytest.approx((plain["reconstruction"] + plain["kl"]).item())
 
 
+def test_capacity_grows_through_the_training() -> None:
+    model = ConvVAE((1, 8, 8), 2, widths=(8,), hidden=8)
+    x = load_images("digits", "test", size=20).pixels()
+    loss = negative_elbo(3.0, 5.0, capacity=8.0)
+    for progress in (0.0, 0.5, 1.0):
+        entries = loss(model, x, None, progress)
+        assert isinstance(entries, dict)
+        charge = 5 * (entries["kl"] - 8 * progress).abs()
+        expected = (entries["reconstruction"] + charge).item()
+        assert entries["loss"].item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_goals() -> None:
     lower, higher = Goal("error", 8.75), Goal("accuracy", 99.3, "higher")
     assert lower.reached({"error": 8.75})
@@ -325,5 +337,6 @@ def test_factors_become_a_table() -> None:
     model = ConvVAE((3, 64, 64), 2, widths=(4, 4, 4, 4), hidden=8).eval()
     figures = evaluate_vae(model, load_images("sprites", "test", size=100), C=5.0)
     assert set(figures["explained"]) == {"shape", "hue", "scale", "rotation", "x", "y"}
+    assert 0 <= figures["separation"] <= 1
     assert all(len(row) == 2 for row in figures["explained"].values())
     assert all(0 <= share <= 1 for row in figures["explained"].values() for share in row)
