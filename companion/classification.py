@@ -19,7 +19,8 @@ def log_sum_exp(z: Tensor) -> Tensor:
 
 def log_softmax(z: Tensor) -> Tensor:
     """log softmax(z) = z − log Σ_j e^{z_j}, finite for all finite logits."""
-    return z - log_sum_exp(z).unsqueeze(-1)
+    below = z - z.amax(-1, keepdim=True)  # before anything is rounded: no digit is lost
+    return below - below.exp().sum(-1, keepdim=True).log()
 
 
 def softmax(z: Tensor, temperature: float = 1.0) -> Tensor:
