@@ -21,16 +21,14 @@ class Entry:
 
 
 WINNERS = (
-    Entry(
-        2010, "NEC-UIUC", "hand-made features, SVM", 28.2, None, "Russakovsky et al. 2015"
-    ),
-    Entry(2011, "XRCE", "Fisher vectors, SVM", 25.8, None, "Russakovsky et al. 2015"),
-    Entry(2012, "SuperVision", "AlexNet", 16.4, 8, "Russakovsky et al. 2015"),
-    Entry(2013, "Clarifai", "a refined AlexNet", 11.7, None, "Russakovsky et al. 2015"),
-    Entry(2014, "GoogLeNet", "Inception", 6.67, 22, "Szegedy et al. 2015"),
-    Entry(2015, "MSRA", "ResNet", 3.57, 152, "He et al. 2016"),
-    Entry(2016, "Trimps-Soushen", "several networks together", 2.99, None, "ILSVRC 2016, results"),
-    Entry(2017, "WMW", "SENet", 2.25, None, "Hu et al. 2018"),
+    Entry(2010, "NEC-UIUC", "hand-made features, SVM", 28.2, None, "Russakovsky 2015"),
+    Entry(2011, "XRCE", "Fisher vectors, SVM", 25.8, None, "Russakovsky 2015"),
+    Entry(2012, "SuperVision", "AlexNet", 16.4, 8, "Russakovsky 2015"),
+    Entry(2013, "Clarifai", "a refined AlexNet", 11.7, None, "Russakovsky 2015"),
+    Entry(2014, "GoogLeNet", "Inception", 6.67, 22, "Szegedy 2015"),
+    Entry(2015, "MSRA", "ResNet", 3.57, 152, "He 2016"),
+    Entry(2016, "Trimps-Soushen", "several networks", 2.99, None, "ILSVRC 2016"),
+    Entry(2017, "WMW", "SENet", 2.25, 154, "Hu 2018"),
 )
 """One entry a year, in order."""
 

@@ -70,9 +70,7 @@ class TopK(LiveWidget):
             raise ValueError(f"expected {classes} class_names, one a column, but got {len(names)}")
         pixels = to_uint8(images)
         if len(pixels) != count:
-            raise ValueError(
-                f"expected {count} images, one a row, but got {len(pixels)}"
-            )
+            raise ValueError(f"expected {count} images, one a row, but got {len(pixels)}")
         chosen = list(range(min(SHOWN, count))) if shown is None else list(map(int, shown))
         if not 1 <= len(chosen) <= 8 or not all(0 <= i < count for i in chosen):
             raise ValueError(f"shown must be 1 to 8 places from 0 to {count - 1}, not {chosen}")
