@@ -1,10 +1,13 @@
 """Live widgets: one class and one JavaScript module each; a page runs them without a kernel.
 
-In a notebook they are ordinary ipywidgets. `LatentTraversal` walks through a decoder's latent
-space; `PosteriorVsPrior` shows what a VAE's encoder says of one image.
+In a notebook they are ordinary ipywidgets. `Softmax` takes logits to a loss and its gradient;
+`TopK` shows which predictions count in a top-k error; `LatentTraversal` walks through a decoder's
+latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one image.
 """
 
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.posterior import PosteriorVsPrior
+from companion.widgets.softmax import Softmax
+from companion.widgets.top_k import TopK
 
-__all__ = ["LatentTraversal", "PosteriorVsPrior"]
+__all__ = ["LatentTraversal", "PosteriorVsPrior", "Softmax", "TopK"]
