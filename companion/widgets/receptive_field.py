@@ -80,6 +80,11 @@ class ReceptiveField(LiveWidget):
         title: str = "What a unit sees",
     ) -> None:
         known = _published() if networks is None else dict(networks)
+        names = [STACK, *known]
+        if network not in names:
+            raise ValueError(
+                f"network must be one of {', '.join(map(repr, names))}, not {network!r}"
+            )
         pixels = _pixels(image)
         super().__init__(
             networks=[_network(str(name), model) for name, model in known.items()],
@@ -340,8 +345,7 @@ def _stack_layers(stack: Sequence[Window]) -> list[dict[str, Any]]:
 def _pixels(image: Any) -> np.ndarray:
     """H×W×3 uint8."""
     if image is None:
-        photos = load_images("photos")
-        return to_uint8(photos.images[1:2])[0]
+        return to_uint8(load_images("photos", size=2).images[1:])[0]
     tensor = torch.as_tensor(image)
     pixels = to_uint8(tensor if tensor.ndim == 4 else tensor.unsqueeze(0))
     if len(pixels) != 1:
