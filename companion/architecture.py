@@ -169,7 +169,7 @@ class LayerTable(list[Layer]):
         return LayerTable(row for row in self if not row.is_small)
 
     def show(self, *columns: str) -> Table:
-        """A table to look at, with a line of totals.
+        """A table to look at, with a line of totals where there is something to add up.
 
         `columns` are some of "layer", "kind", "input", "output", "parameters", "multiplications",
         "receptive field", "stride", "padding"; all of them if none is named. Raises ValueError for
@@ -186,7 +186,9 @@ class LayerTable(list[Layer]):
             "parameters": f"{self.parameters:,}",
             "multiplications": f"{self.multiplications:,}",
         }
-        return table(chosen, [*rows, [totals.get(column, "") for column in chosen]])
+        if {"parameters", "multiplications"} & set(chosen):
+            rows.append([totals.get(column, "") for column in chosen])
+        return table(chosen, rows)
 
     def _repr_html_(self) -> str:
         return self.without_small().show()._repr_html_()
