@@ -342,8 +342,7 @@ def _output_shape(name: str, module: nn.Module, shape: Shape) -> Shape:
     twin = _on_meta(module)
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     try:
-        # Two images, since batch norm on vectors refuses one while it trains.
-        y: Tensor = twin(torch.empty(2, *shape, device="meta", dtype=dtype))
+        y: Tensor = twin(torch.empty(1, *shape, device="meta", dtype=dtype))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"Layer {name} cannot take an input of {shape_text(shape)}: {error}"
@@ -352,8 +351,9 @@ def _output_shape(name: str, module: nn.Module, shape: Shape) -> Shape:
 
 
 def _on_meta(module: nn.Module) -> nn.Module:
-    """A copy without numbers and without hooks; the module itself stays as it is."""
+    """A copy without numbers and hooks, in evaluation mode; the module itself stays as it is."""
     twin = copy.copy(module)
+    twin.training = False
     twin._forward_hooks = OrderedDict()
     twin._forward_pre_hooks = OrderedDict()
     for part in ("_parameters", "_buffers"):
