@@ -14,6 +14,7 @@ from companion.site.frontend import build_frontend
 from companion.widgets import ReceptiveField
 from companion.widgets.receptive_field import STACK
 from front_end import module_page, settle
+from pages import visit
 
 HOSTILE = '</script><img src=x onerror="window.hurt=1">&<b>'
 PAPER, TORCHVISION = (
@@ -397,6 +398,22 @@ class TestFrontEnd:
         )
         # A frame's wait of up to 17 ms included; the machine may be busy.
         assert statistics.median(times) < 50
+
+
+@pytest.mark.browser
+def test_it_is_alive_in_the_chapter(browser, served, widget):
+    with visit(browser, f"{served}/05-vgg-receptive-fields.html") as seen:
+        box = seen.page.locator(".companion-widget[data-widget=receptive_field]")
+        box.scroll_into_view_if_needed()
+        seen.page.wait_for_function(
+            "(box) => box.dataset.state === 'live'", arg=box.element_handle()
+        )
+        box.get_by_role("combobox", name="Network").select_option(label="VGG-16")
+        box.get_by_role("slider", name="Row").press("Home")
+        w = at(widget, "VGG-16", 18, (0, 3))
+        assert_agrees(shown(seen.page), w)
+        assert seen.errors == []
+        assert seen.strangers == []
 
 
 def test_weights_of_the_widget_are_the_modules(widget):
