@@ -304,7 +304,7 @@ function render({ model, el }) {
       size: n,
       patch: cells({ rows: n, columns: n, label: "Patch of the picture", format: (v) => ui.fixed(v) }),
       kernel: cells({ rows: n, columns: n, label: "Kernel", edit: (r, c) => `weight, row ${r}, column ${c}`, onEdit: edit }),
-      products: cells({ rows: n, columns: n, label: "Products", format: (v) => (v ? ui.fixed(v, Math.abs(v) < 0.1 ? 3 : 2) : "0") }),
+      products: cells({ rows: n, columns: n, label: "Products", format: (v) => (v ? ui.fixed(v) : "0") }),
     };
     const part = (name, grid, sign) => h("figure", { class: "lab-part" }, h("figcaption", {}, name),
       h("div", { class: "lab-factor" }, sign ? h("span", { class: "lab-sign", "aria-hidden": "true" }, sign) : null, grid.el));
