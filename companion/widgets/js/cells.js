@@ -93,12 +93,15 @@ export function cells({ rows, columns, label, format = short, edit = () => null,
     cell,
     set(r, c, value, limit) {
       const it = cell(r, c);
+      if (it.value === value && it.limit === limit) return;
+      [it.value, it.limit] = [value, limit];
       it.el.dataset.value = String(value);
       write(it, format(value));
       tint(it.el, value, limit);
     },
     text(r, c, text) {
       const it = cell(r, c);
+      it.value = undefined;
       delete it.el.dataset.value;
       write(it, text);
       tint(it.el, 0, 1);

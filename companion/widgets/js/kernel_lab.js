@@ -327,8 +327,12 @@ function render({ model, el }) {
     if (result && result.kernel === kernel && result.bias === b && result.view === v && result.dark === dark) return;
     const { width, height } = image;
     const fresh = !result || result.kernel !== kernel || result.bias !== b;
-    const grey = fresh ? filterPlane(plane("grey"), width, height, kernel, b) : result.grey;
-    const parts = v === "colour" ? [0, 1, 2].map((c) => filterPlane(plane(String(c)), width, height, kernel, b)) : [grey];
+    const filtered = (name) => filterPlane(plane(name), width, height, kernel, b);
+    const colours = v === "colour" ? ["0", "1", "2"].map(filtered) : null;
+    let grey = result?.grey;
+    // Filtering is linear: the grey of the filtered colours is the filtered grey.
+    if (fresh) grey = colours ? colours[0].map((red, i) => 0.299 * red + 0.587 * colours[1][i] + 0.114 * colours[2][i]) : filtered("grey");
+    const parts = colours ?? [grey];
     let [low, high, outside] = [Infinity, -Infinity, 0];
     for (const values of parts) {
       for (const y of values) {
@@ -388,9 +392,13 @@ function render({ model, el }) {
       const value = inside ? planes.grey[y * width + x] : 0;
       sum += weight * value;
       grids.patch.set(r, c, value, 1);
-      const cell = grids.patch.cell(r, c).el;
-      cell.style.background = `rgb(${[1, 1, 1].map(() => Math.round(255 * value)).join()})`;
-      cell.style.color = value > 0.45 ? "#000" : "#fff";
+      const { el: cell } = grids.patch.cell(r, c);
+      const shade = Math.round(255 * value);
+      if (cell.dataset.shade !== String(shade)) {
+        cell.dataset.shade = shade;
+        cell.style.background = `rgb(${shade}, ${shade}, ${shade})`;
+        cell.style.color = value > 0.45 ? "#000" : "#fff";
+      }
       cell.classList.toggle("lab-outside", !inside);
       grids.kernel.set(r, c, weight, strongest);
       grids.products.set(r, c, weight * value, strongest);
