@@ -1,0 +1,120 @@
+"""Receptive fields: recursion, closed form and gradients say the same, exactly."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from companion.architecture import layer_table
+from companion.models import AlexNet, CifarResNet, GoogLeNet, ImageClassifier, ResNet
+from companion.receptive_field import (
+    Field,
+    Window,
+    closed_form,
+    field_by_gradient,
+    receptive_fields,
+)
+
+windows = st.builds(
+    lambda kernel, stride, padding, dilation: Window(
+        kernel, stride, min(padding, kernel // 2), dilation
+    ),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.integers(1, 3),
+)
+stacks = st.lists(windows, min_size=1, max_size=5)
+
+
+def test_three_by_three_three_times() -> None:
+    fields = receptive_fields([Window(3)] * 3)
+    assert [field.size for field in fields] == [1, 3, 5, 7]
+    assert fields[-1] == receptive_fields([Window(7)])[-1]
+
+
+@given(stacks)
+def test_recursion_and_closed_form_agree(stack: list[Window]) -> None:
+    assert receptive_fields(stack)[-1] == closed_form(stack)
+
+
+@settings(max_examples=60)
+@given(stacks, st.booleans(), st.data())
+def test_gradients_find_exactly_the_computed_field(
+    stack: list[Window], pooling: bool, data: st.DataObject
+) -> None:
+    field = closed_form(stack)
+    assume(field.size <= 120 and field.stride <= 40)
+    layers = nn.Sequential()
+    for number, window in enumerate(stack):
+        if pooling and number % 2 and window.dilation == 1:
+            layers.append(nn.MaxPool2d(*window))
+        else:
+            layers.append(nn.Conv2d(1, 1, *window))
+            layers.append(nn.ReLU())
+    # A unit whose field lies inside the image, as one does if the image is large enough.
+    unit = -(-field.padding // field.stride) + data.draw(st.integers(0, 3))
+    size = field.span(unit)[1] + 1 + data.draw(st.integers(0, 5))
+    rows, columns = field_by_gradient(layers, (size, size + 1), (unit, unit))
+    assert rows == columns == field.span(unit)
+
+
+@pytest.mark.parametrize(
+    ("build", "last"),
+    [
+        (lambda: AlexNet("torchvision"), "pool3"),
+        (lambda: ResNet(18), "conv5_2"),
+        (lambda: ResNet(50), "conv5_3"),
+        (lambda: ResNet(50, "torchvision"), "conv5_3"),
+        (lambda: ResNet(101, "torchvision"), "conv5_3"),
+        (lambda: GoogLeNet(auxiliary_heads=False), "inception5b"),
+        (lambda: GoogLeNet("torchvision", auxiliary_heads=False), "inception5b"),
+        (lambda: CifarResNet(20), "conv4_3"),
+    ],
+)
+def test_networks_have_the_field_of_their_table(
+    build: Callable[[], ImageClassifier], last: str
+) -> None:
+    with torch.device("meta"):
+        model = build()
+    field = layer_table(model, (3, model.size, model.size)).row(last).fields[0]
+    names = [name for name, _ in model.layers.named_children()]
+    layers = model.layers[: names.index(last) + 1]
+    unit = -(-field.padding // field.stride)
+    size = field.span(unit)[1] + 1
+    rows, columns = field_by_gradient(layers, (size, size), (unit, unit))
+    assert rows == columns == field.span(unit)
+
+
+def test_the_edge_of_the_image_cuts_the_field() -> None:
+    layers = nn.Sequential(*[nn.Conv2d(3, 8, 3, padding=1) for _ in range(3)])
+    assert Field(7, 1, 3).span(0) == (-3, 3)
+    assert field_by_gradient(layers, (9, 9), (0, 8)) == ((0, 3), (5, 8))
+    dense = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 81, 5))
+    assert field_by_gradient(dense, (9, 9)) == ((0, 8), (0, 8))
+    with pytest.raises(ValueError, match=r"There is no unit \(9, 0\) in a map of 9×9"):
+        field_by_gradient(layers, (9, 9), (9, 0))
+
+
+def test_branches_meet_only_at_one_stride() -> None:
+    assert Field(3, 2, 1).joined(Field(1, 2, 0)) == Field(3, 2, 1)
+    assert Field(3, 2, 0).joined(Field(3, 2, 2)) == Field(5, 2, 2)
+    with pytest.raises(ValueError, match="one effective stride, got 2 and 1"):
+        Field(3, 2, 1).joined(Field(1, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        (Window(0), "kernel must be an integer from 1, got 0"),
+        (Window(3, stride=0), "stride must be an integer from 1, got 0"),
+        (Window(3, padding=-1), "padding must be an integer from 0, got -1"),
+        (Window(3, dilation=1.5), "dilation must be an integer from 1, got 1.5"),  # type: ignore[arg-type]
+    ],
+)
+def test_windows_that_are_none_are_refused(window: Window, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        receptive_fields([window])
