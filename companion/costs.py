@@ -5,10 +5,17 @@ Only convolutions and dense layers are counted, as papers do; normalising, pooli
 the products of a gate cost little beside them. Chapters 6 and 8.
 """
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from companion.models.efficientnet import B0_STAGES, Scaling, scaled_channels, scaled_layers
+from companion.models.efficientnet import (
+    B0_STAGES,
+    Scaling,
+    compound_scaling,
+    scaled_channels,
+    scaled_layers,
+)
 
 
 class Cost(NamedTuple):
@@ -177,14 +184,14 @@ def efficientnet_stages(scaling: Scaling, num_classes: int = 1000) -> tuple[Stag
     for stage in B0_STAGES:
         layers = scaled_layers(stage.layers, scaling.depth)
         after = scaled_channels(stage.channels, scaling.width)
-        blocks = []
-        for block in range(layers):
-            stride = stage.stride if block == 0 else 1
-            plan = {"expansion": stage.expansion, "kernel": stage.kernel, "stride": stride}
-            blocks.append(mbconv_cost(size, channels, after, **plan))
-            channels, size = after, -(-size // stride)
+        plan = {"expansion": stage.expansion, "kernel": stage.kernel}
+        first = mbconv_cost(size, channels, after, stride=stage.stride, **plan)
+        channels, size = after, -(-size // stage.stride)
+        # All later blocks of a stage are alike.
+        again = mbconv_cost(size, channels, channels, **plan)
+        cost = Cost(*(a + (layers - 1) * b for a, b in zip(first, again, strict=True)))
         name = f"MBConv{stage.expansion} {stage.kernel}×{stage.kernel}"
-        rows.append(StageCost(name, layers, channels, size, sum_costs(blocks)))
+        rows.append(StageCost(name, layers, channels, size, cost))
     last = 4 * channels
     head = conv_cost(size, channels, last, 1, extra=2) + conv_cost(1, last, num_classes, 1)
     return (*rows, StageCost("Conv 1×1, dense", 1, last, size, head))
@@ -193,6 +200,26 @@ def efficientnet_stages(scaling: Scaling, num_classes: int = 1000) -> tuple[Stag
 def efficientnet_cost(scaling: Scaling, num_classes: int = 1000) -> Cost:
     """A whole EfficientNet: B0 costs 385,814,752 multiplications and 5,288,548 parameters."""
     return sum_costs([stage.cost for stage in efficientnet_stages(scaling, num_classes)])
+
+
+def ways_to_scale(
+    phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1.15
+) -> dict[str, Scaling]:
+    """Compound scaling, and scaling in one dimension alone for about the same operations.
+
+    A regular convolution's operations grow with depth, with width² and with resolution², so
+    growing by g = (α·β²·γ²)^φ takes a depth of g, or a width or a resolution of √g. Chapter 8.
+    """
+    together = compound_scaling(phi, alpha, beta, gamma)
+    growth = (alpha * beta**2 * gamma**2) ** phi
+    root = math.sqrt(growth)
+    dropout = together.dropout
+    return {
+        "compound": together,
+        "depth": Scaling(1.0, growth, 224, dropout),
+        "width": Scaling(root, 1.0, 224, dropout),
+        "resolution": Scaling(1.0, 1.0, round(224 * root), dropout),
+    }
 
 
 def _need_positive(**values: int) -> None:

@@ -51,7 +51,7 @@ STATE_OF_THE_ART = (
     Result("CoAtNet-7", 2021.5, 90.88, 2440, None, "3 billion labelled images of JFT",
            "Dai et al. 2021, abstract"),
     Result("CoCa", 2022.4, 91.0, 2100, None,
-           "3 billion labelled images of JFT, 1.8 billion with captions", "Yu et al. 2022, abstract"),
+           "3 billion images of JFT, 1.8 billion with captions", "Yu et al. 2022, abstract"),
 )  # fmt: skip
 
 #: EfficientNet in the last version of its paper (arXiv v5, 2020). Its "FLOPs" are multiplications.

@@ -63,7 +63,7 @@ function mbconv(size, inChannels, outChannels, expansion, kernel, stride) {
   );
 }
 
-/** The nine stages: [{operator, layers, channels, size, cost, sizes: the side of each layer's output}]. */
+/** The nine stages: [{operator, layers, channels, size: the side of its output, cost}]. */
 export function efficientnetStages({ width, depth, resolution }, classes = 1000) {
   let channels = scaledChannels(32, width);
   let size = halved(resolution, 2);
@@ -71,14 +71,13 @@ export function efficientnetStages({ width, depth, resolution }, classes = 1000)
   for (const [expansion, kernel, stride, base, repeats] of B0) {
     const layers = Math.ceil(repeats * depth);
     const after = scaledChannels(base, width);
-    const costs = [];
-    for (let block = 0; block < layers; block += 1) {
-      const step = block ? 1 : stride;
-      costs.push(mbconv(size, channels, after, expansion, kernel, step));
-      channels = after;
-      size = halved(size, step);
-    }
-    stages.push({ operator: `MBConv${expansion} ${kernel}×${kernel}`, layers, channels, size, cost: add(...costs) });
+    const first = mbconv(size, channels, after, expansion, kernel, stride);
+    channels = after;
+    size = halved(size, stride);
+    // All later blocks of a stage are alike.
+    const again = mbconv(size, channels, channels, expansion, kernel, 1);
+    const cost = add(first, { multiplications: (layers - 1) * again.multiplications, parameters: (layers - 1) * again.parameters });
+    stages.push({ operator: `MBConv${expansion} ${kernel}×${kernel}`, layers, channels, size, cost });
   }
   const last = 4 * channels;
   stages.push({
@@ -86,4 +85,16 @@ export function efficientnetStages({ width, depth, resolution }, classes = 1000)
     cost: add(conv(size, channels, last, 1, { extra: 2 }), conv(1, last, classes, 1)),
   });
   return stages;
+}
+
+/** Compound scaling, and scaling in one dimension alone for about the same operations. */
+export function waysToScale(phi, alpha, beta, gamma) {
+  const growth = (alpha * beta ** 2 * gamma ** 2) ** phi;
+  const root = Math.sqrt(growth);
+  return {
+    compound: { width: beta ** phi, depth: alpha ** phi, resolution: Math.round(224 * gamma ** phi) },
+    depth: { width: 1, depth: growth, resolution: 224 },
+    width: { width: root, depth: 1, resolution: 224 },
+    resolution: { width: 1, depth: 1, resolution: Math.round(224 * root) },
+  };
 }
