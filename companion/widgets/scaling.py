@@ -51,7 +51,7 @@ class CompoundScaling(LiveWidget):
     beta = traitlets.Float().tag(sync=True)
     gamma = traitlets.Float().tag(sync=True)
     way = traitlets.Unicode().tag(sync=True)
-    published = traitlets.List().tag(sync=True)
+    published: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(
@@ -64,9 +64,11 @@ class CompoundScaling(LiveWidget):
         way: str = "compound",
         title: str = "Compound scaling",
     ) -> None:
-        numbers = {"phi": phi, "alpha": alpha, "beta": beta, "gamma": gamma}
         super().__init__(
-            **{name: _number(name, value) for name, value in numbers.items()},
+            phi=_number("phi", phi),
+            alpha=_number("alpha", alpha),
+            beta=_number("beta", beta),
+            gamma=_number("gamma", gamma),
             way=way,
             published=_published(),
             title=str(title),
@@ -115,7 +117,10 @@ class CompoundScaling(LiveWidget):
         """The scaled network's profile over that of B0, and its totals, as HTML."""
         scaling, cost = self.ways[self.way], self.cost
         layers = sum(stage.layers for stage in self.stages[:-1])
-        label = f"The scaled network beside B0, to one scale: {layers} layers on images of {scaling.resolution} pixels, against 17 on 224 pixels"
+        label = (
+            f"The scaled network beside B0, to one scale: {layers} layers on images of "
+            f"{scaling.resolution} pixels, against 17 on 224 pixels"
+        )
         return (
             '<div class="companion scaling-preview"><div class="companion-body">'
             f'<p class="companion-title">{escape(self.title)}</p>'

@@ -114,7 +114,7 @@ function bars(onPoint) {
       el,
       draw(item, most, pointed) {
         at = item;
-        el.hidden = !item;
+        el.style.visibility = item ? "" : "hidden"; // the rows below stay where they are
         if (!item) return;
         el.dataset.tint = TINTS[item.branch];
         bar.el.dataset.tint = TINTS[item.branch];
