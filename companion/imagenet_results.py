@@ -14,7 +14,7 @@ class Result(NamedTuple):
     `year` with the month as a fraction, of the first public version; `top1` in per cent;
     `parameters` in millions and `operations` in 10⁹ multiplications for one image, None where the
     source has none; `extra_data` says what it was trained on beside ImageNet's 1.28 million images,
-    "" for nothing; `source` says where it stands.
+    "" for nothing (JFT is a set of Google's own); `source` says where it stands.
     """
 
     name: str
@@ -26,32 +26,32 @@ class Result(NamedTuple):
     source: str
 
 
-_TAN = "Tan & Le 2019, table 2"
+_TAN = "Tan 2019, table 2"
 
 #: Networks that led, in the order in which they became public.
 STATE_OF_THE_ART = (
-    Result("AlexNet", 2012.9, 59.3, 61, None, "", "Krizhevsky et al. 2012, table 2"),
-    Result("ZFNet", 2013.9, 62.5, None, None, "", "Zeiler & Fergus 2014, table 2"),
-    Result("VGG-19", 2014.7, 74.5, 144, None, "", "Simonyan & Zisserman 2015, table 3"),
+    Result("AlexNet", 2012.9, 59.3, 61, None, "", "Krizhevsky 2012, table 2"),
+    Result("ZFNet", 2013.9, 62.5, None, None, "", "Zeiler 2014, table 2"),
+    Result("VGG-19", 2014.7, 74.5, 144, None, "", "Simonyan 2015, table 3"),
     Result("Inception-v3", 2015.9, 78.8, 24, 5.7, "", _TAN),
     Result("Inception-ResNet-v2", 2016.2, 80.1, 56, 13, "", _TAN),
     Result("ResNeXt-101", 2016.9, 80.9, 84, 32, "", _TAN),
     Result("NASNet-A", 2017.5, 82.7, 89, 24, "", _TAN),
     Result("PNASNet", 2017.9, 82.9, 86, 23, "", _TAN),
-    Result("ResNeXt-101 WSL", 2018.4, 85.4, 829, None, "940 million tagged images of Instagram",
-           "Mahajan et al. 2018, abstract"),
+    Result("ResNeXt-101 WSL", 2018.4, 85.4, 829, None, "940 M Instagram",
+           "Mahajan 2018, abstract"),
     Result("GPipe", 2018.9, 84.3, 557, None, "", _TAN),
     Result("EfficientNet-B7", 2019.4, 84.3, 66, 37, "", _TAN),
-    Result("Noisy Student", 2019.9, 88.4, 480, None, "300 million unlabelled images of JFT",
-           "Xie et al. 2020, abstract"),
-    Result("ViT-H/14", 2020.8, 88.55, 632, None, "303 million labelled images of JFT",
-           "Dosovitskiy et al. 2021, abstract"),
-    Result("Meta Pseudo Labels", 2021.0, 90.2, 480, None, "300 million unlabelled images of JFT",
-           "Pham et al. 2021, abstract"),
-    Result("CoAtNet-7", 2021.5, 90.88, 2440, None, "3 billion labelled images of JFT",
-           "Dai et al. 2021, abstract"),
+    Result("Noisy Student", 2019.9, 88.4, 480, None, "300 M JFT, unlabelled",
+           "Xie 2020, abstract"),
+    Result("ViT-H/14", 2020.8, 88.55, 632, None, "303 M JFT",
+           "Dosovitskiy 2021, abstract"),
+    Result("Meta Pseudo Labels", 2021.0, 90.2, 480, None, "300 M JFT, unlabelled",
+           "Pham 2021, abstract"),
+    Result("CoAtNet-7", 2021.5, 90.88, 2440, None, "3,000 M JFT",
+           "Dai 2021, abstract"),
     Result("CoCa", 2022.4, 91.0, 2100, None,
-           "3 billion images of JFT, 1.8 billion with captions", "Yu et al. 2022, abstract"),
+           "3,000 M JFT, 1,800 M captioned", "Yu 2022, abstract"),
 )  # fmt: skip
 
 #: EfficientNet in the last version of its paper (arXiv v5, 2020). Its "FLOPs" are multiplications.

@@ -47,7 +47,7 @@ def branch_cost(answer: Answer) -> None:
         window = kernel**2
         if width is None:
             right = size**2 * window * depth * out
-            mistakes = {
+            mistakes: dict[str, float] = {
                 "Without a bottleneck something is still added for it.": right
                 + size**2 * depth * out,
                 "The window has kernel·kernel weights for each channel.": size**2

@@ -130,10 +130,14 @@ function bars(onPoint) {
   return { el: h("ul", { class: "bottleneck-rows" }, ...rows.map((row) => row.el)), rows };
 }
 
+/** "5×5", or what it is called where a second 3×3 stands in its place. */
+const third = (window) => (window === 5 ? "5×5" : "second 3×3");
+
 function steps(branches, size) {
+  const called = (name, branch) => (branch === 2 ? third(name === "5×5" ? 5 : 3) : name);
   return branches.flatMap(({ name, convs }, branch) => convs.map((c, step) => ({
     branch, step, conv: c,
-    label: name === "pool" ? "1×1 after pool" : convs.length > 1 && step === 0 ? `1×1 before ${name}` : `${c.kernel}×${c.kernel}`,
+    label: name === "pool" ? "1×1 after pool" : convs.length > 1 && step === 0 ? `1×1 before ${called(name, branch)}` : called(name, branch),
     cost: conv(size, c.inChannels, c.outChannels, c.kernel),
   })));
 }
@@ -236,7 +240,7 @@ function render({ model, el }) {
     inputSliders[0].set(size);
     inputSliders[1].set(depth);
     WIDTHS.forEach(([label, , index, needs], i) => {
-      widthLabels[i].name.textContent = label.replace("5×5", `${window}×${window}`);
+      widthLabels[i].name.textContent = label.replace("5×5", third(window));
       widthSliders[i].set(widths[index]);
       widthSliders[i].input.disabled = needs && !on;
       widthSliders[i].el.classList.toggle("bottleneck-off", needs && !on);
