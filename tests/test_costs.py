@@ -115,7 +115,7 @@ class TestEfficientNet:
             block = MBConv(before, after, **plan)
         assert mbconv_cost(size, before, after, **plan) == counted(block, before, size)
 
-    @pytest.mark.parametrize("name", ["b0", "b7"])
+    @pytest.mark.parametrize("name", ["b0", "b2"])
     def test_published_networks_as_built(self, name):
         scaling = SCALINGS[name]
         with torch.device("meta"):
@@ -127,7 +127,7 @@ class TestEfficientNet:
         [
             compound_scaling(1.5),
             Scaling(0.7, 0.6, 97, 0.2),
-            *list(ways_to_scale(0.7).values())[1:],
+            ways_to_scale(0.7)["width"],
         ],
     )
     def test_other_scalings_stage_by_stage(self, scaling):
