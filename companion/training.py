@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from companion import checkpoint as checkpoints
 from companion.augmentation import Augmentation
 from companion.batches import Batch, Data, Source, in_order, mixed, open_source, shuffled
-from companion.devices import describe_device, open_fabric
+from companion.devices import describe_device, kept_memory, open_fabric
 from companion.progress import Run, duration, showing
 
 if TYPE_CHECKING:
@@ -232,7 +232,12 @@ def fit(
     # One fused kernel instead of many small ones; but it can't unscale fp16 gradients to clip them.
     optimizer = optimizer or partial(torch.optim.Adam, fused=clip is None)
 
-    with _seeded(seed, fabric.device), _lent(model, fabric.device), _compiled(model, compile):
+    with (
+        kept_memory(),
+        _seeded(seed, fabric.device),
+        _lent(model, fabric.device),
+        _compiled(model, compile),
+    ):
         state = _State(History(f"{describe_device(fabric.device)}, {precision}"))
         saved = checkpoints.load(checkpoint) if checkpoint and Path(checkpoint).exists() else None
         if channels_last != "auto":
