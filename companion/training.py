@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from companion import checkpoint as checkpoints
 from companion.augmentation import Augmentation
 from companion.batches import Batch, Data, Source, in_order, mixed, open_source, shuffled
-from companion.devices import describe_device, open_fabric
+from companion.devices import describe_device, kept_memory, open_fabric
 from companion.progress import Run, duration, showing
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ def fit(
     channels_last
         Keep the channels of a pixel side by side in memory (True): faster for many convolutional
         networks, slower for some. "auto" times a few steps of both on a copy of the model, if that
-        is worth it. The results differ by rounding alone; name one where each bit counts.
+        is worth it. The results differ by rounding, and dropout draws in another order; name one
+        where each bit counts.
     compile
         Have torch.compile translate the model (on a GPU with CUDA graphs): seconds to minutes of
         waiting, then faster steps.
@@ -232,7 +233,12 @@ def fit(
     # One fused kernel instead of many small ones; but it can't unscale fp16 gradients to clip them.
     optimizer = optimizer or partial(torch.optim.Adam, fused=clip is None)
 
-    with _seeded(seed, fabric.device), _lent(model, fabric.device), _compiled(model, compile):
+    with (
+        kept_memory(),
+        _seeded(seed, fabric.device),
+        _lent(model, fabric.device),
+        _compiled(model, compile),
+    ):
         state = _State(History(f"{describe_device(fabric.device)}, {precision}"))
         saved = checkpoints.load(checkpoint) if checkpoint and Path(checkpoint).exists() else None
         if channels_last != "auto":
@@ -320,7 +326,7 @@ class _Objective(nn.Module):
         images = pixels if pixels.is_floating_point() else pixels / 255
         if self.augment is not None and self.training:
             images = self._augmented(images)
-        images = images.contiguous(memory_format=self.layout)
+        images = _laid_out(images, self.layout)
         more = {"progress": progress} if self.tells_progress else {}
         value = self.loss(self.model, images, labels, **more)
         entries = dict(value) if isinstance(value, Mapping) else {"loss": value}
@@ -617,10 +623,16 @@ def _lent(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 def _arrange(model: nn.Module, channels_last: bool) -> None:
     """Lay the weights out in memory, those of convolutions with the channels last or first."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     for parameter in model.parameters():
         if parameter.ndim == 4:
-            layout = torch.channels_last if channels_last else torch.contiguous_format
-            parameter.data = parameter.data.contiguous(memory_format=layout)
+            parameter.data = _laid_out(parameter.data, layout)
+
+
+def _laid_out(tensor: Tensor, layout: torch.memory_format) -> Tensor:
+    # With one channel, both layouts have the numbers in the same places, and `contiguous` is
+    # content; but convolutions go by the strides, and those only `to` sets.
+    return tensor.contiguous(memory_format=layout).to(memory_format=layout)
 
 
 @contextmanager

@@ -58,6 +58,7 @@ def train(path: str | Path | None, **changes: Any) -> tuple[nn.Module, History]:
         "epochs": 30, "batch_size": 8, "lr": 0.05, "validation": images(40, 1),
         "optimizer": partial(torch.optim.SGD, momentum=0.9), "schedule": training.Plateau(0.5, 1),
         "augment": crop_and_flip(1), "patience": 25, "device": "cpu", "progress": False,
+        "channels_last": False,  # what "auto" takes is a matter of time
     } | changes  # fmt: skip
     return model, fit(model, images(), noisy, checkpoint=path, **settings)
 
