@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from companion import devices, training
 from companion.progress import Run, duration, render
-from companion.training import cosine, fit
+from companion.schedules import cosine
+from companion.training import fit
 
 
 @dataclass

@@ -118,7 +118,7 @@ _cifar(
     model={"depth": 20},
     loss={},
     fit={"epochs": 48, "lr": 0.15, "schedule": "cosine"},
-    must_reach=(Goal("accuracy", 91.0, "higher"),),
+    must_reach=(Goal("accuracy", 88.0, "higher"),),
 )
 
 for _residual in (False, True):

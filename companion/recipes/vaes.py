@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.datasets import ImageSet
-from companion.models import ConvVAE, VAEOutput, gaussian_constant, vae_loss
+from companion.models import ConvVAE, gaussian_constant, vae_loss
 from companion.recipes.base import Goal, Recipe, register
 from companion.training import Loss
 
@@ -37,9 +37,9 @@ def negative_elbo(
         if first_beta is not None and progress < anneal:
             weight = beta * (first_beta / beta) ** (1 - progress / anneal)
         so_far = None if capacity is None else progress * capacity
-        # Under autocast the outputs are bf16 or fp16: too few digits for sums over all pixels.
-        output = VAEOutput(*(part.float() for part in model(images)))
-        parts = vae_loss(images, output, C=C, beta=weight, capacity=so_far, likelihood=likelihood)
+        parts = vae_loss(
+            images, model(images), C=C, beta=weight, capacity=so_far, likelihood=likelihood
+        )
         return {"loss": parts.total, "reconstruction": parts.reconstruction, "kl": parts.kl}
 
     return loss
