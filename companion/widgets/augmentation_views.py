@@ -29,7 +29,7 @@ DRAWS = 10
 
 
 class Draw(NamedTuple):
-    """One random view: where its crop begins in the image (negative in the frame around it), whether
+    """One random view: where its crop begins in the image (below 0 in the frame around it), whether
     it is mirrored, and the three α of its colour shift.
     """
 

@@ -108,7 +108,8 @@ function render({ model, el }) {
     format: (v) => `${v} px`, describe: (v) => `${v} pixels`, onInput: (v) => put({ padding: v }),
   });
   const sigma = ui.slider({
-    label: "Colour", name: "strength of the colour shift, sigma", ...SIGMA, value: model.get("sigma"), quantity: "sigma", neutral: 0.1,
+    label: "Colour", name: "strength of the colour shift, sigma", ...SIGMA, value: model.get("sigma"), quantity: "sigma",
+    annotation: "AlexNet: 0.1",
     format: (v) => `σ = ${ui.fixed(v)}`, describe: (v) => `sigma ${ui.fixed(v)}`, onInput: (v) => put({ sigma: v }),
   });
   const again = ui.button({ label: "Draw again", kind: "primary", title: "Ten new random views", onClick: () => put({ seed: (model.get("seed") + 1) % 2 ** 32 }) });
@@ -134,7 +135,7 @@ function render({ model, el }) {
     return { el: el_, canvas, context: canvas.getContext("2d") };
   });
   const sheet = h("div", { class: "augment-sheet", role: "group", "aria-label": "The views" }, ...tiles.map((tile) => tile.el));
-  const count = ui.number({ quantity: "views", value: 0, format: (v) => (v === Infinity ? "Many" : String(v)) });
+  const count = ui.number({ quantity: "views", value: 0, format: (v) => (v === Infinity ? "As many as you like." : `${v}× the data.`) });
   const story = h("span", {});
 
   // -------- the colours' principal components
@@ -151,10 +152,10 @@ function render({ model, el }) {
       + "proportion to its variance: mostly brighter or darker, a little warmer or colder."));
 
   const root = ui.frame(
-    { title: model.get("title"), describe: "Choose how the training set grows. Point at a view to see where it was cut." },
+    { title: model.get("title"), describe: "Choose how the training set grows. Point at a view to see where it was cut; the filled corner is its upper left." },
     ui.panel({}, ui.row(pickers, own.el, file), trouble.el, kind.el, random),
     h("div", { class: "augment-stage" }, h("div", { class: "companion-stack" }, stage, words, shiftWords),
-      h("div", { class: "companion-stack" }, sheet, h("p", {}, h("strong", {}, count.el, h("span", {}, "×")), " the data. ", story))),
+      h("div", { class: "companion-stack" }, sheet, h("p", {}, h("strong", {}, count.el), " ", story))),
     colours, voice.el);
   root.dataset.state = "waiting";
   el.append(root);
