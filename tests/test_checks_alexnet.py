@@ -1,6 +1,7 @@
 """The exercises of chapter 4: right answers pass, each plausible mistake gets its own hint."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ WRONG = [
     ("side", lambda n, k, s, p: -(-(n + 2 * p - k) // s) + 1, "fit in whole"),
     ("side", lambda n, k, s, p: n, "a side of 55"),
     ("parameters", lambda c, f, k, g: f * (k * k * c // g), "biases are missing"),
-    ("parameters", lambda c, f, k, g: f * (k * k * c // g) + 1, "its own"),
+    ("parameters", lambda c, f, k, g: f * (k * k * c // g) + 1, "one for each filter"),
     ("parameters", lambda c, f, k, g: f * (k * k * c + 1), "group's share"),
     ("parameters", lambda c, f, k, g: f * (k * c // g + 1), "one side"),
     ("parameters", lambda c, f, k, g: f // g * (k * k * c // g + 1), "each sees less"),
@@ -75,8 +76,6 @@ def test_right_answers_pass(name, answer):
 
 @pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
 def test_mistakes_get_their_hint(name, answer, hint):
-    import re
-
     verdict = judge(f"alexnet.{name}", answer)
     assert verdict.status == "wrong"
     assert re.search(hint, verdict.message)

@@ -49,7 +49,6 @@ def parameters(answer: Answer) -> None:
             float(filters * (seen + 1)),
             {
                 "The biases are missing: one for each filter.": float(filters * seen),
-                "One bias in all is too few: each filter has its own.": float(filters * seen + 1),
                 "With groups, a filter sees only its group's share of the channels.": float(
                     filters * (kernel * kernel * c_in + 1)
                 ),
