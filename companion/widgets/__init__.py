@@ -3,15 +3,19 @@
 In a notebook they are ordinary ipywidgets. In the order of the chapters: `ConvolutionByHand`
 slides a window over a small input, term by term; `KernelLab` filters a photograph with any kernel;
 `Softmax` takes logits to a loss and its gradient; `TopK` shows which predictions count in a top-k
-error; `ReceptiveField` shows what a unit of a network sees; `BottleneckCounter` counts an
-Inception module's operations; `CompoundScaling` grows an EfficientNet; `LatentTraversal` walks
-through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one image.
+error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` shows the views of an
+image that training makes; `ReceptiveField` shows what a unit of a network sees;
+`BottleneckCounter` counts an Inception module's operations; `CompoundScaling` grows an
+EfficientNet; `LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows
+what a VAE's encoder says of one image.
 """
 
+from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
+from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.scaling import CompoundScaling
@@ -19,11 +23,13 @@ from companion.widgets.softmax import Softmax
 from companion.widgets.top_k import TopK
 
 __all__ = [
+    "AugmentationViews",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
     "KernelLab",
     "LatentTraversal",
+    "NetworkExplorer",
     "PosteriorVsPrior",
     "ReceptiveField",
     "Softmax",

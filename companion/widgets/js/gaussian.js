@@ -52,16 +52,23 @@ function scatter(value) {
 }
 
 /**
- * `count` draws of N(0, 1) that depend on nothing but `seed` (a 32-bit integer): scattered counters
- * through Box–Muller. `companion.widgets.posterior.noise` gives the same numbers.
+ * `count` numbers between 0 and 1 that depend on nothing but `seed` (a 32-bit integer): scattered
+ * counters. `companion.widgets.posterior.uniform` gives the same numbers.
+ */
+export function uniform(seed, count) {
+  const key = scatter(seed ^ 0x9e3779b9);
+  return Float64Array.from({ length: count }, (_, i) => (scatter(scatter(i) ^ key) + 0.5) / 2 ** 32);
+}
+
+/**
+ * `count` draws of N(0, 1): `uniform` numbers through Box–Muller.
+ * `companion.widgets.posterior.noise` gives the same numbers.
  */
 export function noise(seed, count) {
-  const key = scatter(seed ^ 0x9e3779b9);
-  const uniform = (i) => (scatter(scatter(i) ^ key) + 0.5) / 2 ** 32;
-  const draws = new Float64Array(count + (count % 2));
+  const draws = uniform(seed, count + (count % 2));
   for (let i = 0; i < draws.length; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(uniform(i)));
-    const angle = 2 * Math.PI * uniform(i + 1);
+    const radius = Math.sqrt(-2 * Math.log(draws[i]));
+    const angle = 2 * Math.PI * draws[i + 1];
     draws[i] = radius * Math.cos(angle);
     draws[i + 1] = radius * Math.sin(angle);
   }
