@@ -234,6 +234,9 @@ function render({ model, el }) {
     ui.row(activation.el, shortcuts.el, batchNorm.el));
 
   // -------- the pictures and what they say
+  let latest = null;
+  const describeLayer = (l) => (latest
+    ? `layer ${l}: signal ${spokenSize(latest.signal[l])}, gradient ${spokenSize(latest.gradient[l])}` : `layer ${l}`);
   const sizesPicture = sizeChart(pick);
   const spreadPicture = spreadChart();
   const story = h("p", { class: "signal-story" });
@@ -243,12 +246,9 @@ function render({ model, el }) {
     h("div", { class: "signal-scroll", tabindex: "0", role: "region", "aria-label": "Signal and gradient in every layer" },
       h("table", {}, h("thead", {}, h("tr", {}, ...["layer", "signal", "gradient"].map((name) => h("th", { scope: "col" }, name)))), rows)));
   const look = ui.slider({
-    label: "Look at layer", min: 0, max: model.get("depth"), step: 1, value: model.get("depth"),
+    label: "Look at layer", min: 0, max: DEPTH.max, step: 1, value: model.get("depth"),
     format: (v) => String(v), describe: (v) => describeLayer(v), onInput: pick,
   });
-  let latest = null;
-  const describeLayer = (l) => (latest
-    ? `layer ${l}: signal ${spokenSize(latest.signal[l])}, gradient ${spokenSize(latest.gradient[l])}` : `layer ${l}`);
 
   const plate = (title, picture, ...words) =>
     h("div", { class: "companion-plate", role: "group", "aria-label": title },
