@@ -1,11 +1,12 @@
-"""How large signals and gradients are, layer by layer, in a network with random weights (chapter 7)."""
+"""How large signals and gradients are, layer by layer (chapter 7)."""
 
-import math
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -92,3 +93,22 @@ def root_mean_square(x: Tensor) -> Tensor:
 def _silent(h: Tensor, activation: str) -> Tensor:
     quiet = {"relu": h == 0, "tanh": h.abs() > 0.99, "none": torch.zeros_like(h)}[activation]
     return quiet.to(h.dtype).mean()
+
+
+def weight_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The gradient of the cross-entropy by each weight of convolutions and dense layers, by name.
+
+    In training mode, so that batch norm uses the batch; the model itself stays as it is.
+
+    Args:
+        images: N×C×H×W floats in [0, 1].
+        labels: N class numbers.
+    """
+    twin = copy.deepcopy(model).train()
+    twin.zero_grad()
+    F.cross_entropy(twin(images), labels).backward()
+    return {
+        name: weight.grad
+        for name, weight in twin.named_parameters()
+        if weight.ndim > 1 and weight.grad is not None
+    }
