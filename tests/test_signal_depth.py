@@ -108,7 +108,10 @@ class TestWidget:
             ({"init": "lecun"}, "init must be one of 'he', 'xavier', 'pytorch', or"),
             ({"init": 0.0}, r"n·Var\(w\) must be a number from 0.1 to 10, not 0.0"),
             ({"init": math.nan}, r"n·Var\(w\) must be a number"),
-            ({"activation": "gelu"}, "activation must be one of 'relu', 'tanh', 'none', got 'gelu'"),
+            (
+                {"activation": "gelu"},
+                "activation must be one of 'relu', 'tanh', 'none', got 'gelu'",
+            ),
             ({"seed": -1}, "seed must be an integer from 0"),
         ],
     )

@@ -100,8 +100,8 @@ def batch_norm(answer: Answer) -> None:
             "γ is missing.": bare + beta.view(1, -1, 1, 1),
             "β is missing.": bare * gamma.view(1, -1, 1, 1),
         },
-        "Of each channel: subtract the mean over batch and positions, divide by √(variance + 1e-5), "
-        "then scale by γ and shift by β, both reshaped to 1×C×1×1.",
+        "Of each channel: subtract the mean over batch and positions, divide by "
+        "√(variance + 1e-5), then scale by γ and shift by β, both reshaped to 1×C×1×1.",
     )
 
 
@@ -138,20 +138,19 @@ def xavier_after_50(answer: Answer) -> None:
     got = answer.number(layers, gain)
     if got < 0:
         raise Hint("A factor on a size is positive.")
+    right = 2.0**-25
     # Numbers this small need a comparison of ratios.
-    ratios: dict[str, Tensor | float] = {
-        "This is the factor on the mean square; the RMS is its root.": 2.0**-layers / 2.0**-25,
-        "The other way round: the signal shrinks.": 2.0**25 / 2.0**-25,
-        "This is the factor of one layer.": 0.5**0.5 / 2.0**-25,
-        "With a variance of 1/n a layer of n weights does not keep the size: a ReLU comes after.": (
-            1.0 / 2.0**-25
-        ),
-    }
-    if abs(got / 2.0**-25 - 1) < 0.02:
+    if abs(got / right - 1) < 0.02:
         return
-    agree(
-        got / 2.0**-25,
-        1.0,
-        ratios,
-        "Each layer multiplies the mean square by n·Var(w)/2; take 50 layers, then the root.",
+    mistakes = {
+        "This is the factor on the mean square; the RMS is its root.": right**2,
+        "The other way round: the signal shrinks.": 1 / right,
+        "This is the factor of one layer.": math.sqrt(0.5),
+        "A variance of 1/n would keep the size if no ReLU came after.": 1.0,
+    }
+    for hint, value in mistakes.items():
+        if abs(got / value - 1) < 0.02:
+            raise Hint(hint)
+    raise Hint(
+        "Each layer multiplies the mean square by n·Var(w)/2; take 50 layers, then the root."
     )

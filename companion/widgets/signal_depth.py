@@ -5,7 +5,6 @@ from html import escape
 from numbers import Integral, Real
 from typing import Any
 
-import torch
 import traitlets
 from torch import Tensor
 
@@ -64,7 +63,7 @@ class SignalThroughDepth(LiveWidget):
         *,
         shortcuts: bool = False,
         batch_norm: bool = False,
-        seed: int = 7,
+        seed: int = 20,  # one whose fifty layers wander little with He's weights
         title: str = "Signal through depth",
     ) -> None:
         if isinstance(init, str) and init not in GAINS:
@@ -137,7 +136,9 @@ class SignalThroughDepth(LiveWidget):
         share = math.log(self.gain / low) / math.log(high / low)
         origin = math.log(GAINS["he"] / low) / math.log(high / low)
         first, last = DEPTH_RANGE
-        depth = _still_slider("Depth", f"{self.depth} layers", 0, (self.depth - first) / (last - first))
+        depth = _still_slider(
+            "Depth", f"{self.depth} layers", 0, (self.depth - first) / (last - first)
+        )
         gain = _still_slider(
             "<i>n</i>·Var(<i>w</i>)", _plain(self.gain), origin, share, " data-neutral"
         )
@@ -206,9 +207,7 @@ def _shown(value: float | Tensor) -> str:
     return f"{mantissa} × 10{str(int(power)).translate(_SUPERSCRIPTS)}"
 
 
-def _still_slider(
-    label: str, value: str, origin: float, share: float, more: str = ""
-) -> str:
+def _still_slider(label: str, value: str, origin: float, share: float, more: str = "") -> str:
     return (
         f'<div class="companion-slider"{more}><span class="companion-label companion-maths">'
         f'{label}</span><span class="companion-range" '

@@ -33,7 +33,10 @@ function dense(w, h, out, scale) {
   for (let b = 0; b < BATCH; b += 4) {
     const [b0, b1, b2, b3] = [b * WIDTH, (b + 1) * WIDTH, (b + 2) * WIDTH, (b + 3) * WIDTH];
     for (let i = 0; i < WIDTH; i += 1) {
-      let [s0, s1, s2, s3] = [0, 0, 0, 0];
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
       const row = i * WIDTH;
       for (let j = 0; j < WIDTH; j += 1) {
         const v = w[row + j];
@@ -50,30 +53,41 @@ function dense(w, h, out, scale) {
   }
 }
 
+const sums = new Float64Array(WIDTH);
+const products = new Float64Array(WIDTH);
+
 /** Batch norm of z in place, unit by unit; the standard deviations that it divides by go to `spread`. */
 function normalise(z, spread) {
-  for (let i = 0; i < WIDTH; i += 1) {
-    let mean = 0;
-    for (let k = i; k < SIZE; k += WIDTH) mean += z[k];
-    mean /= BATCH;
-    let variance = 0;
-    for (let k = i; k < SIZE; k += WIDTH) variance += (z[k] - mean) ** 2;
-    spread[i] = Math.sqrt(variance / BATCH + EPSILON);
-    for (let k = i; k < SIZE; k += WIDTH) z[k] = (z[k] - mean) / spread[i];
+  sums.fill(0);
+  spread.fill(0);
+  // Along the memory: one example after the other, its units side by side.
+  for (let b = 0; b < SIZE; b += WIDTH) for (let i = 0; i < WIDTH; i += 1) sums[i] += z[b + i];
+  for (let i = 0; i < WIDTH; i += 1) sums[i] /= BATCH;
+  for (let b = 0; b < SIZE; b += WIDTH) {
+    for (let i = 0; i < WIDTH; i += 1) {
+      const centred = z[b + i] - sums[i];
+      z[b + i] = centred;
+      spread[i] += centred * centred;
+    }
   }
+  for (let i = 0; i < WIDTH; i += 1) spread[i] = Math.sqrt(spread[i] / BATCH + EPSILON);
+  for (let b = 0; b < SIZE; b += WIDTH) for (let i = 0; i < WIDTH; i += 1) z[b + i] /= spread[i];
 }
 
 /** Back through batch norm: the gradient by its output y becomes that by its input, in place. */
 function normaliseBack(gradient, y, spread) {
-  for (let i = 0; i < WIDTH; i += 1) {
-    let [mean, along] = [0, 0];
-    for (let k = i; k < SIZE; k += WIDTH) {
-      mean += gradient[k];
-      along += gradient[k] * y[k];
+  sums.fill(0);
+  products.fill(0);
+  for (let b = 0; b < SIZE; b += WIDTH) {
+    for (let i = 0; i < WIDTH; i += 1) {
+      sums[i] += gradient[b + i];
+      products[i] += gradient[b + i] * y[b + i];
     }
-    mean /= BATCH;
-    along /= BATCH;
-    for (let k = i; k < SIZE; k += WIDTH) gradient[k] = (gradient[k] - mean - y[k] * along) / spread[i];
+  }
+  for (let b = 0; b < SIZE; b += WIDTH) {
+    for (let i = 0; i < WIDTH; i += 1) {
+      gradient[b + i] = (gradient[b + i] - (sums[i] + y[b + i] * products[i]) / BATCH) / spread[i];
+    }
   }
 }
 
@@ -89,6 +103,7 @@ const normalised = buffers();
 const gradients = buffers();
 const spreads = Array.from({ length: MAX_DEPTH + 1 }, () => new Float64Array(WIDTH));
 const back = new Float64Array(SIZE);
+const delta = new Float64Array(SIZE);
 
 const SILENT = { relu: (v) => v === 0, tanh: (v) => Math.abs(v) > 0.99, none: () => false };
 
@@ -116,7 +131,6 @@ export function propagate({ seed, depth, gain, activation, shortcuts, batch_norm
   }
   for (let l = 0; l < depth; l += 1) gradients[l].fill(0);
   gradients[depth].set(direction);
-  const delta = new Float64Array(SIZE);
   for (let l = depth; l >= 1; l -= 1) {
     const [h, g] = [outputs[l], gradients[l]];
     if (activation === "relu") for (let k = 0; k < SIZE; k += 1) delta[k] = h[k] > 0 ? g[k] : 0;
