@@ -176,7 +176,7 @@ class SignalThroughDepth(LiveWidget):
 
 def _depth(value: Any) -> int:
     low, high = DEPTH_RANGE
-    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= value <= high:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) <= high:
         raise ValueError(f"depth must be a whole number from {low} to {high}, not {value!r}")
     return int(value)
 
