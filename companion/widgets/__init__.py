@@ -5,9 +5,10 @@ slides a window over a small input, term by term; `KernelLab` filters a photogra
 `Softmax` takes logits to a loss and its gradient; `TopK` shows which predictions count in a top-k
 error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` shows the views of an
 image that training makes; `ReceptiveField` shows what a unit of a network sees;
-`BottleneckCounter` counts an Inception module's operations; `CompoundScaling` grows an
-EfficientNet; `LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows
-what a VAE's encoder says of one image.
+`BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
+and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LatentTraversal`
+walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
+image.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
@@ -19,6 +20,7 @@ from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.scaling import CompoundScaling
+from companion.widgets.signal_depth import SignalThroughDepth
 from companion.widgets.softmax import Softmax
 from companion.widgets.top_k import TopK
 
@@ -32,6 +34,7 @@ __all__ = [
     "NetworkExplorer",
     "PosteriorVsPrior",
     "ReceptiveField",
+    "SignalThroughDepth",
     "Softmax",
     "TopK",
 ]
