@@ -190,7 +190,7 @@ _vae(
     **_SPRITES,
 )
 
-for _beta, _bound in ((1, 110.0), (8, 150.0), (32, 320.0)):
+for _beta, _bound in ((1, 110.0), (32, 320.0)):
     for _set in (_SPRITES, _CHAIRS):
         _name = _set["dataset"]
         _vae(
