@@ -1,4 +1,4 @@
-"""Training and data: `fit` against its limit, sprites a second, the export to the page."""
+"""Training and data: `fit` against other loops, data sets a second, the export to the page."""
 
 import os
 import statistics
@@ -7,18 +7,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from companion.datasets.sprites import draw_sprites, sample_factors
-from companion.models import ConvVAE
-from companion.recipes import negative_elbo
+from benchmarks.loops import STEPS, ratios
+from companion import recipes
+from companion.augmentation import crop_and_flip
+from companion.datasets import chairs, is_here, load_images, sprites
+from companion.models import CifarResNet
+from companion.recipes.classifiers import cross_entropy
 from companion.training import fit
 
-BATCH = 128
-STEPS = 40
+Line = dict[str, Any]
+MODELS = {"cnn": "a CNN", "vae": "a VAE"}
 
 EXPORT = """
 import time, torch
@@ -31,58 +35,83 @@ print(time.perf_counter() - start)
 """
 
 
-def one_batch(model: nn.Module, images: Tensor, loss: Callable[..., Any]) -> Callable[[], None]:
-    """The limit: forward, backward and step on one batch that is ready, lr = 0."""
-    batch = images[:BATCH].float() / 255
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, fused=True)
+def loops() -> Iterator[Line]:
+    """`fit` over its limit, and other loops over `fit`."""
+    gpu = torch.cuda.is_available()
+    short = 1000 if gpu else 40
+    for name, what in MODELS.items():
+        found = ratios(name, {"limit": short, "fit_like_limit": short}, rounds=7)
+        yield {
+            "name": f"fit_vs_limit_{name}",
+            "what": f"`fit`, a step of {what} on 28×28, over the same step on one fixed batch",
+            "ratio": found["fit_like_limit"],
+            "against": "≤ 1.05",
+        }
+    for name, what in MODELS.items():
+        # `fit` takes an epoch, with whatever it does first; the others have nothing to do first.
+        found = ratios(name, {"fit": STEPS, "student": 60, "fabric": 60}, rounds=3)
+        yield {
+            "name": f"student_vs_fit_{name}",
+            "what": f"a tutorial's loop (PIL, `DataLoader`, `.item()`) for {what}, over `fit`",
+            "ratio": found["student"],
+            "against": "≥ 5" if gpu else "≥ 1.6" if name == "cnn" else "—",
+        }
+        yield {
+            "name": f"fabric_loop_vs_fit_{name}",
+            "what": f"a plain lightning-fabric loop, tensors in memory, for {what}, over `fit`",
+            "ratio": found["fabric"],
+            "against": "—",
+        }
 
-    def run() -> None:
-        for _ in range(STEPS):
-            optimizer.zero_grad()
-            loss(model, batch, None)["loss"].backward()
-            optimizer.step()
 
-    return run
-
-
-def ratio(slow: Callable[[], object], fast: Callable[[], object], rounds: int = 7) -> float:
-    """Median of paired runs, alternating, so that a busy machine slows both."""
-    slow()
-    fast()
-    ratios = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        slow()
-        middle = time.perf_counter()
-        fast()
-        ratios.append((middle - start) / (time.perf_counter() - middle))
-    return round(statistics.median(ratios), 3)
-
-
-def measure() -> Iterator[dict[str, Any]]:
-    """What a reader waits for when a model is trained."""
-    images = torch.randint(0, 256, (BATCH * STEPS, 1, 28, 28), dtype=torch.uint8)
-    loss = negative_elbo(C=10.0)
-    vae = ConvVAE((1, 28, 28), 16)
-    yield {
-        "name": "fit_vs_limit_vae",
-        "what": "`fit`, a step of a VAE on 28×28, over the same step on one fixed batch",
-        "ratio": ratio(
-            lambda: fit(vae, images, loss, epochs=1, batch_size=BATCH, lr=0.0, progress=False),
-            one_batch(vae, images, loss),
-        ),
-        "against": "≤ 1.05",
-    }
-    factors = sample_factors(4096, seed=0)
-    draw_sprites(factors)
+def drawn(draw: Callable[[Any], Tensor], factors: dict[str, Tensor]) -> int:
+    """Images drawn in a second, once warm."""
+    draw(factors)
     start = time.perf_counter()
-    draw_sprites(factors)
-    yield {
-        "name": "sprites_per_second",
-        "what": "sprites drawn",
-        "per_second": round(4096 / (time.perf_counter() - start)),
-        "against": "thousands a second",
+    images = draw(factors)
+    return round(len(images) / (time.perf_counter() - start))
+
+
+def to_accuracy(name: str, what: str, model: nn.Module, per_cent: float, **settings: Any) -> Line:
+    """Train on CIFAR-10 until so many per cent of the test images are right, and time that."""
+    test = load_images("cifar10", "test")
+    history = fit(
+        model, load_images("cifar10"), cross_entropy(), validation=test, progress=False,
+        schedule="cosine", channels_last=True, augment=crop_and_flip(4),
+        optimizer=partial(torch.optim.SGD, momentum=0.9, nesterov=True, weight_decay=5e-4),
+        **settings,
+    )  # fmt: skip
+    errors = history.epochs["validation_error"]
+    reached = next((k for k, e in enumerate(errors, 1) if e <= 100 - per_cent), None)
+    end = f"{per_cent:g} %" if reached else f"{100 - errors[-1]:.1f} % ({per_cent:g} % not reached)"
+    return {
+        "name": name,
+        "what": f"{what} on CIFAR-10, {history.device}: time to {end}",
+        "s": round(sum(history.seconds[:reached]), 1),
+        "against": f"{per_cent:g} % reached",
     }
+
+
+def cifar() -> Iterator[Line]:
+    """On a GPU, if CIFAR-10 is here: how long until a network is good."""
+    if not (torch.cuda.is_available() and is_here("cifar10")):
+        return
+    recipe = recipes.get("resnet20-cifar10")
+    epochs, lr = (recipe.settings["fit"][key] for key in ("epochs", "lr"))
+    yield to_accuracy(
+        "resnet20_to_91", "ResNet-20", recipe.build(), 91.0, epochs=epochs, lr=lr, batch_size=128
+    )
+    # DAWNBench's goal for CIFAR-10 (Coleman et al. 2017), by a net wide enough for it.
+    torch.manual_seed(0)
+    wide = CifarResNet(depth=20, width=4, statistics=recipe.settings["model"]["statistics"])
+    yield to_accuracy(
+        "wide_resnet20_to_94", "ResNet-20, four times as wide,", wide, 94.0,
+        epochs=24, lr=0.4, batch_size=512,
+    )  # fmt: skip
+
+
+def export() -> Line:
+    """The way of a decoder to the page, from nothing."""
     times = []
     for _ in range(3):
         with tempfile.TemporaryDirectory() as empty:
@@ -91,9 +120,28 @@ def measure() -> Iterator[dict[str, Any]]:
                 env=os.environ | {"COMPANION_CACHE_DIR": empty},
             )  # fmt: skip
         times.append(float(done.stdout.split()[-1]))
-    yield {
+    return {
         "name": "export",
         "what": "first export of a decoder to ONNX, imports included",
         "s": round(statistics.median(times), 1),
         "against": "≤ 10 s",
     }
+
+
+def measure() -> Iterator[Line]:
+    """What a reader waits for when a model is trained."""
+    yield from loops()
+    yield from cifar()
+    yield {
+        "name": "sprites_per_second",
+        "what": "sprites drawn",
+        "per_second": drawn(sprites.draw_sprites, sprites.sample_factors(4096, seed=0)),
+        "against": "thousands a second",
+    }
+    yield {
+        "name": "chairs_per_second",
+        "what": "chairs drawn",
+        "per_second": drawn(chairs.draw_chairs, chairs.sample_factors(256, seed=0)),
+        "against": "tens a second",
+    }
+    yield export()

@@ -74,6 +74,8 @@ class Layer:
         input_fields: the same of the units that it looks at.
         rows: the parts of a layer that consists of several: each path of one that branches, or
             each step of a sequence.
+        parallel: whether `rows` are paths of a branching rather than steps.
+        windows: the window that it slides, vertical and horizontal, if it is one layer that does.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Layer:
     fields: tuple[Field, Field]
     input_fields: tuple[Field, Field]
     rows: "tuple[Layer, ...]" = ()
+    parallel: bool = False
+    windows: tuple[Window, Window] | None = None
 
     @property
     def receptive_field(self) -> int:
@@ -105,6 +109,22 @@ class Layer:
     def start(self) -> int:
         """The first pixel that the first unit sees, −effective_padding."""
         return -self.effective_padding
+
+    @property
+    def paths(self) -> list[list[Window]]:
+        """The ways through it from input to output, each as the windows passed on the way, along
+        the vertical axis; what looks at single positions is left out, so a shortcut is [].
+        """
+        if self.fields == self.input_fields:
+            return [[]]
+        if not self.rows:
+            return [[self.windows[0]]] if self.windows else [[]]
+        if self.parallel:
+            return [path for row in self.rows for path in row.paths]
+        chains: list[list[Window]] = [[]]
+        for row in self.rows:
+            chains = [chain + path for chain in chains for path in row.paths]
+        return chains
 
     @property
     def is_small(self) -> bool:
@@ -149,7 +169,7 @@ class LayerTable(list[Layer]):
         return LayerTable(row for row in self if not row.is_small)
 
     def show(self, *columns: str) -> Table:
-        """A table to look at, with a line of totals.
+        """A table to look at, with a line of totals where there is something to add up.
 
         `columns` are some of "layer", "kind", "input", "output", "parameters", "multiplications",
         "receptive field", "stride", "padding"; all of them if none is named. Raises ValueError for
@@ -166,7 +186,9 @@ class LayerTable(list[Layer]):
             "parameters": f"{self.parameters:,}",
             "multiplications": f"{self.multiplications:,}",
         }
-        return table(chosen, [*rows, [totals.get(column, "") for column in chosen]])
+        if {"parameters", "multiplications"} & set(chosen):
+            rows.append([totals.get(column, "") for column in chosen])
+        return table(chosen, rows)
 
     def _repr_html_(self) -> str:
         return self.without_small().show()._repr_html_()
@@ -273,12 +295,20 @@ def _row(name: str, module: nn.Module, state: _State) -> tuple[Layer, _State]:
         multiplications = math.prod(shape) * weight[0].numel()
     parameters = sum(p.numel() for p in module.parameters())
     row = Layer(
-        name, _kind(module), state.shape, shape, parameters, multiplications, fields, state.fields
-    )
+        name, _kind(module), state.shape, shape, parameters, multiplications, fields, state.fields,
+        windows=windows_of(module, _map_size(state)),
+    )  # fmt: skip
     return row, after
 
 
-def _whole(name: str, kind: str, rows: list[Layer], state: _State, after: _State) -> Layer:
+def _whole(
+    name: str,
+    kind: str,
+    rows: list[Layer],
+    state: _State,
+    after: _State,
+    parallel: bool = False,
+) -> Layer:
     return Layer(
         name,
         kind,
@@ -289,6 +319,7 @@ def _whole(name: str, kind: str, rows: list[Layer], state: _State, after: _State
         after.fields,
         state.fields,
         tuple(rows),
+        parallel,
     )
 
 
@@ -297,22 +328,21 @@ def _branching(
 ) -> tuple[Layer, _State]:
     rows = [_row(branch, path, state)[0] for branch, path in branches.items()]
     if isinstance(module, SqueezeExcitation):
-        return _whole(name, _title(module), rows, state, state), state
+        return _whole(name, _title(module), rows, state, state, parallel=True), state
     kind = f"{_title(module)}: {' ∥ '.join(_short(row) for row in rows)}"
     vertical, horizontal = rows[0].fields
     for row in rows[1:]:
         vertical, horizontal = vertical.joined(row.fields[0]), horizontal.joined(row.fields[1])
     shape = _output_shape(name, module, state.shape)
     after = _State(shape, (vertical, horizontal), state.flattened)
-    return _whole(name, kind, rows, state, after), after
+    return _whole(name, kind, rows, state, after, parallel=True), after
 
 
 def _output_shape(name: str, module: nn.Module, shape: Shape) -> Shape:
     twin = _on_meta(module)
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     try:
-        # Two images, since batch norm on vectors refuses one while it trains.
-        y: Tensor = twin(torch.empty(2, *shape, device="meta", dtype=dtype))
+        y: Tensor = twin(torch.empty(1, *shape, device="meta", dtype=dtype))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"Layer {name} cannot take an input of {shape_text(shape)}: {error}"
@@ -321,8 +351,9 @@ def _output_shape(name: str, module: nn.Module, shape: Shape) -> Shape:
 
 
 def _on_meta(module: nn.Module) -> nn.Module:
-    """A copy without numbers and without hooks; the module itself stays as it is."""
+    """A copy without numbers and hooks, in evaluation mode; the module itself stays as it is."""
     twin = copy.copy(module)
+    twin.training = False
     twin._forward_hooks = OrderedDict()
     twin._forward_pre_hooks = OrderedDict()
     for part in ("_parameters", "_buffers"):
@@ -342,8 +373,7 @@ def _fields(module: nn.Module, state: _State, shape: Shape) -> tuple[tuple[Field
     vertical, horizontal = state.fields
     match module:
         case nn.Flatten():
-            on_a_map = len(state.shape) == 3
-            return state.fields, (state.shape[1], state.shape[2]) if on_a_map else state.flattened
+            return state.fields, _map_size(state) if len(state.shape) == 3 else state.flattened
         case nn.Linear():
             # A dense layer is a convolution as large as the map.
             tall, wide = state.flattened
@@ -351,8 +381,7 @@ def _fields(module: nn.Module, state: _State, shape: Shape) -> tuple[tuple[Field
                 vertical.after(Window(tall, stride=tall)),
                 horizontal.after(Window(wide, stride=wide)),
             ), (1, 1)
-    size = (state.shape[1], state.shape[2]) if len(state.shape) == 3 else (1, 1)
-    windows = windows_of(module, size)
+    windows = windows_of(module, _map_size(state))
     if windows is not None:
         return (vertical.after(windows[0]), horizontal.after(windows[1])), state.flattened
     if shape != state.shape:
@@ -361,6 +390,10 @@ def _fields(module: nn.Module, state: _State, shape: Shape) -> tuple[tuple[Field
             f"{shape_text(shape)} of {shape_text(state.shape)}."
         )
     return state.fields, state.flattened
+
+
+def _map_size(state: _State) -> Pair:
+    return (state.shape[1], state.shape[2]) if len(state.shape) == 3 else (1, 1)
 
 
 # ---------------------------------------------------------------- in words

@@ -1,10 +1,12 @@
 """Where `fit` gets its batches from: a set that lies on the device, or one too large for that."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -35,6 +37,8 @@ class Resident:
                 "images must be a uint8 tensor N×C×H×W with values 0 to 255, got "
                 f"{images.dtype} of shape {tuple(images.shape)}"
             )
+        if labels is not None and not isinstance(labels, Tensor):
+            raise TypeError(f"labels must be a tensor, got {type(labels).__name__}")
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"got {len(images)} images, but {len(labels)} labels")
         self.images = images.to(device)
@@ -44,9 +48,16 @@ class Resident:
     def __len__(self) -> int:
         return len(self.images)
 
-    def read(self, rows: Tensor) -> Iterator[Batch]:
-        """The images of each row of `rows`, batches×size."""
-        for chosen in rows.to(self.device):
+    def fingerprint(self) -> str:
+        """A few words that another set of images would hardly have."""
+        some = self.images[:: max(1, len(self) // 1000)].cpu().contiguous()
+        return f"{len(self)} ({hashlib.sha256(some.numpy().tobytes()).hexdigest()[:8]})"
+
+    def read(self, rows: Iterable[Tensor]) -> Iterator[Batch]:
+        """A batch for each of `rows`, which are numbers of images."""
+        if isinstance(rows, Tensor):  # one transfer for the whole epoch
+            rows = rows.to(self.device)
+        for chosen in rows:
             yield self.images[chosen], None if self.labels is None else self.labels[chosen]
 
 
@@ -54,7 +65,7 @@ class Streamed:
     """A torch `Dataset` that is read while the device computes, by a `DataLoader`'s processes.
 
     Its items are images, or (image, label): tensors C×H×W (uint8, or floats in [0, 1]) or PIL
-    images, all of one size.
+    images, all of one size. What it draws at random is the same for the same seed and epoch.
     """
 
     def __init__(self, dataset: Dataset[Any], device: torch.device, workers: int | None) -> None:
@@ -78,18 +89,21 @@ class Streamed:
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=device.type == "cuda",
-            persistent_workers=workers > 0,
             generator=self.generator,
         )
 
     def __len__(self) -> int:
         return self.size
 
-    def read(self, rows: Tensor) -> Iterator[Batch]:
-        """The images of each row of `rows`, batches×size."""
-        self.rows = rows.tolist()
-        # What the workers draw is the epoch's, like everything that is drawn.
-        self.generator.manual_seed(int(torch.randint(2**62, ())))
+    def fingerprint(self) -> str:
+        """How many images; they are not read for it."""
+        return str(len(self))
+
+    def read(self, rows: Iterable[Tensor]) -> Iterator[Batch]:
+        """A batch for each of `rows`, which are numbers of images."""
+        self.rows = [row.tolist() for row in rows]
+        # What the workers draw is the epoch's, like everything that is drawn: so they are new ones.
+        self.generator.manual_seed(torch.initial_seed())
         for images, labels in self.loader:
             yield (
                 images.to(self.device, non_blocking=True),
@@ -113,24 +127,27 @@ class _Rows:
 Source = Resident | Streamed
 
 
-def open_source(data: Data, device: torch.device, workers: int | None = None) -> Source:
+def open_source(
+    data: Data, device: torch.device, workers: int | None = None, *, what: str = "data"
+) -> Source:
     """What `fit` draws batches from. Raises TypeError or ValueError for what cannot be trained on.
 
     A tensor, or anything with `images` and perhaps `labels`, becomes resident on the device; a
     torch `Dataset` is streamed.
     """
+    if isinstance(data, Dataset):  # first: it may well have an attribute named images
+        return Streamed(data, device, workers)
     if isinstance(data, Tensor):
         return Resident(data, None, device)
     images = getattr(data, "images", None)
     if isinstance(images, Tensor):
         return Resident(images, getattr(data, "labels", None), device)
     if isinstance(data, DataLoader):
-        raise TypeError("data must be the DataLoader's dataset: `fit` makes the batches itself")
-    if isinstance(data, Dataset):
-        return Streamed(data, device, workers)
+        raise TypeError(f"{what} must be the DataLoader's dataset: `fit` makes the batches itself")
+    function = ", or a function from the epoch to one of these" if what == "data" else ""
     raise TypeError(
-        "data must be a tensor of images, an ImageSet, a torch Dataset, or a function from the "
-        f"epoch to one of these, got {type(data).__name__}"
+        f"{what} must be a tensor of images, an ImageSet, or a torch Dataset{function}, "
+        f"got {type(data).__name__}"
     )
 
 
@@ -145,9 +162,9 @@ def shuffled(count: int, size: int, seed: int, epoch: int) -> Tensor:
 
 
 def in_order(count: int, size: int) -> Iterator[Tensor]:
-    """Rows of `size` image numbers in their order, and a shorter one at the end: 1×n tensors."""
+    """Rows of `size` image numbers in their order, and a shorter one at the end."""
     for start in range(0, count, size):
-        yield torch.arange(start, min(start + size, count))[None]
+        yield torch.arange(start, min(start + size, count))
 
 
 def mixed(*numbers: int) -> int:
@@ -157,18 +174,31 @@ def mixed(*numbers: int) -> int:
 
 
 def _collate(items: list[Any]) -> Batch:
-    labelled = isinstance(items[0], tuple | list)
-    images = torch.stack([_as_tensor(item[0] if labelled else item) for item in items])
-    return images, torch.as_tensor([item[1] for item in items]) if labelled else None
+    """Stack a Dataset's items: images, (image,) or (image, label), where a label may be None."""
+    pairs = [tuple(item) if isinstance(item, tuple | list) else (item,) for item in items]
+    images = torch.stack([_as_tensor(pair[0]) for pair in pairs])
+    if images.is_floating_point() and not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError(
+            "a Dataset's floating-point images must lie in [0, 1], got values from "
+            f"{images.min().item():.4g} to {images.max().item():.4g}"
+        )
+    labels = [pair[1] if len(pair) > 1 else None for pair in pairs]
+    if labels[0] is None:
+        return images, None
+    return images, torch.stack([torch.as_tensor(label) for label in labels])
 
 
 def _as_tensor(image: Any) -> Tensor:
-    if not isinstance(image, Tensor):
-        array = np.array(image)  # a PIL image: H×W or H×W×C
+    if isinstance(image, Image.Image):
+        array = np.array(image)  # H×W or H×W×C
         image = torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
+    if not isinstance(image, Tensor):
+        raise TypeError(
+            f"a Dataset's images must be tensors C×H×W or PIL images, got {type(image).__name__}"
+        )
     if image.ndim != 3 or not (image.dtype == torch.uint8 or image.is_floating_point()):
         raise ValueError(
             "a Dataset's images must be C×H×W, uint8 or floats in [0, 1], got "
             f"{image.dtype} of shape {tuple(image.shape)}"
         )
-    return image
+    return image if image.dtype == torch.uint8 else image.float()

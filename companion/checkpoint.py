@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from companion.paths import write_whole
+
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -22,20 +24,23 @@ class CheckpointError(ValueError):
 
 def save(path: str | Path, state: dict[str, Any]) -> None:
     """Write the state, in place of what was there."""
-    path = Path(path)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    write_whole(Path(path), hashlib.sha256(content).digest() + content)
+
+
+def check_place(path: str | Path) -> None:
+    """Raise ValueError if no checkpoint can be written there: better now than after an epoch."""
+    path = Path(path)
+    if not path.name or path.is_dir():
+        raise ValueError(f"checkpoint must be a file, but {str(path)!r} is a folder")
     try:
-        with aside.open("wb") as file:
-            file.write(hashlib.sha256(content).digest() + content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"checkpoint {path} cannot be written: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"checkpoint {path} cannot be written: {path.parent} is read-only")
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -72,5 +77,5 @@ def check_same(path: str | Path, saved: dict[str, str], now: dict[str, str]) -> 
         if saved.get(name) != value:
             raise CheckpointError(
                 f"{path} belongs to another training: {name} was {saved.get(name)} there, and is "
-                f"{value} now; delete it, or give another file as checkpoint"
+                f"{value} now; give another file as checkpoint, or delete this one"
             )

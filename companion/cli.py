@@ -183,6 +183,13 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     from companion import recipes, weights
+    from companion.datasets import load_images
+
+    if options.data is not None:
+        if not options.verify:
+            print("companion: --data goes with --verify", file=sys.stderr)
+            return 2
+        load_images(options.data, "test", size=1)  # says what is wrong with it, if anything is
 
     rows = [("name", "data", "parameters", "size", "figures")]
     troubles = []

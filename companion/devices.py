@@ -3,9 +3,12 @@
 lightning-fabric does the work; here is what it is asked for.
 """
 
+import ctypes
 import logging
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,9 @@ from lightning_fabric import Fabric
 
 # Fabric announces the precision on stderr, which would stay below the cell; `History` has it.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+# The names of these settings, and the largest values, in glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _LARGEST_BLOCK = -1, -3, 32 * 2**20
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -78,6 +84,28 @@ def describe_device(device: str | torch.device) -> str:
     return (
         f"{name} GPU" if device.type == "mps" else f"{name} ({threads} thread{'s' * (threads > 1)})"
     )
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Within the block, memory that is freed stays with this process, ready for the next step.
+
+    A step frees its activations, and the next one asks for as much again. Linux's C library gives
+    blocks of megabytes back to the system in between, which hands them out as new pages, filled
+    with zeros: 10 to 20 % of a small network's step on a CPU. After the block, what is free goes
+    back. Nothing happens where the C library is another one.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK)
+    libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_BLOCK)  # where glibc itself goes no further
+        libc.malloc_trim(0)
 
 
 def _available(kind: str, index: int = 0) -> bool:

@@ -241,6 +241,31 @@ def to_uint8(images: "Tensor | ArrayLike") -> np.ndarray:
     return np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array
 
 
+# Minus blue, zero paper, plus orange, as js/colours.js has them for the light paper.
+_DIVERGING = ("#0b4a8f", "#5f9fd6", "#f4f3f0", "#e58d5f", "#9a3208")
+
+
+def diverging(images: "Tensor | ArrayLike", limit: float | None = None) -> np.ndarray:
+    """N×1×H×W signed numbers as uint8 N×3×H×W colours: blue below 0, white at 0, orange above.
+
+    Colours are full at ±limit; without it, at the largest magnitude of each image.
+
+    Raises:
+        ValueError: not N×1×H×W, or a limit that is not positive.
+    """
+    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images, dtype=float)
+    if array.ndim != 4 or array.shape[1] != 1:
+        raise ValueError(f"expected images N×1×H×W; got an array of shape {array.shape}")
+    if limit is not None and not limit > 0:
+        raise ValueError(f"limit must be positive, not {limit!r}")
+    most = np.abs(array).max(axis=(1, 2, 3), keepdims=True)
+    scaled = np.clip(array / (np.where(most > 0, most, 1) if limit is None else limit), -1, 1)
+    stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in _DIVERGING], dtype=float)
+    places = np.linspace(-1, 1, len(stops))
+    channels = [np.interp(scaled[:, 0], places, stops[:, c]) for c in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
 def encode_png(pixels: np.ndarray) -> bytes:
     """H×W×3 uint8 pixels as a PNG file."""
     from PIL import Image

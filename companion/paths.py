@@ -1,7 +1,9 @@
 """Where weights and other generated files lie."""
 
+import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -37,3 +39,29 @@ def cache_dir() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "companion"
+
+
+_ABANDONED = 3600  # seconds after which a file that was written aside belongs to nobody
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name beside its place, then move it there.
+
+    Whoever reads `path` finds what was there before or what is there now, never a part of it, even
+    if the process is killed meanwhile. Makes the folder if it is missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*"):
+        # One that is being written may be finished, and gone, by the time we look.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED:
+                leftover.unlink()
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

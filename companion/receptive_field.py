@@ -19,6 +19,7 @@ from companion.models.efficientnet import SqueezeExcitation
 from companion.models.resnet import PaddedShortcut
 
 Pair = tuple[int, int]
+Paths = Sequence[Sequence["Window"]]
 
 
 class Window(NamedTuple):
@@ -200,7 +201,7 @@ def _positive(module: nn.Module) -> nn.Module:
     if isinstance(module, nn.Flatten):
         return nn.Flatten()
     if isinstance(module, PaddedShortcut):
-        return module
+        return nn.AvgPool2d(1, module.stride)
     if isinstance(module, nn.Linear) or windows_of(module) is not None:
         return _Positive(module)
     children = list(module.named_children())
@@ -217,22 +218,93 @@ def field_by_gradient(
     """The pixels on which a unit of the last map depends, found by back-propagation.
 
     `layers` maps images to a map (or to a vector, by dense layers); `image_size` is height and
-    width, `unit` the row and column of the unit, the middle one if not given. Weights and
-    nonlinearities are replaced by ones through which every path carries a positive gradient, so a
-    pixel has a gradient exactly if a path leads from it to the unit; max-pooling becomes
-    mean-pooling, all channels become one, and squeeze-and-excitation is left out.
+    width, `unit` the row and column of the unit, the middle one if not given. The gradient is
+    :func:`equal_gradient`'s, so a pixel has one exactly if a path leads from it to the unit.
 
     Returns ((first row, last row), (first column, last column)), inside the image.
     Raises ValueError if the unit does not exist.
     """
+    gradient = equal_gradient(layers, image_size, unit)
+    rows = gradient.sum(1).nonzero().flatten()
+    columns = gradient.sum(0).nonzero().flatten()
+    return (int(rows[0]), int(rows[-1])), (int(columns[0]), int(columns[-1]))
+
+
+def equal_gradient(layers: nn.Module, image_size: Pair, unit: Pair | None = None) -> Tensor:
+    """The gradient of a unit with respect to the image, H×W, were all weights equal and positive.
+
+    All nonlinearities are left out, so that nothing cancels and nothing is switched off;
+    max-pooling becomes mean-pooling, all channels one, and squeeze-and-excitation is left out.
+    Arguments and errors as in :func:`field_by_gradient`.
+    """
     x = torch.ones(1, 1, *image_size, dtype=torch.float64, requires_grad=True)
     y = _positive(layers)(x)
     y = y.sum(1) if y.ndim == 4 else y.sum().view(1, 1, 1)
-    height, width = y.shape[1:]
+    (gradient,) = torch.autograd.grad(y[0][_position(y, unit)], x)
+    return gradient[0, 0]
+
+
+def squared_gradient(layers: nn.Module, images: Tensor, unit: Pair | None = None) -> Tensor:
+    """The effective receptive field of a network as it is: ∂y/∂x squared, H×W.
+
+    y is the first channel of `unit` (row, column; the middle one if not given) in the last map;
+    the square of its gradient is averaged over the images N×C×H×W and summed over their channels.
+    With random weights the gradient itself averages out to 0, its square does not (Luo et al.,
+    2016). Raises ValueError if the unit does not exist.
+    """
+    x = images.detach().clone().requires_grad_()
+    y = layers(x)
+    row, column = _position(y, unit)
+    (gradient,) = torch.autograd.grad(y[:, 0, row, column].sum(), x)
+    return gradient.square().mean(0).sum(0)
+
+
+def _position(y: Tensor, unit: Pair | None) -> Pair:
+    height, width = y.shape[-2:]
     row, column = (height // 2, width // 2) if unit is None else unit
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(f"There is no unit {(row, column)} in a map of {height}×{width}.")
-    (gradient,) = torch.autograd.grad(y[0, row, column], x)
-    rows = gradient[0, 0].sum(1).nonzero().flatten()
-    columns = gradient[0, 0].sum(0).nonzero().flatten()
-    return (int(rows[0]), int(rows[-1])), (int(columns[0]), int(columns[-1]))
+    return row, column
+
+
+# ---------------------------------------------------------------- how much each pixel counts
+
+
+def path_weights(layers: Iterable[Paths]) -> Tensor:
+    """How much each pixel of its field counts for a unit, along one axis, were all weights equal.
+
+    `layers` are from the input on; each is the list of its parallel paths, each path the list of
+    its windows. Float64, as long as the field, with the sum 1. For a plain stack this is the
+    share of all paths from input to unit that begin at each pixel, k boxes folded into one
+    another, which tends to a Gaussian; and it is also the shape of :func:`squared_gradient` for
+    random weights.
+    """
+    weights, first = torch.ones(1, dtype=torch.float64), 0
+    for paths in reversed(list(layers)):
+        ends = [_down(path, weights, first) for path in paths]
+        first = min(begin for _, begin in ends)
+        total = torch.zeros(max(b + len(w) for w, b in ends) - first, dtype=torch.float64)
+        for one, begin in ends:
+            total[begin - first : begin - first + len(one)] += one
+        weights = total / len(paths)
+    return weights / weights.sum()
+
+
+def _down(path: Sequence[Window], weights: Tensor, first: int) -> tuple[Tensor, int]:
+    """From weights of a path's outputs, the first of them at `first`, to those of its inputs."""
+    for window in reversed(path):
+        spread = torch.zeros((len(weights) - 1) * window.stride + window.extent).double()
+        for tap in range(window.kernel):
+            begin = tap * window.dilation
+            spread[begin : begin + (len(weights) - 1) * window.stride + 1 : window.stride] += (
+                weights / window.kernel
+            )
+        weights, first = spread, first * window.stride - window.padding
+    return weights, first
+
+
+def spread_of(weights: Tensor) -> float:
+    """Standard deviation, in pixels, of where weights with sum 1 lie."""
+    at = torch.arange(len(weights), dtype=weights.dtype)
+    mean = (weights * at).sum()
+    return float((weights * (at - mean) ** 2).sum().sqrt())

@@ -8,6 +8,7 @@ devices, number formats and processes (`companion.devices`), `companion.batches`
 """
 
 import copy
+import hashlib
 import inspect
 import math
 import statistics
@@ -26,17 +27,16 @@ from torch import Tensor, nn
 from companion import checkpoint as checkpoints
 from companion.augmentation import Augmentation
 from companion.batches import Batch, Data, Source, in_order, mixed, open_source, shuffled
-from companion.devices import describe_device, open_fabric
+from companion.devices import describe_device, kept_memory, open_fabric
 from companion.progress import Run, duration, showing
+from companion.schedules import Plateau, Rate, Schedule
+from companion.settings import Loss, check_settings
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _LOOK_EVERY = 0.25  # seconds between looks at the losses: each one waits for the device
 _SAVE_EVERY = 10.0  # seconds between checkpoints, where epochs are shorter than that
-
-Loss = Callable[..., Tensor | Mapping[str, Tensor]]
-Schedule = Callable[[float], float]
 
 
 @dataclass
@@ -46,13 +46,15 @@ class History:
     `epochs` maps each entry of the loss to its average over each epoch and, if there was a
     validation set, `validation_<entry>` to the average over that set after each epoch. `seconds`
     has the time that each epoch took, `device` says what it ran on and in which precision. `best`
-    is the epoch, from 1, whose weights were kept, if `patience` chose one.
+    is the epoch, from 1, whose weights were kept, if `patience` chose one; `resumed` counts the
+    epochs that came from a checkpoint.
     """
 
     device: str
     epochs: dict[str, list[float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     best: int | None = None
+    resumed: int = 0
 
     @property
     def last(self) -> dict[str, float]:
@@ -69,7 +71,8 @@ class History:
         count = len(self.seconds)
         epochs = "1 epoch" if count == 1 else f"{count} epochs"
         kept = f" The weights are those of epoch {self.best}." if self.best else ""
-        return f"Trained {epochs} in {duration(sum(self.seconds))} on {self.device}.{kept}"
+        before = f" ({self.resumed} of them before, from the checkpoint)" if self.resumed else ""
+        return f"Trained {epochs}{before} in {duration(sum(self.seconds))} on {self.device}.{kept}"
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in self.last.items())
@@ -83,53 +86,6 @@ class History:
         alt = f"Training curves over {len(self.seconds)} epochs: {words}."
         few = len(self.seconds) < 20
         return lines(self.epochs, x="epoch", y="average in the epoch", alt=alt, markers=few)
-
-
-def constant(progress: float) -> float:
-    """The schedule that leaves the learning rate as it is."""
-    return 1.0
-
-
-def cosine(progress: float) -> float:
-    """Warm up linearly over the first 5 % of the training, then follow half a cosine down to 0.
-
-    Source: Loshchilov & Hutter 2017 (arXiv 1608.03983), without its restarts; the warm-up is that
-    of Goyal et al. 2017 (arXiv 1706.02677).
-    """
-    warm_up = 0.05
-    if progress < warm_up:
-        return progress / warm_up
-    return (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up))) / 2
-
-
-def steps(*at: float, factor: float = 0.1) -> Schedule:
-    """The schedule that multiplies the learning rate by `factor` at each of these progresses.
-
-    He et al. (2015), §4.2, train on CIFAR-10 with steps(0.5, 0.75). Raises ValueError for a
-    progress outside 0 to 1.
-    """
-    if not all(0 <= progress <= 1 for progress in at):
-        raise ValueError(f"steps happen at progresses from 0 to 1, got {at}")
-    return lambda progress: factor ** sum(progress >= place for place in at)
-
-
-@dataclass(frozen=True)
-class Plateau:
-    """The schedule of the ResNet slide: divide the learning rate when the loss stops to fall.
-
-    After more than `patience` epochs without a loss lower than before (the validation set's, if
-    there is one), the learning rate is multiplied by `factor`. torch's `ReduceLROnPlateau` decides.
-    """
-
-    factor: float = 0.1
-    patience: int = 5
-
-
-_SCHEDULES: dict[str, Schedule | Plateau] = {
-    "constant": constant,
-    "cosine": cosine,
-    "plateau": Plateau(),
-}
 
 
 def fit(
@@ -198,7 +154,9 @@ def fit(
         A file. The training is saved there (after an epoch, unless it was saved less than ten
         seconds ago), and goes on from there if the file exists: killed at any moment and called
         again, it ends as it would have without, on the CPU bit for bit. A finished training
-        returns at once. CheckpointError if the file belongs to another training.
+        returns at once. CheckpointError if the file belongs to another training, by its model,
+        images, numbers, optimizer, schedule, and the names of the functions; what a function does
+        cannot be compared: give another loss another file.
     device, precision
         "auto" takes a GPU if there is one, and on it bf16 from compute capability 8.0 on and fp16
         with a loss scaler below that; fp32 everywhere else. Or name them: "cpu", "cuda", "cuda:1",
@@ -206,7 +164,8 @@ def fit(
     channels_last
         Keep the channels of a pixel side by side in memory (True): faster for many convolutional
         networks, slower for some. "auto" times a few steps of both on a copy of the model, if that
-        is worth it. The results differ by rounding alone; name one where each bit counts.
+        is worth it. The results differ by rounding, and dropout draws in another order; name one
+        where each bit counts.
     compile
         Have torch.compile translate the model (on a GPU with CUDA graphs): seconds to minutes of
         waiting, then faster steps.
@@ -224,23 +183,32 @@ def fit(
     naming the step, the learning rate and the last good checkpoint, once an entry of the loss is
     NaN or infinite; the model's weights are of no use then.
     """
-    _check_settings(model, loss, epochs, batch_size, lr, clip, patience, validation, channels_last)
-    rate = _Rate(schedule)
-    fabric, precision = open_fabric(device, precision)
-    source = open_source(data(0) if callable(data) else data, fabric.device, workers)
-    held_out = None if validation is None else open_source(validation, fabric.device, workers)
+    check_settings(
+        model, loss, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, augment=augment,
+        optimizer=optimizer, clip=clip, patience=patience, validation=validation,
+        checkpoint=checkpoint, channels_last=channels_last, workers=workers,
+    )  # fmt: skip
+    rate = Rate(schedule)
+    saved = checkpoints.load(checkpoint) if checkpoint and Path(checkpoint).exists() else None
+    fabric, used_precision = open_fabric(device, precision)
+    home = fabric.device
+    source = open_source(
+        data(saved["epoch"] if saved else 0) if callable(data) else data, home, workers
+    )
+    held_out = (
+        None if validation is None else open_source(validation, home, workers, what="validation")
+    )
     # One fused kernel instead of many small ones; but it can't unscale fp16 gradients to clip them.
     optimizer = optimizer or partial(torch.optim.Adam, fused=clip is None)
 
-    with _seeded(seed, fabric.device), _lent(model, fabric.device), _compiled(model, compile):
-        state = _State(History(f"{describe_device(fabric.device)}, {precision}"))
-        saved = checkpoints.load(checkpoint) if checkpoint and Path(checkpoint).exists() else None
+    with kept_memory(), _seeded(seed, home), _lent(model, loss, home), _compiled(model, compile):
+        state = _State(History(f"{describe_device(home)}, {used_precision}"))
         if channels_last != "auto":
             last = bool(channels_last)
         elif saved:
             last = bool(saved["channels_last"])
         else:
-            last = _probe(fabric, model, loss, source, batch_size, epochs)
+            last = _probe(fabric, model, loss, augment, source, batch_size, epochs)
         _arrange(model, last)
         objective, optim = fabric.setup(
             _Objective(model, loss, augment, last),
@@ -248,58 +216,64 @@ def fit(
         )
         rates = [group["lr"] for group in optim.param_groups]
         keeper = _Keeper(checkpoint, fabric, model, optim, rate, last, {
-            "epochs": str(epochs), "batch_size": str(batch_size), "lr": str(lr),
-            "seed": str(seed), "clip": str(clip), "patience": str(patience),
-            "precision": precision, "images": str(len(source)), "optimizer": str(optim.optimizer),
+            "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "clip": clip,
+            "patience": patience, "precision": precision, "schedule": rate.words,
+            "loss": _name(loss), "augment": _name(augment), "images": _name(data) if callable(data)
+            else source.fingerprint(), "validation": held_out and len(held_out),
         })  # fmt: skip
         if saved:
             state = keeper.resume(saved, state)
+        run, look = Run.resumed(epochs, state.history.epochs), 0.0
 
-        run = Run.resumed(epochs, state.history.epochs)
-        look = 0.0
+        def one_epoch(epoch: int, show: Callable[[], None]) -> dict[str, list[float]]:
+            """Every batch once; returns the losses step by step."""
+            nonlocal look
+            _seed(mixed(seed, epoch, fabric.global_rank), home)
+            rows = shuffled(len(source), _batch(source, batch_size, fabric), seed, epoch)
+            record = _Record(epoch, len(rows), keeper)
+            objective.train()
+            # Each of several processes takes its share of every batch.
+            batches = source.read(rows[:, fabric.global_rank :: fabric.world_size])
+            for step, batch in enumerate(batches):
+                done = (epoch + (step + 0.5) / len(rows)) / epochs
+                factor = rate(done)
+                for group, own in zip(optim.param_groups, rates, strict=True):
+                    group["lr"] = own * factor
+                entries = objective(*batch, done)
+                optim.zero_grad()
+                fabric.backward(entries["loss"])
+                if clip is not None:
+                    fabric.clip_gradients(objective, optim, max_norm=clip, error_if_nonfinite=False)
+                optim.step()
+                record.add(entries, lr * factor)
+                if time.perf_counter() > look:
+                    run.follow(epoch, len(rows), record.read())
+                    show()
+                    look = time.perf_counter() + _LOOK_EVERY
+            return record.close()
+
         with showing(run, progress=progress and fabric.is_global_zero) as show:
-            for epoch in range(state.epoch, epochs):
-                if state.stale(patience):
-                    break
-                started = time.perf_counter()
-                if epoch and callable(data):
-                    source = open_source(data(epoch), fabric.device, workers)
-                _seed(mixed(seed, epoch, fabric.global_rank), fabric.device)
-                rows = shuffled(len(source), _batch(source, batch_size, fabric), seed, epoch)
-                # Each of several processes takes its share of every batch.
-                batches = source.read(rows[:, fabric.global_rank :: fabric.world_size])
-                record = _Record(epoch, len(rows), keeper)
-                objective.train()
-                for step, batch in enumerate(batches):
-                    done = (epoch + (step + 0.5) / len(rows)) / epochs
-                    factor = rate(done)
-                    for group, own in zip(optim.param_groups, rates, strict=True):
-                        group["lr"] = own * factor
-                    entries = objective(*batch, done)
-                    optim.zero_grad()
-                    fabric.backward(entries["loss"])
-                    if clip is not None:
-                        fabric.clip_gradients(
-                            objective, optim, max_norm=clip, error_if_nonfinite=False
-                        )
-                    optim.step()
-                    record.add(entries, lr * factor)
-                    if time.perf_counter() > look:
-                        run.follow(epoch, len(rows), record.read())
-                        show()
-                        look = time.perf_counter() + _LOOK_EVERY
-
-                losses = record.read(fabric)
-                averages = {name: sum(values) / len(rows) for name, values in losses.items()}
+            while state.done < epochs and not state.stale(patience):
+                epoch, started = state.done, time.perf_counter()
+                if callable(data) and epoch != (saved["epoch"] if saved else 0):
+                    source = open_source(data(epoch), home, workers)
+                losses = one_epoch(epoch, show)
+                steps_done = len(losses["loss"])
+                averages = {name: sum(values) / steps_done for name, values in losses.items()}
                 if held_out is not None:
-                    after = _validate(objective, held_out, batch_size, seed, fabric.device)
+                    after = _validate(objective, held_out, batch_size, seed, home)
                     averages |= {f"validation_{name}": value for name, value in after.items()}
+                # What follows from them must be the same in every process.
+                averages = fabric.broadcast(averages)
                 rate.observe(averages.get("validation_loss", averages["loss"]))
                 state.add(averages, time.perf_counter() - started, model, patience)
-                keeper.save(state, last=epoch + 1 == epochs or state.stale(patience))
-                run.follow(epoch, len(rows), losses, averages)
-            if patience is not None:
-                state.restore_best(model)
+                keeper.save(state, last=state.done == epochs or state.stale(patience))
+                run.follow(epoch, steps_done, losses, averages)
+            optim.zero_grad()
+            if fabric.world_size > 1:  # batch norm's averages are each process's own
+                for buffer in model.buffers():
+                    buffer.copy_(fabric.broadcast(buffer))
+            state.restore_best(model)
             run.ended = str(state.history)
     return state.history
 
@@ -316,18 +290,25 @@ class _Objective(nn.Module):
         function = loss.forward if isinstance(loss, nn.Module) else loss
         self.tells_progress = "progress" in inspect.signature(function).parameters
 
+    def train(self, mode: bool = True) -> "_Objective":
+        """The model trains; a loss that is a network of its own stays as it is."""
+        self.training = mode
+        self.model.train(mode)
+        return self
+
     def forward(self, pixels: Tensor, labels: Tensor | None, progress: float) -> dict[str, Tensor]:
         images = pixels if pixels.is_floating_point() else pixels / 255
         if self.augment is not None and self.training:
             images = self._augmented(images)
-        images = images.contiguous(memory_format=self.layout)
+        images = _laid_out(images, self.layout)
         more = {"progress": progress} if self.tells_progress else {}
         value = self.loss(self.model, images, labels, **more)
         entries = dict(value) if isinstance(value, Mapping) else {"loss": value}
         for name, entry in entries.items():
             if not isinstance(entry, Tensor) or entry.ndim:
                 came = tuple(entry.shape) if isinstance(entry, Tensor) else type(entry).__name__
-                raise TypeError(f"the loss must give scalar tensors, but {name!r} is {came}")
+                hint = "; return its field `total`" if hasattr(entry, "total") else ""
+                raise TypeError(f"the loss must give scalar tensors, but {name!r} is {came}{hint}")
         if "loss" not in entries:
             raise ValueError(f"the loss must have an entry 'loss', but has only {list(entries)}")
         if torch.is_grad_enabled() and not entries["loss"].requires_grad:
@@ -346,47 +327,6 @@ class _Objective(nn.Module):
         return changed
 
 
-class _Rate:
-    """The factor on the learning rate: a function of the progress, or what the losses decide."""
-
-    def __init__(self, schedule: str | Schedule | Plateau) -> None:
-        if isinstance(schedule, str):
-            if schedule not in _SCHEDULES:
-                names = ", ".join(map(repr, _SCHEDULES))
-                raise ValueError(
-                    f"schedule must be {names}, a Plateau, or a function from progress to a "
-                    f"factor, got {schedule!r}"
-                )
-            schedule = _SCHEDULES[schedule]
-        self.function = None if isinstance(schedule, Plateau) else schedule
-        if isinstance(schedule, Plateau):
-            # torch's scheduler on an optimizer of its own, whose rate starts at 1: the factor.
-            self.optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                self.optimizer, factor=schedule.factor, patience=schedule.patience
-            )
-
-    def __call__(self, progress: float) -> float:
-        if self.function is not None:
-            return self.function(progress)
-        return float(self.optimizer.param_groups[0]["lr"])
-
-    def observe(self, loss: float) -> None:
-        """Take in the loss of an epoch."""
-        if self.function is None:
-            self.plateau.step(loss)
-
-    def state(self) -> dict[str, Any]:
-        if self.function is not None:
-            return {}
-        return {"factor": self(0.0), "plateau": self.plateau.state_dict()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        if self.function is None:
-            self.optimizer.param_groups[0]["lr"] = state["factor"]
-            self.plateau.load_state_dict(state["plateau"])
-
-
 @dataclass
 class _State:
     """How far a training has come, beside what model and optimizer hold."""
@@ -396,8 +336,8 @@ class _State:
     best_weights: dict[str, Tensor] | None = None
 
     @property
-    def epoch(self) -> int:
-        """Epochs done."""
+    def done(self) -> int:
+        """How many epochs."""
         return len(self.history.seconds)
 
     def add(
@@ -411,14 +351,15 @@ class _State:
         self.history.add(averages, seconds)
         if patience is not None and averages["validation_loss"] < self.best_loss:
             self.best_loss = averages["validation_loss"]
-            self.history.best = self.epoch
+            self.history.best = self.done
             self.best_weights = {k: v.to("cpu", copy=True) for k, v in model.state_dict().items()}
 
     def stale(self, patience: int | None) -> bool:
         """Whether the best epoch lies `patience` epochs back."""
-        return patience is not None and self.epoch - (self.history.best or 0) >= patience
+        return patience is not None and self.done - (self.history.best or 0) >= patience
 
     def restore_best(self, model: nn.Module) -> None:
+        """Give the model the weights of its best epoch, if `patience` had them kept."""
         if self.best_weights is not None:
             model.load_state_dict(self.best_weights)
 
@@ -432,14 +373,18 @@ class _Keeper:
         fabric: Fabric,
         model: nn.Module,
         optim: Any,
-        rate: _Rate,
+        rate: Rate,
         channels_last: bool,
-        settings: dict[str, str],
+        settings: dict[str, Any],
     ) -> None:
         self.path, self.fabric, self.model, self.optim = path, fabric, model, optim
         self.rate, self.channels_last = rate, channels_last
-        shapes = str({name: tuple(value.shape) for name, value in model.state_dict().items()})
-        self.settings = settings | {"model": f"one with {shapes}"}
+        settings = {
+            "model": _model_in_words(model),
+            "optimizer": _optimizer_in_words(optim.optimizer),
+            **settings,
+        }
+        self.settings = {name: str(value) for name, value in settings.items()}
         self.saved_at = -math.inf
         self.saved_epoch = 0
 
@@ -449,21 +394,29 @@ class _Keeper:
         return getattr(self.fabric._precision, "scaler", None)
 
     def save(self, state: _State, *, last: bool) -> None:
-        """Save, if there is a checkpoint and it is time; never weights that are not finite."""
+        """Save, if there is a checkpoint and it is time.
+
+        Raises FloatingPointError for weights that are not finite: the loss is taken before the
+        step that may have spoilt them.
+        """
+        for name, weight in self.model.named_parameters():
+            if not weight.isfinite().all():
+                raise FloatingPointError(
+                    f"{name} is no longer finite after epoch {state.done}: {self.advice()}"
+                )
         early = time.perf_counter() - self.saved_at < _SAVE_EVERY
-        if self.path is None or not self.fabric.is_global_zero or (early and not last):
+        if self.path is None or (early and not last):
             return
-        weights = self.model.state_dict()
-        if not all(w.isfinite().all() for w in weights.values() if w.is_floating_point()):
-            return
-        checkpoints.save(self.path, {
-            "epoch": state.epoch, "model": weights, "optimizer": self.optim.state_dict(),
-            "rate": self.rate.state(), "scaler": self.scaler.state_dict() if self.scaler else None,
-            "history": asdict(state.history), "best_loss": state.best_loss,
-            "best_weights": state.best_weights, "channels_last": self.channels_last,
-            "settings": self.settings,
-        })  # fmt: skip
-        self.saved_at, self.saved_epoch = time.perf_counter(), state.epoch
+        if self.fabric.is_global_zero:
+            checkpoints.save(self.path, {
+                "epoch": state.done, "model": self.model.state_dict(),
+                "optimizer": self.optim.state_dict(), "rate": self.rate.state(),
+                "scaler": self.scaler.state_dict() if self.scaler else None,
+                "history": asdict(state.history), "best_loss": state.best_loss,
+                "best_weights": state.best_weights, "channels_last": self.channels_last,
+                "settings": self.settings,
+            })  # fmt: skip
+        self.saved_at, self.saved_epoch = time.perf_counter(), state.done
 
     def resume(self, saved: dict[str, Any], state: _State) -> _State:
         """Load a checkpoint into model, optimizer and schedule. Raises CheckpointError."""
@@ -476,6 +429,7 @@ class _Keeper:
         self.saved_epoch = saved["epoch"]
         history = History(**saved["history"])
         history.device = state.history.device
+        history.resumed = len(history.seconds)
         return _State(history, saved["best_loss"], saved["best_weights"])
 
     def advice(self) -> str:
@@ -511,17 +465,23 @@ class _Record:
         self.values[len(self.rates)] = torch.stack([entries[k].detach() for k in self.names])
         self.rates.append(rate)
 
-    def read(self, fabric: Fabric | None = None) -> dict[str, list[float]]:
-        """Each entry's values so far; with `fabric`, averaged over its processes.
+    def read(self) -> dict[str, list[float]]:
+        """Each entry's values so far. Raises FloatingPointError if one is NaN or infinite."""
+        # Of several processes, none may stop alone: the others would wait for it.
+        alone = self.keeper.fabric.world_size == 1
+        return self._checked(self.values[: len(self.rates)], stop=alone)
 
-        Raises FloatingPointError if one is NaN or infinite.
-        """
-        values = self.values[: len(self.rates)]
-        if fabric is not None and fabric.world_size > 1:
+    def close(self) -> dict[str, list[float]]:
+        """The same at the end of the epoch, averaged over all processes."""
+        values, fabric = self.values[: len(self.rates)], self.keeper.fabric
+        if fabric.world_size > 1:
             values = fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
+        return self._checked(values, stop=True)
+
+    def _checked(self, values: Tensor, *, stop: bool) -> dict[str, list[float]]:
         values = values.cpu()
         bad = (~values.isfinite()).nonzero()
-        if len(bad):
+        if len(bad) and stop:
             step, column = bad[0].tolist()
             raise FloatingPointError(
                 f"the loss's entry {self.names[column]!r} became {values[step, column].item()} in "
@@ -538,10 +498,9 @@ def _validate(
     objective.eval()
     totals: dict[str, Tensor] = {}
     with torch.no_grad(), _seeded(seed, device):
-        for rows in in_order(len(source), batch_size):
-            for pixels, labels in source.read(rows):
-                for name, entry in objective(pixels, labels, 1.0).items():
-                    totals[name] = totals.get(name, 0) + entry * len(pixels)
+        for pixels, labels in source.read(in_order(len(source), batch_size)):
+            for name, entry in objective(pixels, labels, 1.0).items():
+                totals[name] = totals.get(name, 0) + entry * len(pixels)
     averages = {name: total.item() / len(source) for name, total in totals.items()}
     for name, value in averages.items():
         if not math.isfinite(value):
@@ -550,7 +509,13 @@ def _validate(
 
 
 def _probe(
-    fabric: Fabric, model: nn.Module, loss: Loss, source: Source, batch_size: int, epochs: int
+    fabric: Fabric,
+    model: nn.Module,
+    loss: Loss,
+    augment: Augmentation | None,
+    source: Source,
+    batch_size: int,
+    epochs: int,
 ) -> bool:
     """Whether steps on a copy of the model are faster, by 5 % or more, in channels_last layout."""
     convolutional = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules())
@@ -560,8 +525,12 @@ def _probe(
     batch = next(source.read(torch.arange(size // fabric.world_size)[None]))
     copies = {}
     for layout in (False, True):
-        copies[layout] = _Objective(copy.deepcopy(model), loss, None, layout).train()
-        _arrange(copies[layout].model, layout)
+        try:
+            twin = copy.deepcopy(model)
+        except RuntimeError:  # it keeps something from an earlier call: no copy, no probe
+            return False
+        copies[layout] = _Objective(twin, loss, augment, layout).train()
+        _arrange(twin, layout)
 
     def seconds(layout: bool, batch: Batch) -> float:
         started = time.perf_counter()
@@ -584,6 +553,8 @@ def _batch(source: Source, batch_size: int, fabric: Fabric) -> int:
             f"batch_size must be a multiple of the {fabric.world_size} processes, got {batch_size}"
         )
     size = min(batch_size, len(source))
+    if size < fabric.world_size:
+        raise ValueError(f"{size} images are too few for {fabric.world_size} processes")
     return size - size % fabric.world_size
 
 
@@ -605,22 +576,35 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _lent(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """The model on the device within the block; back where it was, and ready for use, after it."""
-    home = next(model.parameters()).device
+def _lent(model: nn.Module, loss: Loss, device: torch.device) -> Iterator[None]:
+    """Model, and loss if it is one, on the device within the block; back home after it.
+
+    The model comes back ready for use.
+    """
+    modules = [model, loss] if isinstance(loss, nn.Module) else [model]
+    homes = [next((p.device for p in (*m.parameters(), *m.buffers())), device) for m in modules]
     try:
-        model.to(device)
+        for module in modules:
+            module.to(device)
         yield
     finally:
-        _arrange(model.to(home).eval(), False)
+        for module, home in zip(modules, homes, strict=True):
+            module.to(home)
+        _arrange(model.eval(), False)
 
 
 def _arrange(model: nn.Module, channels_last: bool) -> None:
     """Lay the weights out in memory, those of convolutions with the channels last or first."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     for parameter in model.parameters():
         if parameter.ndim == 4:
-            layout = torch.channels_last if channels_last else torch.contiguous_format
-            parameter.data = parameter.data.contiguous(memory_format=layout)
+            parameter.data = _laid_out(parameter.data, layout)
+
+
+def _laid_out(tensor: Tensor, layout: torch.memory_format) -> Tensor:
+    # With one channel, both layouts have the numbers in the same places, and `contiguous` is
+    # content; but convolutions go by the strides, and those only `to` sets.
+    return tensor.contiguous(memory_format=layout).to(memory_format=layout)
 
 
 @contextmanager
@@ -637,35 +621,24 @@ def _compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
         model._compiled_call_impl = None
 
 
-def _check_settings(
-    model: nn.Module,
-    loss: Loss,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    clip: float | None,
-    patience: int | None,
-    validation: Data | None,
-    channels_last: bool | str,
-) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if not any(p.requires_grad for p in model.parameters()):
-        raise ValueError("the model has no parameters to train")
-    if not callable(loss):
-        raise TypeError(
-            f"loss must be a function (model, images, labels) -> loss, got {type(loss).__name__}"
-        )
-    counts: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
-    if patience is not None:
-        counts["patience"] = patience
-        if validation is None:
-            raise ValueError("patience needs a validation set, to see when it gets no better")
-    for name, count in counts.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ValueError(f"{name} must be a whole number, at least 1, got {count!r}")
-    for name, number, least in (("lr", lr, 0.0), ("clip", clip, math.ulp(0.0))):
-        if number is not None and not least <= number < math.inf:
-            raise ValueError(f"{name} must be a finite positive number, got {number!r}")
-    if channels_last not in (True, False, "auto"):
-        raise ValueError(f"channels_last must be True, False or 'auto', got {channels_last!r}")
+def _name(thing: object) -> str:
+    """A function in words that are the same in the next session."""
+    if thing is None:
+        return "None"
+    return str(getattr(thing, "__qualname__", type(thing).__qualname__))
+
+
+def _optimizer_in_words(optimizer: torch.optim.Optimizer) -> str:
+    wanted = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "betas", "eps", "alpha")
+    groups = [
+        ", ".join(f"{name}={group[name]}" for name in wanted if name in group)
+        for group in optimizer.param_groups
+    ]
+    return f"{type(optimizer).__name__}({'; '.join(groups)})"
+
+
+def _model_in_words(model: nn.Module) -> str:
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    digest = hashlib.sha256(repr(shapes).encode()).hexdigest()[:8]
+    count = sum(p.numel() for p in model.parameters())
+    return f"{type(model).__name__} with {count:,} parameters (shapes {digest})"

@@ -6,7 +6,6 @@ flipped or edited is ever loaded: corruption is a `WeightsError`, not a model th
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from companion.paths import write_whole
 from companion.progress import duration
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
@@ -93,8 +93,7 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
         if not tensors[name].isfinite().all():
             raise ValueError(f"{name} has values that are NaN or infinite as {dtype}: not saved")
     content = safetensors.torch.save(tensors)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, content)
+    write_whole(path, content)
     return save_card(model, path, card, dtype=dtype, sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -121,8 +120,7 @@ def save_card(
     )
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     path = Path(path).with_suffix(".json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, text.encode())
+    write_whole(path, text.encode())
     return read_card(path)
 
 
@@ -198,15 +196,6 @@ def _read(path: Path, recipe: str) -> bytes:
         raise WeightsError(
             f"{path} cannot be read ({error.strerror}); {_remedy(recipe)}"
         ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _digest(entries: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -74,3 +75,27 @@ def browser():
         instance = playwright.chromium.launch(args=BROWSER_OPTIONS, **options)
         yield instance
         instance.close()
+
+
+@pytest.fixture
+def real_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`load_images("mnist")` reads the files in the folder that COMPANION_TEST_DATA names."""
+    if "COMPANION_TEST_DATA" not in os.environ:
+        pytest.skip("COMPANION_TEST_DATA names no folder")
+    root = Path(os.environ["COMPANION_TEST_DATA"]) / "mnist"
+    monkeypatch.setenv("COMPANION_DOWNLOADS", str(root))
+
+
+@pytest.fixture(scope="session")
+def real_cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with CIFAR-10's test images, and few training images, from COMPANION_TEST_DATA."""
+    if "COMPANION_TEST_DATA" not in os.environ:
+        pytest.skip("COMPANION_TEST_DATA names no folder")
+    folder = tmp_path_factory.mktemp("cifar") / "cifar10-images"
+    archive = Path(os.environ["COMPANION_TEST_DATA"]) / "cifar10-images.tar.gz"
+    with tarfile.open(archive) as tar:
+        chosen = (
+            member for member in tar if "test/" in member.name or member.name.endswith("/0000.jpg")
+        )
+        tar.extractall(folder, members=chosen, filter="data")
+    return folder

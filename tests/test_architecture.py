@@ -229,3 +229,8 @@ def test_the_table_can_be_looked_at() -> None:
         table.show("size")
     assert isinstance(table[:3], LayerTable)
     assert math.prod(table[0].output_shape) == 64 * 224 * 224
+
+
+def test_only_what_adds_up_has_a_total() -> None:
+    shown = table_of(DigitCNN).show("layer", "output", "receptive field")
+    assert all(row[0] != "total" for row in shown.rows)

@@ -388,17 +388,13 @@ def test_the_tables_agree_with_torchvisions() -> None:
     assert ours == [name.lower() for name in datasets.FashionMNIST.classes]
 
 
-@pytest.mark.skipif(
-    "COMPANION_TEST_DATA" not in os.environ, reason="COMPANION_TEST_DATA names no folder"
-)
+@pytest.mark.usefixtures("real_mnist")
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_the_real_mnist_is_torchvisions(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_mnist_is_torchvisions(split: str) -> None:
     import_torchvision()
     from torchvision.datasets import MNIST
 
-    root = Path(os.environ["COMPANION_TEST_DATA"]) / "mnist"
-    monkeypatch.setenv("COMPANION_DOWNLOADS", str(root))
-    theirs = MNIST(root, train=split == "train", download=False)
+    theirs = MNIST(downloads.downloads_dir(), train=split == "train", download=False)
     images, labels = downloads.read("mnist", split)
     assert torch.equal(images[:, 0], theirs.data)
     assert torch.equal(labels, theirs.targets)

@@ -92,3 +92,24 @@ def test_shapes_that_do_not_fit():
         figures.heatmap([[1.0]], rows=["a"], columns=["b", "c"], x="a", y="b", alt=ALT)
     with pytest.raises(ValueError, match="at least one row"):
         figures.image_rows({}, alt=ALT)
+
+
+def test_diverging_colours_tell_sign_and_size():
+    values = np.array([[[[-2.0, -1.0, 0.0, 1.0, 2.0, 9.0]]]])
+    colours = figures.diverging(values, limit=2)
+    assert colours.dtype == np.uint8
+    assert colours.shape == (1, 3, 1, 6)
+    red, _, blue = colours[0, :, 0].astype(int)
+    assert (blue[:2] > red[:2]).all()
+    assert (red[3:] > blue[3:]).all()
+    assert abs(red[2] - blue[2]) < 5
+    assert (colours[..., 4] == colours[..., 5]).all(), "beyond the limit colours are full"
+    assert np.array_equal(figures.diverging(values / 9), figures.diverging(values, limit=9))
+    assert len(np.unique(figures.diverging(np.zeros((1, 1, 4, 4))))) <= 3, "all zero is no division"
+
+
+def test_diverging_refuses_what_it_cannot_show():
+    with pytest.raises(ValueError, match="N×1×H×W"):
+        figures.diverging(np.zeros((3, 4, 4)))
+    with pytest.raises(ValueError, match="limit must be positive"):
+        figures.diverging(np.zeros((1, 1, 4, 4)), limit=0)

@@ -194,3 +194,47 @@ def test_a_few_steps_reduce_the_loss() -> None:
         optimizer.step()
         totals.append(loss.total.item())
     assert totals[-1] < 0.2 * totals[0]
+
+
+# ---- other likelihoods, a capacity
+
+
+def passed(x: Tensor, x_hat: Tensor, mu: Tensor) -> VAEOutput:
+    return VAEOutput(x_hat, mu, torch.zeros_like(mu), mu)
+
+
+def test_bernoulli_is_torchs_cross_entropy() -> None:
+    torch.manual_seed(0)
+    x, x_hat, mu = torch.rand(5, 1, 4, 4), torch.rand(5, 1, 4, 4), torch.randn(5, 2)
+    loss = vae_loss(x, passed(x, x_hat, mu), likelihood="bernoulli")
+    expected = torch.nn.functional.binary_cross_entropy(x_hat, x, reduction="sum") / 5
+    torch.testing.assert_close(loss.reconstruction, expected, rtol=1e-5, atol=1e-5)
+    assert loss.total.item() == pytest.approx((loss.reconstruction + loss.kl).item())
+    binary = (x > 0.5).float()
+    likelihood = torch.distributions.Bernoulli(x_hat).log_prob(binary).flatten(1).sum(1).mean()
+    loss = vae_loss(binary, passed(binary, x_hat, mu), likelihood="bernoulli")
+    torch.testing.assert_close(loss.reconstruction, -likelihood, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="'gaussian' or 'bernoulli', got 'poisson'"):
+        vae_loss(x, passed(x, x_hat, mu), likelihood="poisson")
+
+
+def test_bernoulli_survives_pixels_that_are_certain() -> None:
+    x = torch.tensor([0.0, 1.0, 0.0, 1.0]).view(1, 1, 2, 2)
+    logits = torch.tensor([-200.0, 200.0, 200.0, -200.0], requires_grad=True)
+    x_hat = logits.sigmoid().view(1, 1, 2, 2)  # exactly 0 and 1: two right, two wrong
+    loss = vae_loss(x, passed(x, x_hat, torch.zeros(1, 1)), likelihood="bernoulli")
+    assert 100 < loss.reconstruction.item() < 250
+    loss.total.backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("capacity", "sign"), [(0.5, 1.0), (50.0, -1.0)])
+def test_capacity_draws_the_kl_to_it(capacity: float, sign: float) -> None:
+    x = torch.rand(3, 1, 4, 4)
+    mu = torch.full((3, 2), 1.5, requires_grad=True)  # KL = 2 · 1.5² / 2 = 2.25 nats
+    loss = vae_loss(x, passed(x, x, mu), beta=10.0, capacity=capacity)
+    assert loss.total.item() == pytest.approx(10 * abs(2.25 - capacity), rel=1e-5)
+    assert loss.kl.item() == pytest.approx(2.25)
+    (gradient,) = torch.autograd.grad(loss.total, mu)
+    assert torch.equal(gradient.sign(), torch.full_like(mu, sign))

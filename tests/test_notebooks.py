@@ -1086,6 +1086,7 @@ def colab_like(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Pat
         wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(info + "RECORD", "")
     settings = {
+        "PIP_CONFIG_FILE": os.devnull,  # Colab has none; this machine's may hold constraints
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(shelf),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",

@@ -9,13 +9,25 @@ from hypothesis import strategies as st
 from torch import nn
 
 from companion.architecture import layer_table
-from companion.models import AlexNet, CifarResNet, GoogLeNet, ImageClassifier, ResNet
+from companion.models import (
+    AlexNet,
+    CifarResNet,
+    EfficientNet,
+    GoogLeNet,
+    ImageClassifier,
+    ResNet,
+    he_initialise,
+)
 from companion.receptive_field import (
     Field,
     Window,
     closed_form,
+    equal_gradient,
     field_by_gradient,
+    path_weights,
     receptive_fields,
+    spread_of,
+    squared_gradient,
 )
 
 windows = st.builds(
@@ -118,3 +130,65 @@ def test_branches_meet_only_at_one_stride() -> None:
 def test_windows_that_are_none_are_refused(window: Window, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         receptive_fields([window])
+
+
+# How much each pixel counts
+
+
+@settings(max_examples=40)
+@given(stacks)
+def test_weights_fill_the_field_and_spread_as_the_sum_of_the_windows(stack: list[Window]) -> None:
+    """The variance of a sum of independent boxes: Σ j² d² (k² − 1) / 12."""
+    field = closed_form(stack)
+    assume(field.size <= 5000)
+    weights = path_weights([[[window]] for window in stack])
+    assert len(weights) == field.size
+    assert weights[0] > 0
+    assert weights[-1] > 0
+    strides = [f.stride for f in receptive_fields(stack)]
+    variance = sum(
+        (j * w.dilation) ** 2 * (w.kernel**2 - 1) / 12 for j, w in zip(strides, stack, strict=False)
+    )
+    assert spread_of(weights) ** 2 == pytest.approx(variance, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("build", "last"),
+    [
+        (lambda: ResNet(50), "conv4_1"),
+        (lambda: ResNet(18), "conv4_2"),
+        (lambda: GoogLeNet(auxiliary_heads=False), "inception4b"),
+        (lambda: CifarResNet(20), "conv4_3"),
+        (lambda: EfficientNet(), "stage5_1"),
+    ],
+)
+def test_weights_are_the_gradient_with_equal_weights(
+    build: Callable[[], ImageClassifier], last: str
+) -> None:
+    with torch.device("meta"):
+        model = build()
+    table = layer_table(model, (3, model.size, model.size))
+    names = [row.name for row in table]
+    upto = names.index(last) + 1
+    field = table.row(last).fields[0]
+    unit = -(-field.padding // field.stride)
+    first, end = field.span(unit)
+    gradient = equal_gradient(model.layers[:upto], (end + 1, end + 1), (unit, unit)).sum(0)
+    weights = path_weights([row.paths for row in table[:upto]])
+    expected = gradient[first : end + 1] / gradient.sum()
+    assert len(weights) == field.size
+    torch.testing.assert_close(weights, expected, atol=1e-12, rtol=1e-9)
+
+
+def test_random_weights_spread_the_squared_gradient_as_equal_ones_do() -> None:
+    """Luo et al. (2016): the variance of the gradient is folded as the windows are."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(*[nn.Conv2d(8, 8, 3, padding=1, bias=False) for _ in range(6)])
+    mean = torch.zeros(21, 21)
+    for _ in range(150):
+        he_initialise(layers)
+        mean += squared_gradient(layers, torch.randn(1, 8, 21, 21))
+    profile = (mean / mean.sum()).sum(0).double()[4:17]
+    weights = path_weights([[[Window(3)]]] * 6)
+    assert (profile - weights).abs().max() < 0.015
+    assert spread_of(profile / profile.sum()) == pytest.approx(spread_of(weights), rel=0.05)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import torch
 
 from companion import recipes, weights
 from companion.cli import main
-from companion.datasets import ImageSet, load_images
+from companion.datasets import ImageSet, is_here, load_images
 from companion.models import ConvVAE
 from companion.paths import cache_dir, data_dir
-from companion.recipes import Goal, evaluate_vae, explained
+from companion.recipes import Goal, base
+from companion.recipes.vaes import evaluate_vae, explained, negative_elbo
 from companion.weights import WeightsError
 
 
@@ -91,7 +93,7 @@ def test_precision_may_be_the_recipes_or_the_callers(
 ) -> None:
     recipe = recipes.get("vae-digits")
     settings = {**recipe.settings, "fit": {**recipe.settings["fit"], "precision": "bf16"}}
-    monkeypatch.setitem(recipes._RECIPES, "vae-digits", replace(recipe, settings=settings))
+    monkeypatch.setitem(base._RECIPES, "vae-digits", replace(recipe, settings=settings))
     options: dict[str, Any] = {"epochs": 1, "progress": False, "device": "cpu"}
     card = recipes.train("vae-digits", **options).card
     assert card.settings["fit"]["precision"] == "bf16"
@@ -130,7 +132,7 @@ def test_or_train_trains_once(folders: Path, monkeypatch: pytest.MonkeyPatch) ->
         trained.append(name)
         return original(name, epochs=1, progress=False, device="cpu", **options)
 
-    monkeypatch.setattr(recipes, "train", train)
+    monkeypatch.setattr(base, "train", train)
     first = recipes.load("vae-digits", or_train=True)
     second = recipes.load("vae-digits", or_train=True)
     assert trained == ["vae-digits"]
@@ -164,13 +166,16 @@ def test_recipes_are_complete(name: str) -> None:
     first, second = recipe.build(), recipe.build()
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
+    json.dumps(recipe.settings)
+    if not is_here(recipe.dataset):
+        return
     data = recipe.train_data()
     train = data(0) if callable(data) else data
     assert isinstance(train, ImageSet)
     test = recipe.test_data()
     assert (train.split, test.split) == ("train", "test")
-    assert tuple(recipe.settings["model"]["image_shape"]) == test.image_shape
-    json.dumps(recipe.settings)
+    model: Any = first
+    assert model.image_shape == test.image_shape == train.image_shape
 
 
 def test_sprites_are_drawn_anew_each_epoch() -> None:
@@ -181,11 +186,40 @@ def test_sprites_are_drawn_anew_each_epoch() -> None:
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_what_ships_is_intact_and_good(name: str) -> None:
-    if recipes.find(name) != data_dir() / f"{name}.safetensors":
+def test_what_ships_is_intact_and_good(name: str, request: pytest.FixtureRequest) -> None:
+    recipe = recipes.get(name)
+    if recipes.find(name) != recipes.stored_at(name, data_dir()):
         pytest.fail(f"{name} does not ship: run `companion train {name} --out data`")
-    card = recipes.verify(name)
+    data = None
+    if "COMPANION_TEST_DATA" in os.environ:
+        request.getfixturevalue("real_mnist")
+        if recipe.dataset == "cifar10" and recipe.ships:
+            data = request.getfixturevalue("real_cifar10")
+    card, on = recipes.verify(name, data)
     assert "--epochs" not in card.command
+    assert (on is not None) == (recipe.ships and (data is not None or is_here(recipe.dataset)))
+    # What ships was made with the settings that the recipe has now.
+    settings = json.loads(json.dumps(recipe.settings))
+    stated = json.loads(json.dumps(card.settings))
+    stated["fit"].pop("precision", None)
+    settings["fit"].pop("precision", None)
+    assert stated == settings
+
+
+def test_what_ships_is_small() -> None:
+    assert sum(path.stat().st_size for path in data_dir().glob("*.*")) <= 25e6
+    assert recipes.find("cnn-mnist").stat().st_size <= 300e3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", [n for n in recipes.names() if not recipes.get(n).ships])
+def test_recorded_runs_tell_each_epoch(name: str) -> None:
+    card = recipes.record(name)
+    for entry in ("error", "validation_error"):
+        assert len(card.history[entry]) == card.settings["fit"]["epochs"]
+        assert all(0 <= value <= 100 for value in card.history[entry])
+    assert card.sha256 == ""
+    with pytest.raises(ValueError, match=r"without weights: recipes\.record"):
+        recipes.load(name)
 
 
 def test_verify_notices_what_misses_its_goal(folders: Path) -> None:
@@ -208,16 +242,28 @@ def test_verify_notices_a_card_that_boasts(folders: Path, digits_folder: Path) -
 def test_annealed_loss() -> None:
     model = ConvVAE((1, 8, 8), 2, widths=(8,), hidden=8)
     x = load_images("digits", "test", size=20).pixels()
-    loss = recipes.negative_elbo(3.0, 2.0, first_beta=50.0, anneal=0.5)
+    loss = negative_elbo(3.0, 2.0, first_beta=50.0, anneal=0.5)
     # Halfway through the annealing the weight is the geometric mean of 50 and 2.
     for progress, weight in ((0.0, 50.0), (0.25, 10.0), (0.5, 2.0), (0.9, 2.0), (1.0, 2.0)):
         entries = loss(model, x, None, progress)
         assert isinstance(entries, dict)
         expected = entries["reconstruction"] + weight * entries["kl"]
         assert entries["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
-    plain = recipes.negative_elbo(3.0)(model, x, None)
+    plain = negative_elbo(3.0)(model, x, None)
     assert isinstance(plain, dict)
     assert plain["loss"].item() == pytest.approx((plain["reconstruction"] + plain["kl"]).item())
+
+
+def test_capacity_grows_through_the_training() -> None:
+    model = ConvVAE((1, 8, 8), 2, widths=(8,), hidden=8)
+    x = load_images("digits", "test", size=20).pixels()
+    loss = negative_elbo(3.0, 5.0, capacity=8.0)
+    for progress in (0.0, 0.5, 1.0):
+        entries = loss(model, x, None, progress)
+        assert isinstance(entries, dict)
+        charge = 5 * (entries["kl"] - 8 * progress).abs()
+        expected = (entries["reconstruction"] + charge).item()
+        assert entries["loss"].item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_goals() -> None:
@@ -291,5 +337,6 @@ def test_factors_become_a_table() -> None:
     model = ConvVAE((3, 64, 64), 2, widths=(4, 4, 4, 4), hidden=8).eval()
     figures = evaluate_vae(model, load_images("sprites", "test", size=100), C=5.0)
     assert set(figures["explained"]) == {"shape", "hue", "scale", "rotation", "x", "y"}
+    assert 0 <= figures["separation"] <= 1
     assert all(len(row) == 2 for row in figures["explained"].values())
     assert all(0 <= share <= 1 for row in figures["explained"].values() for share in row)

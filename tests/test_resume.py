@@ -14,12 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 from companion import checkpoint as checkpoints
-from companion import training
+from companion import devices, training
 from companion.augmentation import crop_and_flip
 from companion.batches import Resident
 from companion.checkpoint import CheckpointError, restore
+from companion.schedules import Plateau
 from companion.training import History, fit
 
 # What the child trains: dropout, augmentation and noise draw random numbers, batch norm has
@@ -56,8 +58,9 @@ def train(path: str | Path | None, **changes: Any) -> tuple[nn.Module, History]:
     model = network()
     settings: dict[str, Any] = {
         "epochs": 30, "batch_size": 8, "lr": 0.05, "validation": images(40, 1),
-        "optimizer": partial(torch.optim.SGD, momentum=0.9), "schedule": training.Plateau(0.5, 1),
+        "optimizer": partial(torch.optim.SGD, momentum=0.9), "schedule": Plateau(0.5, 1),
         "augment": crop_and_flip(1), "patience": 25, "device": "cpu", "progress": False,
+        "channels_last": False,  # what "auto" takes is a matter of time
     } | changes  # fmt: skip
     return model, fit(model, images(), noisy, checkpoint=path, **settings)
 
@@ -136,7 +139,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
             kills += 1
         child.wait()
     subprocess.run(command, check=True, env=environment, cwd=tmp_path)
-    assert kills
+    assert kills  # whatever a kill left beside the checkpoint, it was not taken for one
     assert not [
         p for p in tmp_path.iterdir() if p.name.startswith(".run") and p.stat().st_size == 0
     ]
@@ -151,16 +154,121 @@ def test_settings_must_be_the_same(tmp_path: Path) -> None:
     train(path)
     for change, words in (
         ({"epochs": 31}, "epochs was 30 there, and is 31 now"),
-        ({"lr": 0.01}, "lr was 0.05"),
+        ({"lr": 0.01}, "lr=0.05"),
         ({"seed": 4}, "seed was 0"),
         ({"optimizer": partial(torch.optim.SGD, momentum=0.5)}, "optimizer was SGD"),
+        ({"schedule": "cosine"}, "schedule was Plateau"),
+        ({"augment": None}, "augment was crop_and_flip"),
+        ({"validation": images(41, 1)}, "validation was 40 there, and is 41"),
     ):
         with pytest.raises(CheckpointError, match=words):
             train(path, **change)
-    with pytest.raises(CheckpointError, match="model was one with"):
+    with pytest.raises(CheckpointError, match="model was Sequential with"):
         fit(nn.Linear(2, 2), images(), noisy, epochs=30, batch_size=8, lr=0.05, patience=25,
             validation=images(40, 1), optimizer=partial(torch.optim.SGD, momentum=0.9),
             checkpoint=path, device="cpu", progress=False)  # fmt: skip
+
+
+def test_other_images_are_another_training(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    options: dict[str, Any] = {"epochs": 2, "device": "cpu", "progress": False, "checkpoint": path}
+    fit(network(), images(seed=3), noisy, **options)
+    with pytest.raises(CheckpointError, match="images was 120 "):
+        fit(network(), images(seed=4), noisy, **options)
+
+
+def test_another_machine_may_choose_another_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Colab: a T4 trains in fp16, the next session has another GPU, or none."""
+    path = tmp_path / "run.checkpoint"
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "best_precision", lambda *device: "bf16")
+        stop_in_epoch(patch, 3)
+        with pytest.raises(Stopped):
+            train(path)
+    _, history = train(path)
+    assert history.device.endswith("fp32")
+    assert history.resumed == 3
+    assert "(3 of them before, from the checkpoint)" in str(history)
+
+
+class Noisy(Dataset[Any]):
+    """Images that are another crop and noise each time they are asked for."""
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, index: int) -> Any:
+        source = images(24)
+        assert source.labels is not None
+        noise = torch.randint(0, 50, (1, 8, 8), dtype=torch.uint8)
+        return source.images[index] // 2 + noise, source.labels[index]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_dataset_draws_is_the_epochs(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(path: Path | None) -> History:
+        torch.manual_seed(0)
+        still = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))  # no batch norm, whose averages move
+        return fit(
+            still, Noisy(), noisy, epochs=4, batch_size=8, lr=0.0, validation=Noisy(),
+            workers=workers, checkpoint=path, device="cpu", progress=False,
+        )  # fmt: skip
+
+    whole = run(None)
+    assert len(set(whole.epochs["validation_loss"])) == 1  # the same draws each time
+    assert len(set(whole.epochs["loss"])) == 4
+    path = tmp_path / "run.checkpoint"
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 2)
+        with pytest.raises(Stopped):
+            run(path)
+    assert run(path).epochs == whole.epochs
+
+
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_resumed_with_drawn_data_and_clipped_gradients(
+    clip: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(path: Path | None) -> nn.Module:
+        model = network()
+        fit(model, lambda epoch: images(40, epoch), noisy, epochs=5, batch_size=8, clip=clip,
+            checkpoint=path, device="cpu", progress=False)  # fmt: skip
+        return model
+
+    whole, path = run(None), tmp_path / "run.checkpoint"
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 3)
+        with pytest.raises(Stopped):
+            run(path)
+    assert torch.equal(weights(run(path)), weights(whole))
+
+
+def test_an_infinite_buffer_is_no_reason_not_to_save(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    model = network()
+    model.register_buffer("mask", torch.tensor([-torch.inf]))
+    fit(model, images(), noisy, epochs=1, checkpoint=path, device="cpu", progress=False)
+    assert path.is_file()
+
+
+def test_weights_lost_in_the_last_step_are_noticed() -> None:
+    with pytest.raises(FloatingPointError, match=r"0\.weight is no longer finite after epoch 1"):
+        fit(network(), images(8), lambda *batch: 1e6 * noisy(*batch), epochs=1, lr=1e38,
+            optimizer=torch.optim.SGD, device="cpu", progress=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["", ".", "folder"])
+def test_where_no_checkpoint_can_be(place: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=r"checkpoint must be a file, but '.*' is a folder"):
+        train(tmp_path / place if place == "folder" else place, epochs=1)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="cannot be written"):
+        train(tmp_path / "file" / "run.checkpoint", epochs=1)
 
 
 def test_damage_is_noticed(tmp_path: Path) -> None:
@@ -190,7 +298,7 @@ def test_nan_names_the_last_good_checkpoint(tmp_path: Path) -> None:
         fit(model, images(), breaks, epochs=10, batch_size=8, checkpoint=path, device="cpu",
             progress=False)  # fmt: skip
 
-    with pytest.raises(FloatingPointError, match="after epoch 6, is .*run.checkpoint"):
+    with pytest.raises(FloatingPointError, match=r"after epoch 6, is .*run\.checkpoint"):
         run()
     assert not weights(model).isfinite().all()
     assert restore(model, path) == 6

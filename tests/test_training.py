@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from companion import devices, training
 from companion.progress import Run, duration, render
-from companion.training import cosine, fit
+from companion.schedules import cosine
+from companion.training import fit
 
 
 @dataclass
@@ -267,6 +268,21 @@ def test_channels_last_reaches_the_model_and_goes_again() -> None:
     assert layouts == [False] * 15 + [True] * 15
     assert all(p.is_contiguous() for p in models[1].parameters())
     torch.testing.assert_close(weights(models[0]), weights(models[1]), rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_reaches_networks_for_grey_images() -> None:
+    """One channel lies in memory in the same way in both layouts: only the strides say which."""
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 2))
+    layouts = []
+    model[0].register_forward_hook(
+        lambda layer, inputs, output: layouts.append(
+            output.is_contiguous(memory_format=torch.channels_last)
+        )
+    )
+    for channels_last in (False, True):
+        quick(model, squares(), cross_entropy, channels_last=channels_last)
+    assert layouts == [False] * 15 + [True] * 15
+    assert model[0].weight.stride() == (9, 9, 3, 1)
 
 
 def test_bf16_on_request() -> None:

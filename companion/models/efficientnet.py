@@ -48,7 +48,7 @@ SCALINGS = {
 }
 
 
-class _Stage(NamedTuple):
+class Stage(NamedTuple):
     """One line of table 1: `layers` MBConv blocks, the first with the stride."""
 
     expansion: int
@@ -59,14 +59,14 @@ class _Stage(NamedTuple):
 
 
 # Stages 2 to 8 of B0. Before them a 3×3 convolution of 32 channels, after them a 1×1 one of 1280.
-_B0 = (
-    _Stage(expansion=1, kernel=3, stride=1, channels=16, layers=1),
-    _Stage(expansion=6, kernel=3, stride=2, channels=24, layers=2),
-    _Stage(expansion=6, kernel=5, stride=2, channels=40, layers=2),
-    _Stage(expansion=6, kernel=3, stride=2, channels=80, layers=3),
-    _Stage(expansion=6, kernel=5, stride=1, channels=112, layers=3),
-    _Stage(expansion=6, kernel=5, stride=2, channels=192, layers=4),
-    _Stage(expansion=6, kernel=3, stride=1, channels=320, layers=1),
+B0_STAGES = (
+    Stage(expansion=1, kernel=3, stride=1, channels=16, layers=1),
+    Stage(expansion=6, kernel=3, stride=2, channels=24, layers=2),
+    Stage(expansion=6, kernel=5, stride=2, channels=40, layers=2),
+    Stage(expansion=6, kernel=3, stride=2, channels=80, layers=3),
+    Stage(expansion=6, kernel=5, stride=1, channels=112, layers=3),
+    Stage(expansion=6, kernel=5, stride=2, channels=192, layers=4),
+    Stage(expansion=6, kernel=3, stride=1, channels=320, layers=1),
 )
 
 
@@ -188,9 +188,9 @@ class EfficientNet(ImageClassifier):
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             stage1=_conv(in_channels, before, 3, stride=2, eps=eps)
         )
-        blocks = [scaled_layers(stage.layers, scaling.depth) for stage in _B0]
+        blocks = [scaled_layers(stage.layers, scaling.depth) for stage in B0_STAGES]
         done = 0
-        for number, (stage, count) in enumerate(zip(_B0, blocks, strict=True), start=2):
+        for number, (stage, count) in enumerate(zip(B0_STAGES, blocks, strict=True), start=2):
             after = scaled_channels(stage.channels, scaling.width)
             for block in range(1, count + 1):
                 layers[f"stage{number}_{block}"] = MBConv(

@@ -4,6 +4,7 @@ A network that denoises or inpaints has to do better than what needs no training
 are measured beside those of scikit-image's filters on the same images.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -33,14 +34,15 @@ _COMPARED = 300
 
 
 def psnr(x: Tensor, x_hat: Tensor, where: Tensor | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, averaged over images: 10·log₁₀(1/MSE), for x in [0, 1].
+    """Peak signal-to-noise ratio in dB: 10·log₁₀(1/MSE), for x in [0, 1], averaged over images.
 
-    `where`, boolean N×1×H×W, restricts each image's mean squared error to the pixels it marks.
+    With `where`, boolean N×1×H×W, it is that of all pixels that are marked, together: of a single
+    image they may be restored without any error, which would count infinitely much.
     """
     error = (x - x_hat).square()
-    marked = torch.ones_like(error) if where is None else where.expand_as(error).to(error.dtype)
-    mse = (error * marked).flatten(1).sum(1) / marked.flatten(1).sum(1)
-    return (-10 * torch.log10(mse)).mean().item()
+    if where is not None:
+        return -10 * math.log10(error[where.expand_as(error)].mean().item())
+    return (-10 * torch.log10(error.flatten(1).mean(1))).mean().item()
 
 
 def squared() -> Loss:
@@ -233,6 +235,6 @@ register(
             "loss": {"l1": 0.3},
             "fit": {"epochs": 20, "batch_size": 128, "lr": 1e-3, "schedule": "cosine"},
         },
-        must_reach=(Goal("active", 15.0), Goal("squared_error", 12.0)),
+        must_reach=(Goal("active", 15.0), Goal("squared_error", 13.0)),
     )
 )

@@ -52,7 +52,7 @@ register(
         settings={
             "model": {"image_shape": (1, 28, 28), "latent_dim": 32, "width": 32},
             "loss": {},
-            "fit": {"epochs": 24, "batch_size": 128, "lr": 3e-4, "channels_last": True},
+            "fit": {"epochs": 14, "batch_size": 128, "lr": 3e-4, "channels_last": True},
             "optimizer": {"name": "Adam", "betas": (0.5, 0.999)},
         },
         must_reach=(

@@ -1,13 +1,40 @@
 """Live widgets: one class and one JavaScript module each; a page runs them without a kernel.
 
-In a notebook they are ordinary ipywidgets. `AugmentationViews` cuts, mirrors and recolours a
-photograph; `LatentTraversal` walks through a decoder's latent space; `NetworkExplorer` opens any
-network layer by layer; `PosteriorVsPrior` shows what a VAE's encoder says of one image.
+In a notebook they are ordinary ipywidgets. In the order of the chapters: `ConvolutionByHand`
+slides a window over a small input, term by term; `KernelLab` filters a photograph with any kernel;
+`Softmax` takes logits to a loss and its gradient; `TopK` shows which predictions count in a top-k
+error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` shows the views of an
+image that training makes; `ReceptiveField` shows what a unit of a network sees;
+`BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
+and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LatentTraversal`
+walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
+image.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
+from companion.widgets.bottleneck import BottleneckCounter
+from companion.widgets.convolution import ConvolutionByHand
+from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.posterior import PosteriorVsPrior
+from companion.widgets.receptive_field import ReceptiveField
+from companion.widgets.scaling import CompoundScaling
+from companion.widgets.signal_depth import SignalThroughDepth
+from companion.widgets.softmax import Softmax
+from companion.widgets.top_k import TopK
 
-__all__ = ["AugmentationViews", "LatentTraversal", "NetworkExplorer", "PosteriorVsPrior"]
+__all__ = [
+    "AugmentationViews",
+    "BottleneckCounter",
+    "CompoundScaling",
+    "ConvolutionByHand",
+    "KernelLab",
+    "LatentTraversal",
+    "NetworkExplorer",
+    "PosteriorVsPrior",
+    "ReceptiveField",
+    "SignalThroughDepth",
+    "Softmax",
+    "TopK",
+]

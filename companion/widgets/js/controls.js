@@ -100,7 +100,8 @@ export function maths(source) {
  * - `quantity`: the readout's data-quantity
  * - `onInput(value)`: on each move by the reader; `onChange(value)`: when the reader lets go
  *
- * -> {el, input, output, get(), set(value)}; `set` calls nobody back and keeps values between steps.
+ * -> {el, input, output, get(), set(value), limit(max)}; `set` calls nobody back and keeps values between
+ * steps; `limit` moves the right end of a linear slider, and the value with it where it must.
  */
 export function slider({
   label, name, min, max, step = "any", value, neutral, scale = "linear",
@@ -152,6 +153,15 @@ export function slider({
     move(origin);
     onChange?.(current);
   };
+  const limit = (next) => {
+    if (next === max) return;
+    max = next;
+    input.max = next;
+    current = clamp(current);
+    input.value = toTrack(current);
+    input.style.setProperty("--origin", share(origin));
+    show();
+  };
   if (neutral !== undefined) {
     input.addEventListener("dblclick", reset);
     input.addEventListener("keydown", (event) => {
@@ -161,7 +171,7 @@ export function slider({
     });
   }
   set(value);
-  return { el, input, output, get: () => current, set };
+  return { el, input, output, get: () => current, set, limit };
 }
 
 /** A button; `kind` "plain" (default), "primary" or "quiet". -> {el, enable(on)} */

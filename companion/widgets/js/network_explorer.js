@@ -285,7 +285,7 @@ function render({ model, el }) {
   // -------- the list
   const list = h("div", { class: "explorer-list", role: "radiogroup", "aria-label": "Layers" });
   const listHead = h("div", { class: "explorer-line explorer-head", "aria-hidden": "true" },
-    h("span", {}, "layer"), h("span", {}, "output"), h("span", {}, "parameters"), h("span", {}, "multiplications"));
+    h("span", {}, "layer"), h("span", {}, "output"), h("span", {}, "parameters"), h("span", {}, "multipli\u00adcations"));
 
   el.append(ui.frame(
     { title: model.get("title"), describe: "Choose a network, then a layer: click on it, or use the arrow keys." },

@@ -1,0 +1,39 @@
+"""How much gradient reaches each layer of a network (chapter 6)."""
+
+from torch import Tensor, autograd
+
+from companion.models.classifier import ImageClassifier
+
+
+def gradient_norms(model: ImageClassifier, loss: Tensor) -> dict[str, float]:
+    """The norm of the loss's gradient in each of ``model.layers`` that has parameters, by name.
+
+    All parameters of a layer count as one long vector; the norm is 0 where nothing arrives. The
+    graph of the loss is kept, so that other losses of the same pass can be asked for as well.
+
+    Raises:
+        ValueError: the loss is no single number, or none that depends on the model's layers.
+    """
+    if loss.ndim or not loss.requires_grad:
+        raise ValueError(
+            "gradient_norms needs a loss of one number that gradients flow back from, got one of "
+            f"shape {tuple(loss.shape)}{'' if loss.requires_grad else ' without a graph'}."
+        )
+    layers = {
+        name: list(layer.parameters())
+        for name, layer in model.layers.named_children()
+        if any(True for _ in layer.parameters())
+    }
+    everything = [parameter for parameters in layers.values() for parameter in parameters]
+    gradients = autograd.grad(loss, everything, retain_graph=True, allow_unused=True)
+    if all(gradient is None for gradient in gradients):
+        raise ValueError("this loss does not depend on the model's layers.")
+    arrived = iter(gradients)
+    squares = {
+        name: sum(_square(next(arrived)) for _ in parameters) for name, parameters in layers.items()
+    }
+    return {name: square**0.5 for name, square in squares.items()}
+
+
+def _square(gradient: Tensor | None) -> float:
+    return 0.0 if gradient is None else gradient.double().square().sum().item()

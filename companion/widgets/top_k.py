@@ -1,0 +1,188 @@
+"""Which predictions count in a top-k error, live in the page (chapter 3)."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import torch
+import traitlets
+from torch import Tensor
+
+from companion.classification import label_rank, top_k_error
+from companion.figures import encode_png, to_uint8
+from companion.widgets.base import LiveWidget
+
+PLACES = 5  # predictions listed for an image, and the largest k
+SHOWN = 5  # images on display
+
+
+class TopK(LiveWidget):
+    """A few images with their most probable classes; k by slider; the errors for it in numbers.
+
+    Args:
+        images: N×C×H×W, uint8 or floats in [0, 1], one or three channels.
+        probabilities: N×K, each row from 0 to 1 and adding up to 1, such as a softmax gives.
+        labels: N right classes, 0 … K − 1.
+        class_names: K names; "0", "1", … if not given.
+        shown: places in `images` of those on display, at most 8; the first 5 if not given. The
+            others count in the errors over all images.
+        k: predictions that count at first, 1 to 5 (and not above K).
+        model: who made the predictions, to be said in the widget.
+        title: heading of the widget.
+
+    Attributes:
+        k: may be set and observed from Python while it is on show.
+
+    Raises:
+        ValueError: an argument does not fit (the message says which).
+
+    Source: chapter 3; Russakovsky et al. (2015), section 4.1.
+    """
+
+    module = "top_k"
+
+    examples = traitlets.List(traitlets.Dict()).tag(sync=True)
+    rank_counts = traitlets.List(traitlets.Int()).tag(sync=True)
+    count = traitlets.Int().tag(sync=True)
+    places = traitlets.Int().tag(sync=True)
+    crisp = traitlets.Bool().tag(sync=True)
+    k = traitlets.Int().tag(sync=True)
+    model_name = traitlets.Unicode().tag(sync=True)
+    title = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        images: Any,
+        probabilities: Any,
+        labels: Any,
+        class_names: Sequence[str] | None = None,
+        *,
+        shown: Sequence[int] | None = None,
+        k: int = 1,
+        model: str = "the model",
+        title: str = "Which predictions count?",
+    ) -> None:
+        p, y = _predictions(probabilities, labels)
+        count, classes = p.shape
+        names = list(map(str, range(classes) if class_names is None else class_names))
+        if len(names) != classes:
+            raise ValueError(f"expected {classes} class_names, one a column, but got {len(names)}")
+        pixels = to_uint8(images)
+        if len(pixels) != count:
+            raise ValueError(f"expected {count} images, one a row, but got {len(pixels)}")
+        chosen = list(range(min(SHOWN, count))) if shown is None else list(map(int, shown))
+        if not 1 <= len(chosen) <= 8 or not all(0 <= i < count for i in chosen):
+            raise ValueError(f"shown must be 1 to 8 places from 0 to {count - 1}, not {chosen}")
+        self._p, self._y, self._shown = p, y, chosen
+        ranks = label_rank(p, y)
+        places = min(PLACES, classes)
+        order = p.argsort(dim=1, descending=True, stable=True)[:, :places]
+        super().__init__(
+            examples=[
+                {
+                    "picture": _data_uri(encode_png(pixels[i])),
+                    "label": names[int(y[i])],
+                    "rank": int(ranks[i]),
+                    "names": [names[int(c)] for c in order[i]],
+                    "p": [round(float(p[i, c]), 6) for c in order[i]],
+                }
+                for i in chosen
+            ],
+            rank_counts=torch.bincount(ranks - 1, minlength=places)[:places].tolist(),
+            count=count,
+            places=places,
+            crisp=max(pixels.shape[1:3]) <= 96,
+            k=_k(k, places),
+            model_name=str(model),
+            title=str(title),
+        )
+
+    @traitlets.validate("k")
+    def _check_k(self, proposal: Any) -> int:
+        return _k(proposal["value"], self.places or PLACES)
+
+    def error(self, k: int | None = None) -> float:
+        """Top-k error over all images, 0 to 1; for the present k if none is given."""
+        return top_k_error(self._p, self._y, self.k if k is None else k)
+
+    def shown_error(self, k: int | None = None) -> float:
+        """Top-k error over the images on display alone."""
+        return top_k_error(self._p[self._shown], self._y[self._shown], self.k if k is None else k)
+
+    def describe(self) -> str:
+        """One line: the errors for the present k."""
+        return (
+            f"TopK: top-1 error {self.error(1):.1%}, top-{self.k} error {self.error():.1%} "
+            f"of {len(self._y)} images"
+        )
+
+    def preview(self) -> str:
+        """The images with their most probable classes at the present k, as HTML alone."""
+        cards = "".join(self._card(example) for example in self.examples)
+        share = (self.k - 1) / max(1, self.places - 1)
+        return (
+            '<div class="companion topk-preview"><div class="companion-body">'
+            f'<p class="companion-title">{escape(self.title)}</p>'
+            '<p class="companion-lead">The most probable classes of '
+            f"{escape(self.model_name)} for {len(self.examples)} of {len(self._y)} images.</p>"
+            '<div class="companion-panel"><div class="companion-slider"><span '
+            'class="companion-label">top <span class="companion-maths">'
+            f'<i>k</i></span></span><span class="companion-range" style="--origin:0;'
+            f'--share:{share:.4f}"></span><span class="companion-readout">{self.k}</span></div>'
+            f'</div><div class="topk-cards">{cards}</div>'
+            f"<p>Over all {len(self._y)} images: top-1 error {_percent(self.error(1))}, "
+            f"top-{self.k} error {_percent(self.error())}.</p></div></div>"
+        )
+
+    def _card(self, example: dict[str, Any]) -> str:
+        rendering = "pixelated" if self.crisp else "auto"
+        alt = f"An image of the class {example['label']}."
+        rows = "".join(
+            f'<li class="topk-place"{" data-counts" if place <= self.k else ""}'
+            f"{' data-right' if place == example['rank'] else ''}>"
+            f'<span class="topk-number">{place}</span><span class="topk-name">{escape(name)}'
+            f'</span><span class="topk-p">{p:.3f}</span>'
+            f'<span class="topk-bar" style="--share:{p:.4f}"></span></li>'
+            for place, (name, p) in enumerate(
+                zip(example["names"], example["p"], strict=True), start=1
+            )
+        )
+        right = example["rank"] <= self.k
+        return (
+            f'<div class="topk-card" data-verdict="{"right" if right else "wrong"}">'
+            f'<img src="{example["picture"]}" alt="{escape(alt)}" class="topk-image" '
+            f'style="image-rendering:{rendering}"><p class="topk-label">{escape(example["label"])}'
+            f'</p><ol class="topk-list">{rows}</ol><p class="topk-verdict">'
+            f"{'✓ right' if right else '✗ an error'}: at place {example['rank']}</p></div>"
+        )
+
+
+def _predictions(probabilities: Any, labels: Any) -> tuple[Tensor, Tensor]:
+    p = torch.as_tensor(probabilities).detach().cpu().double()
+    y = torch.as_tensor(labels).detach().cpu()
+    if p.ndim != 2 or p.shape[0] < 1 or p.shape[1] < 2:
+        raise ValueError(f"probabilities must be N×K with K of 2 or more, not {tuple(p.shape)}")
+    if not bool(((p >= 0) & (p <= 1)).all()) or not torch.allclose(
+        p.sum(1), torch.ones(len(p), dtype=p.dtype), atol=1e-3
+    ):
+        raise ValueError(
+            "each row of probabilities must be numbers from 0 to 1 that add up to 1; "
+            "for logits take their softmax first"
+        )
+    label_rank(p, y)  # refuses labels that do not fit
+    return p, y
+
+
+def _k(value: Any, places: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= places:
+        raise ValueError(f"k must be a whole number from 1 to {places}, not {value!r}")
+    return value
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

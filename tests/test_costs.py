@@ -1,0 +1,181 @@
+"""Costs counted by hand against the networks themselves, and the lecture's and papers' figures."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from companion.architecture import layer_table
+from companion.costs import (
+    SLIDE_WIDTHS,
+    Cost,
+    Widths,
+    conv_cost,
+    depthwise_separable_cost,
+    efficientnet_cost,
+    efficientnet_stages,
+    inception_branches,
+    mbconv_cost,
+    sum_costs,
+    ways_to_scale,
+)
+from companion.imagenet_results import EFFICIENTNETS, RIVALS, STATE_OF_THE_ART
+from companion.models import SCALINGS, EfficientNet, Inception, MBConv, Scaling, compound_scaling
+
+
+def counted(module: nn.Module, channels: int, size: int) -> Cost:
+    """What the architecture table counts in one module on the meta device."""
+    table = layer_table(nn.Sequential(module), (channels, size, size))
+    return Cost(table.multiplications, table.parameters)
+
+
+def module_cost(in_channels: int, widths: Widths, size: int, **options) -> Cost:
+    return sum_costs(b.cost(size) for b in inception_branches(in_channels, widths, **options))
+
+
+sizes = st.integers(2, 20)
+channels = st.integers(1, 40)
+
+
+@settings(max_examples=30)
+@given(sizes, channels, channels, st.sampled_from([1, 3, 5, 7]), st.booleans())
+def test_a_convolution_costs_what_torch_allocates(size, before, after, kernel, bias):
+    conv = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=bias, device="meta")
+    cost = conv_cost(size, before, after, kernel, extra=int(bias))
+    assert cost.parameters == sum(p.numel() for p in conv.parameters())
+    assert cost == counted(conv, before, size)
+
+
+@settings(max_examples=20)
+@given(sizes, st.integers(1, 12), channels, st.sampled_from([3, 5]))
+def test_a_separable_convolution_is_its_two_parts(size, before, after, kernel):
+    parts = nn.Sequential(
+        nn.Conv2d(before, before, kernel, padding=kernel // 2, groups=before, device="meta"),
+        nn.Conv2d(before, after, 1, device="meta"),
+    )
+    assert depthwise_separable_cost(size, before, after, kernel) == counted(parts, before, size)
+
+
+class TestInception:
+    def test_the_slide(self):
+        """28×28×256: 854,196,224 → 672 channels; 271,351,808 → 480 channels."""
+        for on, operations, depth in ((False, 854_196_224, 672), (True, 271_351_808, 480)):
+            branches = inception_branches(256, SLIDE_WIDTHS, bottlenecks=on)
+            assert sum_costs(b.cost(28) for b in branches).multiplications == operations
+            assert sum(b.out_channels for b in branches) == depth
+
+    def test_the_slides_sum_counts_one_term_twice(self):
+        threes = inception_branches(256, SLIDE_WIDTHS)[1].convs[1]
+        twice = conv_cost(28, threes.in_channels, threes.out_channels, 3).multiplications
+        total = module_cost(256, SLIDE_WIDTHS, 28).multiplications
+        assert total + twice == 358_055_936
+
+    @settings(max_examples=10)
+    @given(st.integers(2, 10), channels, st.tuples(*[st.integers(1, 12)] * 6))
+    def test_by_hand_as_built(self, size, in_channels, widths):
+        with torch.device("meta"):
+            module = Inception(in_channels, *widths)
+        assert module_cost(in_channels, Widths(*widths), size) == counted(module, in_channels, size)
+        depth = sum(b.out_channels for b in inception_branches(in_channels, Widths(*widths)))
+        assert depth == module(torch.empty(1, in_channels, size, size, device="meta")).shape[1]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"in_channels": 0, "widths": SLIDE_WIDTHS}, "in_channels must be a whole number"),
+            ({"in_channels": 8, "widths": Widths(1, 1, 1, 1, 0, 1)}, "fives must be"),
+            ({"in_channels": 8, "widths": SLIDE_WIDTHS, "five": 7}, "five must be 5"),
+        ],
+    )
+    def test_bad_plans(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            inception_branches(**arguments)
+
+    def test_groups_must_divide(self):
+        with pytest.raises(ValueError, match="groups must divide"):
+            conv_cost(7, 6, 4, 3, groups=4)
+
+
+class TestEfficientNet:
+    @settings(max_examples=12)
+    @given(
+        st.integers(4, 15),
+        st.integers(1, 20),
+        st.integers(1, 20),
+        st.sampled_from([1, 6]),
+        st.sampled_from([3, 5]),
+        st.sampled_from([1, 2]),
+    )
+    def test_a_block_as_built(self, size, before, after, expansion, kernel, stride):
+        plan = {"expansion": expansion, "kernel": kernel, "stride": stride}
+        with torch.device("meta"):
+            block = MBConv(before, after, **plan)
+        assert mbconv_cost(size, before, after, **plan) == counted(block, before, size)
+
+    @pytest.mark.parametrize("name", ["b0", "b2"])
+    def test_published_networks_as_built(self, name):
+        scaling = SCALINGS[name]
+        with torch.device("meta"):
+            table = layer_table(EfficientNet(name), (3, scaling.resolution, scaling.resolution))
+        assert efficientnet_cost(scaling) == (table.multiplications, table.parameters)
+
+    @pytest.mark.parametrize(
+        "scaling",
+        [
+            compound_scaling(1.5),
+            Scaling(0.7, 0.6, 97, 0.2),
+            ways_to_scale(0.7)["width"],
+        ],
+    )
+    def test_other_scalings_stage_by_stage(self, scaling):
+        with torch.device("meta"):
+            model = EfficientNet(scaling)
+        table = layer_table(model, (3, scaling.resolution, scaling.resolution))
+        stages = efficientnet_stages(scaling)
+        for number, stage in enumerate(stages[:-1], start=1):
+            rows = [row for row in table if row.name.split("_")[0] == f"stage{number}"]
+            assert stage.cost == (
+                sum(row.multiplications for row in rows),
+                sum(row.parameters for row in rows),
+            )
+            assert stage.layers == len(rows)
+            assert rows[-1].output_shape == (stage.channels, stage.size, stage.size)
+        total = sum_costs(stage.cost for stage in stages)
+        assert total == (table.multiplications, table.parameters)
+
+    def test_the_paper(self):
+        """Tan & Le (2019), table 2; B4 and B5 are about 4 % off, whoever counts."""
+        for paper, scaling in zip(EFFICIENTNETS, SCALINGS.values(), strict=True):
+            cost = efficientnet_cost(scaling)
+            assert cost.parameters / 1e6 == pytest.approx(paper.parameters, rel=0.03)
+            assert cost.multiplications / 1e9 == pytest.approx(paper.operations, rel=0.05)
+
+    def test_one_direction_grows_as_it_should(self):
+        """An ordinary convolution's cost grows with depth, width² and resolution²."""
+        ways = ways_to_scale(4.0)
+        growth = (1.2 * 1.1**2 * 1.15**2) ** 4
+        assert ways["compound"] == compound_scaling(4.0)
+        assert ways["depth"].depth == pytest.approx(growth)
+        assert ways["width"].width == pytest.approx(growth**0.5)
+        assert ways["resolution"].resolution == round(224 * growth**0.5)
+        base = efficientnet_cost(SCALINGS["b0"])
+        for way, scaling in ways.items():
+            grown = efficientnet_cost(scaling)
+            assert grown.multiplications / base.multiplications == pytest.approx(growth, rel=0.3)
+            assert (grown.parameters == base.parameters) == (way == "resolution")
+
+
+def test_published_results_are_in_order_and_plausible():
+    years = [result.year for result in STATE_OF_THE_ART]
+    assert years == sorted(years)
+    for result in itertools.chain(STATE_OF_THE_ART, EFFICIENTNETS, RIVALS):
+        assert 50 < result.top1 < 92
+        assert result.source
+    alone = [result.top1 for result in STATE_OF_THE_ART if not result.extra_data]
+    assert alone == sorted(alone)
+    assert [result.top1 for result in EFFICIENTNETS] == [
+        77.1, 79.1, 80.1, 81.6, 82.9, 83.6, 84.0, 84.3,
+    ]  # fmt: skip
