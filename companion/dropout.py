@@ -5,7 +5,10 @@ from torch import Tensor
 
 
 def dropout(
-    x: Tensor, p: float = 0.5, training: bool = True, generator: torch.Generator | None = None
+    x: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """In training, set each number to 0 with probability `p` and divide the others by 1 − p.
 

@@ -5,7 +5,11 @@ from torch import Tensor
 
 
 def local_response_norm(
-    a: Tensor, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
+    a: Tensor,
+    n: int = 5,
+    k: float = 2.0,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
 ) -> Tensor:
     """Divide each activity by what `n` neighbouring channels do at the same place, N×C×H×W.
 
@@ -15,7 +19,7 @@ def local_response_norm(
     this one. Raises ValueError for an even `n`, which has no middle.
     """
     if n < 1 or n % 2 == 0:
-        raise ValueError(f"n must be odd, so that a channel has as many neighbours each side; {n=}")
+        raise ValueError(f"n must be odd, with a channel in its middle, got {n}")
     channels, half = a.shape[1], n // 2
     b = torch.empty_like(a)
     for i in range(channels):

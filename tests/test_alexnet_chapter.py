@@ -39,7 +39,7 @@ class TestLocalResponseNorm:
         assert int(local_response_norm(a).argmax()) == 200  # a² = k / (α (2β − 1))
 
     def test_even_windows_have_no_middle(self):
-        with pytest.raises(ValueError, match=r"n must be odd.*n=4"):
+        with pytest.raises(ValueError, match=r"n must be odd.*got 4"):
             local_response_norm(seeded(1, 5, 1, 1), n=4)
 
 
