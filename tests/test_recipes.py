@@ -167,7 +167,8 @@ def test_recipes_are_complete(name: str) -> None:
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
     json.dumps(recipe.settings)
-    if not is_here(recipe.dataset):
+    # What has to be downloaded may not be here, and 10,000 chairs take minutes to draw.
+    if not is_here(recipe.dataset) or recipe.dataset == "chairs":
         return
     data = recipe.train_data()
     train = data(0) if callable(data) else data

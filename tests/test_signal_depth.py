@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 import torch
 from torch import nn
 
@@ -249,7 +250,7 @@ class TestFrontEnd:
         assert_agrees(tab, widget)
         assert tab.get_by_role("radio", name="He").is_checked()
         tab.get_by_role("slider", name="size of the weights").press("ArrowRight")
-        assert tab.get_by_role("radio", checked=True).count() == 1  # the activation's alone
+        expect(tab.get_by_role("radio", checked=True)).to_have_count(1)  # the activation's alone
 
     def test_python_moves_the_controls(self, page):
         tab = page(SignalThroughDepth())

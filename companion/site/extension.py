@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from html import escape
@@ -188,6 +189,11 @@ def check_execution(app: Sphinx, env: BuildEnvironment) -> None:
             logger.warning("cells %s are marked to be skipped", idle, location=docname)
 
 
+SEARCH_SCRIPTS = re.compile(
+    r' *<script src="(_static/searchtools|_static/language_data|searchindex)\.js[^>]*></script>\n'
+)
+
+
 def dress_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
@@ -239,6 +245,12 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         shutil.copyfile(source, out / "_static" / name)
     for surplus in (out / "_static").rglob("*.map"):
         surplus.unlink()
+    for page in out.glob("*.html"):
+        # The theme loads the whole search index on every page, for a search while one types that
+        # this book does not have.
+        text = page.read_text(encoding="utf-8")
+        if page.name != "search.html" and SEARCH_SCRIPTS.search(text):
+            page.write_text(SEARCH_SCRIPTS.sub("", text), encoding="utf-8")
     models = {
         m for meta in app.env.metadata.values() for m in meta.get("companion", {}).get("models", ())
     }
