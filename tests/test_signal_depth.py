@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
 import torch
+from playwright.sync_api import expect
 from torch import nn
 
 from companion.propagation import propagate
