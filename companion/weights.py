@@ -31,8 +31,9 @@ class Card:
     """Where weights come from and what they reach; stored as JSON beside them.
 
     `settings` are keyword arguments, `figures` numbers by name, or tables of numbers; `seconds` is
-    the training's duration and `history` its record by epoch. `save` fills in `versions`,
-    `parameters`, `dtype` and `sha256`.
+    the training's duration and `history` its record by epoch. Where several seeds were tried,
+    `seed` is the best of them, `seconds` counts all, and `seeds` has each figure that counts by
+    seed. `save` fills in `versions`, `parameters`, `dtype` and `sha256`.
     """
 
     recipe: str
@@ -45,6 +46,7 @@ class Card:
     seconds: float
     figures: Mapping[str, Any]
     history: Mapping[str, list[float]] = field(default_factory=dict)
+    seeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     parameters: int = 0
     dtype: str = ""
@@ -62,6 +64,10 @@ class Card:
                 f"parameters: {self.parameters:,}, "
                 + (f"stored as {self.dtype}" if self.dtype else "not stored: a recorded run"),
                 f"reaches: {', '.join(figures)}",
+                *(
+                    f"{name} by seed: " + ", ".join(f"{k}: {v:.4g}" for k, v in values.items())
+                    for name, values in self.seeds.items()
+                ),
             )
         )
 

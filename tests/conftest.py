@@ -1,13 +1,15 @@
 """Shared by the tests: where the built book is, a web server for it, a real Chromium."""
 
+import base64
 import os
 import shutil
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -75,6 +77,61 @@ def browser():
         instance = playwright.chromium.launch(args=BROWSER_OPTIONS, **options)
         yield instance
         instance.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """A function that shows a widget in a page of its own modules: `front_end.widget_page`."""
+    from front_end import widget_page
+
+    with widget_page(browser) as start:
+        yield start
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """A function that writes a page with widgets: its address as a file, or on a web server."""
+    from companion.site.extension import widget_html
+    from companion.widgets.base import MIME_TYPE, STATIC
+
+    servers = []
+
+    def write(*widgets: Any, before: str = "", served: bool = False) -> str:
+        static = tmp_path / "deep er" / "companion"
+        (static / "models").mkdir(parents=True, exist_ok=True)
+        scripts = dict.fromkeys(f"page-{widget.module}.js" for widget in widgets)
+        for name in (*scripts, "book.js", "engine.js", "engine-wasm.js", "widgets.css"):
+            if not (static / name).exists():
+                (static / name).symlink_to(STATIC / name)
+        html = ""
+        for widget in widgets:
+            content = widget._repr_mimebundle_()[0][MIME_TYPE]
+            html += widget_html(content) + "<p>The text goes on.</p>"
+            for asset in content["assets"]:
+                code = base64.b64encode(widget._models[asset].read_bytes()).decode()
+                script = f'companionAsset("{asset}","{code}");'
+                (static / "models" / f"{asset}.js").write_text(script)
+        loads = "".join(
+            f'<script defer src="companion/{name}"></script>' for name in (*scripts, "book.js")
+        )
+        page = tmp_path / "deep er" / "page.html"
+        page.write_text(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Stage</title>'
+            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+            '<link rel="stylesheet" href="companion/widgets.css">'
+            f'<body style="margin:0"><main>{before}{html}</main>{loads}</body></html>'
+        )
+        if not served:
+            return page.as_uri()
+        handler = partial(QuietHandler, directory=str(tmp_path))
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/deep%20er/page.html"
+
+    yield write
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

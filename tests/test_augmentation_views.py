@@ -1,7 +1,6 @@
 """The augmentation widget: its pixels in the page are those that Python makes."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -10,32 +9,11 @@ import torch
 from companion.augmentation import colour_components, views
 from companion.figures import to_uint8
 from companion.widgets import AugmentationViews
-from front_end import module_page, settle
-from test_posterior import HOSTILE, START, Tags
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Views</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
-<link rel="stylesheet" href="augmentation_views.css"></head><body><main id="root"></main></body>
-</html>"""
+from front_end import HOSTILE, Tags, settle
 
 
 def images(n: int = 2, side: int = 40) -> torch.Tensor:
     return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    with module_page(browser, PAGE) as open_page:
-
-        def start(widget):
-            tab = open_page()
-            script = START.replace("/posterior.js", "/augmentation_views.js")
-            tab.evaluate(script, widget.page_state())
-            tab.wait_for_selector(".companion[data-state=ready]")
-            settle(tab)
-            return tab
-
-        yield start
 
 
 def pixels(tab):
@@ -186,7 +164,7 @@ class TestPython:
 
     def test_preview_has_alt_texts_and_no_markup_of_others(self):
         preview = AugmentationViews(images(), names=[HOSTILE] * 2, title=HOSTILE).preview()
-        tags = Tags(re.sub(r"(<img [^>]*)>", r"\1/>", preview))
+        tags = Tags(preview)
         assert HOSTILE in tags.text
         assert all(a["alt"] for tag, a in tags.seen if tag == "img")
-        assert not {"script", "b"} & {tag for tag, _ in tags.seen}
+        assert not {"script", "b"} & tags.names

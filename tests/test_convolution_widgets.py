@@ -16,23 +16,13 @@ from companion.datasets import ImageSet
 from companion.figures import to_uint8
 from companion.widgets import ConvolutionByHand, KernelLab
 from companion.widgets.cells import factor, short
-from front_end import module_page, settle
-from test_posterior import HOSTILE, Tags
+from front_end import HOSTILE, Tags, settle, small_text
 
 SLIDE_TERMS = [(0, 1), (0, 2), (0, 1), (0, 0), (1, 0), (2, 0), (0, -1), (4, -2), (5, -1)]
 
 
 def picture(height=20, width=24, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (1, 3, height, width), dtype=np.uint8)
-
-
-class Markup(Tags):
-    """Tags that know an <img> to need no end."""
-
-    def handle_starttag(self, tag, attributes):
-        super().handle_starttag(tag, attributes)
-        if tag == "img":
-            self.open.pop()
 
 
 class TestConvolutionByHand:
@@ -168,7 +158,7 @@ class TestKernelLab:
     @pytest.mark.parametrize("view", ["signed", "grey", "colour"])
     def test_preview_shows_input_and_output(self, view):
         w = KernelLab(picture(), "sharpen", view=view, captions=[HOSTILE], title=HOSTILE)
-        tags = Markup(w.preview())
+        tags = Tags(w.preview())
         assert tags.open == []
         images = [a for tag, a in tags.seen if tag == "img"]
         assert [len(a["alt"]) > 15 for a in images] == [True, True]
@@ -180,47 +170,6 @@ class TestKernelLab:
 
 
 # ------------------------------------------------------------------ the front ends, unbundled
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Widgets</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
-<link rel="stylesheet" href="cells.css"><link rel="stylesheet" href="convolution.css">
-<link rel="stylesheet" href="kernel_lab.css"></head><body><main id="root"></main></body></html>"""
-
-START = """async ([name, state]) => {
-  const { default: widget } = await import(`/${name}.js`);
-  const listeners = {};
-  window.model = {
-    get: (name) => state[name],
-    set(name, value) {
-      if (Object.is(state[name], value)) return;
-      state[name] = value;
-      for (const listener of listeners["change:" + name] ?? []) listener();
-    },
-    save_changes() {},
-    on(event, listener) { (listeners[event] ??= []).push(listener); },
-    off(event, listener) { listeners[event] = listeners[event].filter((f) => f !== listener); },
-    listening: () => Object.values(listeners).flat().length,
-  };
-  const el = document.getElementById("root");
-  const ready = new Promise((resolve) => el.addEventListener("companion-ready", resolve));
-  window.stop = widget.render({ model, el });
-  if (el.querySelector('[data-state="waiting"]')) await ready;
-}"""
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    """A function that starts a widget in a page of its own modules."""
-    with module_page(browser, PAGE) as open_page:
-
-        def start(widget):
-            tab = open_page()
-            tab.mouse.move(790, 890)
-            tab.evaluate(START, [widget.module, widget.page_state()])
-            settle(tab)
-            return tab
-
-        yield start
 
 
 def quantity(tab, name):
@@ -247,13 +196,7 @@ def fits(tab, width):
     tab.set_viewport_size({"width": width, "height": 800})
     settle(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    small = tab.eval_on_selector_all(
-        "main *",
-        """all => all.filter((el) => !el.closest("sub, sup")
-          && [...el.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
-          && parseFloat(getComputedStyle(el).fontSize) < 12).map((el) => el.outerHTML)""",
-    )
-    assert small == []
+    assert small_text(tab) == []
     cut = tab.eval_on_selector_all(
         ".cell-number",
         """all => all.filter((el) => el.scrollWidth > el.clientWidth + 1 && el.clientWidth)

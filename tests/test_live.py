@@ -9,7 +9,6 @@ import torch
 
 from companion import recipes
 from companion.gaussian import kl_to_standard_normal
-from companion.site.extension import widget_html
 from companion.widgets import LatentTraversal, PosteriorVsPrior
 from conftest import ROOT
 from pages import visit
@@ -222,31 +221,7 @@ HOSTILE = [
 ]
 
 
-def stage(site, folder, *widgets):
-    """A page outside the book, with the built front end, that shows widgets."""
-    import base64
-
-    html = ""
-    (folder / "companion" / "models").mkdir(parents=True)
-    for name in ("book.js", "engine.js", "engine-wasm.js", "widgets.css"):
-        (folder / "companion" / name).symlink_to(site / "_static" / "companion" / name)
-    for widget in widgets:
-        content = widget._repr_mimebundle_()[0]["application/vnd.companion.widget+json"]
-        html += widget_html(content)
-        for asset in content["assets"]:
-            code = base64.b64encode(widget._models[asset].read_bytes()).decode()
-            script = f'companionAsset("{asset}","{code}");'
-            (folder / "companion" / "models" / f"{asset}.js").write_text(script)
-    page = folder / "page.html"
-    page.write_text(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Stage</title>'
-        '<link rel="icon" href="data:,"><link rel="stylesheet" href="companion/widgets.css">'
-        f'<main>{html}</main><script defer src="companion/book.js"></script></html>'
-    )
-    return page.as_uri()
-
-
-def test_hostile_labels_run_nothing(browser, site, tmp_path):
+def test_hostile_labels_run_nothing(browser, stage):
     torch.manual_seed(0)
     decoder = torch.nn.Sequential(
         torch.nn.Linear(4, 48), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (3, 4, 4))
@@ -256,7 +231,7 @@ def test_hostile_labels_run_nothing(browser, site, tmp_path):
         decoder, 4, labels=HOSTILE, title=HOSTILE[1], captions=HOSTILE,
         examples=(torch.randn(4, 4), images),
     )  # fmt: skip
-    with visit(browser, stage(site, tmp_path, widget)) as seen:
+    with visit(browser, stage(widget)) as seen:
         seen.all_alive()
         for name in ("Two at once", "Between images", "One by one"):
             seen.page.get_by_role("radio", name=name).check(force=True)
@@ -267,13 +242,13 @@ def test_hostile_labels_run_nothing(browser, site, tmp_path):
         assert seen.page.locator("main img[src=x], main svg[onload]").count() == 0
 
 
-def test_one_broken_widget_leaves_the_others_alive(browser, site, tmp_path):
+def test_one_broken_widget_leaves_the_others_alive(browser, stage, tmp_path):
     decoder = torch.nn.Sequential(
         torch.nn.Linear(2, 16), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 4, 4))
     )
     good, bad = LatentTraversal(decoder, 2), PosteriorVsPrior()
-    address = stage(site, tmp_path, bad, good)
-    page = tmp_path / "page.html"
+    address = stage(bad, good)
+    page = tmp_path / "deep er" / "page.html"
     page.write_text(page.read_text().replace('data-widget="posterior"', 'data-widget="nobody"'))
     with visit(browser, address) as seen:
         seen.scroll_through()

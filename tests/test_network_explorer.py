@@ -9,13 +9,7 @@ from torch import nn
 from companion.architecture import layer_table
 from companion.models import AlexNet, CifarResNet, DigitCNN
 from companion.widgets import NetworkExplorer
-from front_end import module_page, settle
-from test_posterior import HOSTILE, START, Tags
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorer</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
-<link rel="stylesheet" href="network_explorer.css"></head><body><main id="root"></main></body>
-</html>"""
+from front_end import HOSTILE, Tags, settle
 
 # Every row of a network for a size, as the page computes it.
 ROWS = """async ([network, size]) => {
@@ -32,24 +26,6 @@ ROWS = """async ([network, size]) => {
 @pytest.fixture(scope="module")
 def lecture():
     return NetworkExplorer()
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    """A function that starts a widget in a page of its own modules."""
-    with module_page(browser, PAGE) as open_page:
-
-        def start(widget=None):
-            tab = open_page()
-            if widget is None:
-                return tab
-            tab.evaluate(
-                START.replace("/posterior.js", "/network_explorer.js"), widget.page_state()
-            )
-            settle(tab)
-            return tab
-
-        yield start
 
 
 def expected_rows(rows, prefix=""):

@@ -1,6 +1,5 @@
 """The numbers of PosteriorVsPrior against oracles, and its front end against those numbers."""
 
-import html.parser
 import json
 import math
 
@@ -13,9 +12,7 @@ from scipy import integrate, stats
 from torch.distributions import Normal, kl_divergence
 
 from companion.widgets.posterior import SAMPLE_COUNTS, PosteriorVsPrior, noise
-from front_end import module_page, settle
-
-HOSTILE = '</script><img src=x onerror="window.hurt=1">&<b>'
+from front_end import HOSTILE, Tags, settle, shown_numbers, small_text
 
 mus = st.floats(-3, 3)
 sigmas = st.floats(0.1, 2.5)
@@ -129,28 +126,6 @@ class TestArguments:
         assert json.loads(state)["mu"] == 0.3
 
 
-class Tags(html.parser.HTMLParser):
-    """The elements of a fragment and whether they nest."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.seen, self.text = [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.open.append(tag)
-        self.seen.append((tag, dict(attributes)))
-
-    def handle_startendtag(self, tag, attributes):
-        self.seen.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
 class TestPreview:
     @given(mus, sigmas)
     def test_is_well_formed_and_says_the_numbers(self, shared_widget, mu, sigma):
@@ -166,58 +141,10 @@ class TestPreview:
     def test_hostile_title_is_text(self):
         tags = Tags(PosteriorVsPrior(title=HOSTILE).preview())
         assert HOSTILE in tags.text
-        assert not {"img", "script", "b"} & {tag for tag, _ in tags.seen}
+        assert not {"img", "script", "b"} & tags.names
 
 
 # ------------------------------------------------------------------ the front end, unbundled
-
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Posterior</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
-<link rel="stylesheet" href="posterior.css"></head><body><main id="root"></main></body></html>"""
-
-START = """async (state) => {
-  const { default: widget } = await import("/posterior.js");
-  const listeners = {};
-  window.model = {
-    saved: 0,
-    get: (name) => state[name],
-    set(name, value) {
-      if (state[name] === value) return;
-      state[name] = value;
-      for (const listener of listeners["change:" + name] ?? []) listener();
-    },
-    save_changes() { this.saved += 1; },
-    on(event, listener) { (listeners[event] ??= []).push(listener); },
-    off(event, listener) { listeners[event] = listeners[event].filter((f) => f !== listener); },
-    listening: () => Object.values(listeners).flat().length,
-  };
-  window.stop = widget.render({ model, el: document.getElementById("root") });
-}"""
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    """A function that starts a widget in a page of its own modules."""
-    with module_page(browser, PAGE) as open_page:
-
-        def start(widget):
-            tab = open_page()
-            tab.evaluate(START, widget.page_state())
-            settle(tab)
-            return tab
-
-        yield start
-
-
-def shown(tab):
-    """Every number on show at full precision; one quantity shows one value wherever it stands."""
-    settle(tab)
-    pairs = tab.eval_on_selector_all(
-        "[data-quantity]", "all => all.map(el => [el.dataset.quantity, el.dataset.value])"
-    )
-    values = dict(pairs)
-    assert all(values[quantity] == value for quantity, value in pairs)
-    return {k: None if v == "null" else float(v) for k, v in values.items()}
 
 
 def assert_agrees(numbers, w):
@@ -240,7 +167,7 @@ class TestFrontEnd:
     @pytest.mark.parametrize(("mu", "sigma"), [(1.2, 0.5), (-3, 0.1), (0, 1), (0.123456, 2.5)])
     def test_shows_pythons_numbers(self, page, mu, sigma, count):
         w = PosteriorVsPrior(mu, sigma, seed=5, n_samples=count)
-        numbers = shown(page(w))
+        numbers = shown_numbers(page(w))
         assert_agrees(numbers, w)
         shown_epsilon = noise(5, 12).sort().values[2].item()  # the third smallest is followed first
         assert numbers["sample-epsilon"] == pytest.approx(shown_epsilon, abs=1e-12)
@@ -258,13 +185,13 @@ class TestFrontEnd:
         assert mu.get_attribute("aria-valuetext") == "0.95"
         tab.keyboard.press("Tab")
         tab.keyboard.press("ArrowRight")
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert numbers["mu"] == 0.95
         assert 0.5 < numbers["sigma"] < 0.53
         assert_agrees(numbers, PosteriorVsPrior(0.95, numbers["sigma"]))
         tab.keyboard.press("Backspace")
         mu.press("Delete")
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert (numbers["mu"], numbers["sigma"], numbers["kl"]) == (0, 1, 0)
         assert "collapsed" in tab.inner_text("main")
 
@@ -273,7 +200,7 @@ class TestFrontEnd:
         tab = page(PosteriorVsPrior())
         for name in ("mean mu", "standard deviation sigma"):
             tab.get_by_role("slider", name=name).press(key)
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert numbers["mu"] == mu
         assert numbers["sigma"] == pytest.approx(sigma, rel=0.02)
         PosteriorVsPrior(numbers["mu"], numbers["sigma"])
@@ -281,45 +208,45 @@ class TestFrontEnd:
     def test_python_moves_the_sliders(self, page):
         tab = page(PosteriorVsPrior())
         tab.evaluate("() => { model.set('mu', -0.123); model.set('sigma', 1.77); }")
-        assert_agrees(shown(tab), PosteriorVsPrior(-0.123, 1.77))
+        assert_agrees(shown_numbers(tab), PosteriorVsPrior(-0.123, 1.77))
         assert tab.get_by_role("slider", name="mean mu").input_value() == "-0.12"
 
     def test_gradient_descent_on_kl_ends_at_the_prior(self, page):
         tab = page(PosteriorVsPrior(2.0, 0.2))
         tab.get_by_role("button", name="1 step").click()
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert numbers["mu"] == pytest.approx(2.0 - 0.05 * 2.0)
         assert numbers["sigma"] == pytest.approx(0.2 - 0.05 * (0.2 - 1 / 0.2))
         for _ in range(20):
             tab.get_by_role("button", name="10 steps").click()
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert numbers["steps"] == 201
         assert numbers["kl"] < 1e-6
         tab.get_by_role("button", name="Reset").click()
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert (numbers["mu"], numbers["sigma"], numbers["steps"]) == (2.0, 0.2, 0)
 
     def test_sampled_directly_has_no_gradient(self, page):
         tab = page(PosteriorVsPrior())
-        before = shown(tab)["sample-z"]
+        before = shown_numbers(tab)["sample-z"]
         tab.get_by_role("radio", name="sampled directly").check()
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert (numbers["dz-dmu"], numbers["dz-dsigma"]) == (None, None)
         assert tab.evaluate("model.get('reparameterised')") is False
         # Nothing ties one draw to the next: the tiniest move of μ gives another z altogether.
         first = numbers["sample-z"]
         tab.get_by_role("slider", name="mean mu").press("ArrowRight")
-        assert abs(shown(tab)["sample-z"] - first) > 0.05
+        assert abs(shown_numbers(tab)["sample-z"] - first) > 0.05
         tab.get_by_role("radio", name="reparameterised").check()
         tab.get_by_role("slider", name="mean mu").press("ArrowLeft")
-        assert shown(tab)["sample-z"] == pytest.approx(before)
+        assert shown_numbers(tab)["sample-z"] == pytest.approx(before)
 
     def test_new_noise_is_pythons(self, page):
         tab = page(PosteriorVsPrior(seed=2**32 - 1))
         tab.get_by_role("button", name="New").click()
-        assert_agrees(shown(tab), PosteriorVsPrior(seed=0))
+        assert_agrees(shown_numbers(tab), PosteriorVsPrior(seed=0))
         tab.get_by_role("radio", name="12", exact=True).check()
-        assert_agrees(shown(tab), PosteriorVsPrior(seed=0, n_samples=12))
+        assert_agrees(shown_numbers(tab), PosteriorVsPrior(seed=0, n_samples=12))
 
     def test_follows_a_sample(self, page):
         w = PosteriorVsPrior(0.5, 2.0)
@@ -327,7 +254,7 @@ class TestFrontEnd:
         follow = tab.get_by_role("slider", name="Follow sample")
         follow.press("End")
         largest = noise(w.seed, 12).max().item()
-        assert shown(tab)["dz-dsigma"] == pytest.approx(largest)
+        assert shown_numbers(tab)["dz-dsigma"] == pytest.approx(largest)
         assert follow.get_attribute("aria-valuetext").startswith("12 of 12: epsilon 1.49")
 
     def test_hostile_title_runs_nothing(self, page):
@@ -341,13 +268,7 @@ class TestFrontEnd:
         tab.set_viewport_size({"width": width, "height": 800})
         settle(tab)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        small = tab.eval_on_selector_all(
-            "main *",
-            """all => all.filter((el) => !el.closest("sub, sup")
-              && [...el.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
-              && parseFloat(getComputedStyle(el).fontSize) < 13).map((el) => el.outerHTML)""",
-        )
-        assert small == []
+        assert small_text(tab, 13) == []
         tab.set_viewport_size({"width": 800, "height": 900})
 
     def test_cleans_up(self, page):

@@ -13,10 +13,9 @@ from companion.receptive_field import Window, closed_form, path_weights, spread_
 from companion.site.frontend import build_frontend
 from companion.widgets import ReceptiveField
 from companion.widgets.receptive_field import STACK
-from front_end import module_page, settle
+from front_end import HOSTILE, settle, shown_numbers, small_text
 from pages import visit
 
-HOSTILE = '</script><img src=x onerror="window.hurt=1">&<b>'
 PAPER, TORCHVISION = (
     "ResNet-50, stride in the 1×1 (paper)",
     "ResNet-50, stride in the 3×3 (torchvision)",
@@ -152,53 +151,6 @@ class TestArguments:
 
 # ------------------------------------------------------------------ the front end, unbundled
 
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Receptive field</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
-<link rel="stylesheet" href="receptive_field.css"></head><body><main id="root"></main></body></html>
-"""
-
-START = """async (state) => {
-  const { default: widget } = await import("/receptive_field.js");
-  const listeners = {};
-  window.model = {
-    saved: 0,
-    get: (name) => state[name],
-    set(name, value) {
-      if (state[name] === value) return;
-      state[name] = value;
-      for (const listener of listeners["change:" + name] ?? []) listener();
-    },
-    save_changes() { this.saved += 1; },
-    on(event, listener) { (listeners[event] ??= []).push(listener); },
-    off(event, listener) { listeners[event] = listeners[event].filter((f) => f !== listener); },
-    listening: () => Object.values(listeners).flat().length,
-  };
-  window.stop = widget.render({ model, el: document.getElementById("root") });
-}"""
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    """A function that starts a widget in a page of its own modules."""
-    with module_page(browser, PAGE) as open_page:
-
-        def start(widget, width=800):
-            tab = open_page()
-            tab.set_viewport_size({"width": width, "height": 900})
-            tab.evaluate(START, widget.page_state())
-            settle(tab)
-            return tab
-
-        yield start
-
-
-def shown(tab):
-    settle(tab)
-    pairs = tab.eval_on_selector_all(
-        "[data-quantity]", "all => all.map(el => [el.dataset.quantity, el.dataset.value])"
-    )
-    return {name: float(value) for name, value in pairs}
-
 
 def assert_agrees(numbers, w):
     (top, bottom), (left, right) = w.spans
@@ -236,18 +188,18 @@ class TestFrontEnd:
     )
     def test_shows_pythons_numbers(self, page, widget, network, layer, unit):
         w = at(widget, network, layer, unit)
-        assert_agrees(shown(page(w)), w)
+        assert_agrees(shown_numbers(page(w)), w)
 
     @pytest.mark.parametrize("width", [390, 1000])
     def test_the_stack_by_keyboard(self, page, widget, width):
         w = at(widget, stack=[[3, 1, 1, 1]] * 3)
         tab = page(w, width)
-        assert_agrees(shown(tab), w)
+        assert_agrees(shown_numbers(tab), w)
         assert "r = 5 + (3 − 1) · 1 = 7" in tab.inner_text(".field-step").replace("\xa0", " ")
         tab.get_by_role("slider", name="Depth").press("ArrowRight")
         tab.get_by_role("slider", name="Stride").press("ArrowRight")
         tab.get_by_role("slider", name="Dilation").press("ArrowRight")
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         w = at(widget, stack=[[3, 2, 2, 2]] * 4, unit=(int(numbers["row"]), int(numbers["column"])))
         assert_agrees(numbers, w)
         # One layer alone.
@@ -255,7 +207,7 @@ class TestFrontEnd:
         tab.get_by_role("radio", name="the chosen layer").check()
         tab.get_by_role("slider", name="Kernel").press("End")
         tab.get_by_role("slider", name="Layer").press("End")
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         stack = tab.evaluate("model.get('stack')")
         assert stack == [[7, 2, 6, 2], *[[3, 2, 2, 2]] * 3]
         w = at(widget, stack=stack, unit=(int(numbers["row"]), int(numbers["column"])))
@@ -267,7 +219,7 @@ class TestFrontEnd:
         tab.get_by_role("slider", name="Depth").press("End")
         tab.get_by_role("radio", name="none").check()
         tab.get_by_role("slider", name="Stride").press("End")
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         w = at(widget, stack=tab.evaluate("model.get('stack')"))
         assert len(w.layers) == 3
         assert numbers["layer"] == 3
@@ -278,13 +230,13 @@ class TestFrontEnd:
         tab = page(at(widget))
         tab.get_by_role("combobox", name="Network").select_option(label=PAPER)
         w = at(widget, PAPER)
-        assert_agrees(shown(tab), w)
+        assert_agrees(shown_numbers(tab), w)
         layer = tab.get_by_role("slider", name="Layer")
         assert layer.get_attribute("aria-valuetext") == "18, conv5_3"
         assert not tab.get_by_role("slider", name="Kernel").is_visible()
         centre = tab.evaluate("model.get('unit')")[0] * 32 - 241 + 241
         layer.press("Home")
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         w = at(widget, PAPER, 1, (int(numbers["row"]), int(numbers["column"])))
         assert_agrees(numbers, w)
         # It still looks at the same place.
@@ -296,7 +248,7 @@ class TestFrontEnd:
         tab = page(w, width)
         photo = tab.locator(".field-photo").bounding_box()
         tab.mouse.click(photo["x"] + 0.75 * photo["width"], photo["y"] + 0.4 * photo["height"])
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         w.unit = [int(numbers["row"]), int(numbers["column"])]
         assert_agrees(numbers, w)
         for (first, last), share in zip(w.spans, (0.4, 0.75), strict=True):
@@ -311,7 +263,7 @@ class TestFrontEnd:
             x, y = photo["x"] + photo["width"] / 2, box["y"] + box["height"] / 2
         assert picture["x"] < x < picture["x"] + picture["width"]
         tab.mouse.click(x, y)
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert numbers["layer"] == 2
         assert_agrees(numbers, at(widget, "AlexNet", 2, (numbers["row"], numbers["column"])))
 
@@ -343,7 +295,7 @@ class TestFrontEnd:
             "() => { model.set('network', 'GoogLeNet'); model.set('layer', 9);"
             " model.set('unit', [2, 3]); }"
         )
-        assert_agrees(shown(tab), w)
+        assert_agrees(shown_numbers(tab), w)
         assert tab.get_by_role("slider", name="Layer").input_value() == "9"
         assert tab.evaluate("model.listening()") > 0
         tab.evaluate("stop()")
@@ -363,13 +315,7 @@ class TestFrontEnd:
     def test_fits_its_page(self, page, widget, width):
         tab = page(at(widget, "GoogLeNet"), width)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        small = tab.eval_on_selector_all(
-            "main *",
-            """all => all.filter((el) => !el.closest("sub, sup")
-              && [...el.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
-              && parseFloat(getComputedStyle(el).fontSize) < 12).map((el) => el.outerHTML)""",
-        )
-        assert small == []
+        assert small_text(tab) == []
 
     def test_answers_within_a_frame(self, page, widget):
         """Time from a slider's event to the changed picture, laid out; the median of a sweep."""
@@ -411,7 +357,7 @@ def test_it_is_alive_in_the_chapter(browser, served, widget):
         box.get_by_role("combobox", name="Network").select_option(label="VGG-16")
         box.get_by_role("slider", name="Row").press("Home")
         w = at(widget, "VGG-16", 18, (0, 3))
-        assert_agrees(shown(seen.page), w)
+        assert_agrees(shown_numbers(seen.page), w)
         assert seen.errors == []
         assert seen.strangers == []
 

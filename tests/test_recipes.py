@@ -1,5 +1,6 @@
 """The registry, load-or-train, and the figures by which a recipe is judged."""
 
+import functools
 import json
 import math
 import os
@@ -102,6 +103,66 @@ def test_precision_may_be_the_recipes_or_the_callers(
     assert other.settings["fit"]["precision"] == "fp32"
     assert other.command == "companion train vae-digits --device cpu --precision fp32 --epochs 1"
     assert other.sha256 != card.sha256
+
+
+def test_of_several_seeds_the_best_is_kept_and_all_are_told(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipes.get("vae-digits")
+    options: dict[str, Any] = {"epochs": 1, "progress": False, "device": "cpu"}
+    alone = {}
+    for seed in (3, 1, 2):
+        monkeypatch.setitem(base._RECIPES, "vae-digits", replace(recipe, seeds=(seed,)))
+        alone[seed] = recipes.train("vae-digits", **options).card
+        assert (alone[seed].seed, alone[seed].seeds) == (seed, {})
+    monkeypatch.setitem(base._RECIPES, "vae-digits", replace(recipe, seeds=(3, 1, 2)))
+    model, card = recipes.train("vae-digits", **options)
+    best = min(alone, key=lambda seed: alone[seed].figures["negative_elbo"])
+    assert (card.seed, card.sha256) == (best, alone[best].sha256)
+    assert dict(card.seeds) == {
+        "negative_elbo": {str(k): a.figures["negative_elbo"] for k, a in alone.items()}
+    }
+    assert "negative_elbo by seed: 3: " in card.summary()
+    again, _ = recipes.load("vae-digits")
+    assert torch.equal(again.decode(torch.zeros(1, 2)), model.decode(torch.zeros(1, 2)))
+    assert list((cache_dir() / "training").glob("*")) == []
+
+
+def test_a_broken_off_training_keeps_the_seeds_that_are_done(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(recipes.get("vae-digits"), seeds=(1, 2))
+    monkeypatch.setitem(base._RECIPES, "vae-digits", recipe)
+    options: dict[str, Any] = {"epochs": 2, "progress": False, "device": "cpu"}
+    expected = recipes.train("vae-digits", **options, out=folders / "whole").card
+    original, epochs = recipe.loss, []
+
+    def loss(**settings: Any) -> Any:
+        if len(epochs) == 1:
+            raise KeyboardInterrupt
+        epochs.append(1)
+        return original(**settings)
+
+    monkeypatch.setitem(base._RECIPES, "vae-digits", replace(recipe, loss=loss))
+    with pytest.raises(KeyboardInterrupt):
+        recipes.train("vae-digits", **options)
+    counted = []
+
+    def count(**settings: Any) -> Any:
+        inner = original(**settings)
+
+        @functools.wraps(inner)  # under its name, by which the checkpoint knows it
+        def counting(*arguments: Any, **rest: Any) -> Any:
+            counted.append(1)
+            return inner(*arguments, **rest)
+
+        return counting
+
+    monkeypatch.setitem(base._RECIPES, "vae-digits", replace(recipe, loss=count))
+    card = recipes.train("vae-digits", **options).card
+    assert (card.sha256, card.seeds) == (expected.sha256, expected.seeds)
+    batches = -(-len(recipe.train_data()) // recipe.settings["fit"]["batch_size"])  # type: ignore[arg-type]
+    assert len(counted) < 4 * batches, "the first seed was not trained again"
 
 
 # ---- load or train

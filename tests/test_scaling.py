@@ -11,9 +11,7 @@ from companion.models import SCALINGS, EfficientNet, Scaling
 from companion.models.efficientnet import scaled_channels
 from companion.widgets import CompoundScaling
 from companion.widgets.scaling import WAYS
-from front_end import module_page, settle
-
-HOSTILE = '</script><img src=x onerror="window.hurt=1">&<b>'
+from front_end import HOSTILE, settle, shown_numbers
 
 
 class TestNumbers:
@@ -63,54 +61,9 @@ class TestArguments:
 
 # ------------------------------------------------------------------ the front end, unbundled
 
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Scaling</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
-<link rel="stylesheet" href="scaling.css"></head><body><main id="root"></main></body></html>"""
-
-START = """async (state) => {
-  const { default: widget } = await import("/scaling.js");
-  const listeners = {};
-  window.model = {
-    get: (name) => state[name],
-    set(name, value) {
-      state[name] = value;
-      for (const listener of listeners["change:" + name] ?? []) listener();
-    },
-    save_changes() {},
-    on(event, listener) { (listeners[event] ??= []).push(listener); },
-    off(event, listener) { listeners[event] = listeners[event].filter((f) => f !== listener); },
-    listening: () => Object.values(listeners).flat().length,
-  };
-  window.stop = widget.render({ model, el: document.getElementById("root") });
-}"""
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    """A function that starts a widget in a page of its own modules."""
-    with module_page(browser, PAGE) as open_page:
-
-        def start(widget=None):
-            tab = open_page()
-            if widget is not None:
-                tab.evaluate(START, widget.page_state())
-                settle(tab)
-            return tab
-
-        yield start
-
-
-def shown(tab):
-    """Every number on show at full precision."""
-    settle(tab)
-    pairs = tab.eval_on_selector_all(
-        "[data-quantity]", "all => all.map(el => [el.dataset.quantity, Number(el.dataset.value)])"
-    )
-    return dict(pairs)
-
 
 def assert_agrees(tab, w):
-    numbers = shown(tab)
+    numbers = shown_numbers(tab)
     scaling = w.ways[w.way]
     assert numbers["multiplications"] == w.cost.multiplications
     assert numbers["parameters"] == w.cost.parameters
@@ -181,17 +134,17 @@ class TestFrontEnd:
         w = CompoundScaling(2.7, 2.0, 1.0, 1.0)
         assert_agrees(tab, w)
         # With α = 2 and β = γ = 1 depth alone grows.
-        numbers = shown(tab)
+        numbers = shown_numbers(tab)
         assert numbers["multiplications-compound"] == numbers["multiplications-depth"]
         tab.get_by_role("slider", name="alpha, base of").press("Backspace")
-        assert shown(tab)["alpha"] == 1.2
+        assert shown_numbers(tab)["alpha"] == 1.2
 
     def test_the_published_networks_beside_the_formula(self, page):
         tab = page(CompoundScaling())
         choice = tab.get_by_label("Nearest to")
         for number, name in enumerate(SCALINGS):
             choice.select_option(str(number))
-            assert_agrees(tab, CompoundScaling(shown(tab)["phi"]))
+            assert_agrees(tab, CompoundScaling(shown_numbers(tab)["phi"]))
             assert f"Published {name.upper()}: depth ×{SCALINGS[name].depth:.2f}" in tab.inner_text(
                 "main"
             )

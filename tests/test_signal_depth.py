@@ -1,7 +1,6 @@
 """Random deep networks against closed forms, and the widget's front end against Python."""
 
 import math
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -11,9 +10,7 @@ from torch import nn
 
 from companion.propagation import propagate
 from companion.widgets import SignalThroughDepth
-from front_end import module_page, settle
-
-HOSTILE = '</script><img src=x onerror="window.hurt=1">&<b>'
+from front_end import HOSTILE, Tags, settle, widget_page
 
 
 def draws(width, depth, batch=64, seed=0):
@@ -125,31 +122,12 @@ class TestWidget:
         assert widget.depth == 30
 
     def test_preview_is_well_formed_and_hostile_text_stays_text(self):
-        class Tags(HTMLParser):
-            def __init__(self):
-                super().__init__()
-                self.open, self.text, self.names = [], "", set()
-
-            def handle_starttag(self, tag, attributes):
-                self.names.add(tag)
-                self.open.append(tag)
-
-            def handle_startendtag(self, tag, attributes):
-                self.names.add(tag)
-
-            def handle_endtag(self, tag):
-                assert self.open.pop() == tag
-
-            def handle_data(self, data):
-                self.text += data
-
         for widget in (
             SignalThroughDepth(title=HOSTILE),
             SignalThroughDepth(50, 0.1, title=HOSTILE),
             SignalThroughDepth(2, 10, "tanh", shortcuts=True, batch_norm=True, title=HOSTILE),
         ):
-            tags = Tags()
-            tags.feed(widget.preview())
+            tags = Tags(widget.preview())
             assert tags.open == []
             assert HOSTILE in tags.text
             assert not tags.names & {"img", "script", "b"}
@@ -158,41 +136,13 @@ class TestWidget:
 
 # ------------------------------------------------------------------ the front end, unbundled
 
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Signal</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="widgets.css">
-<link rel="stylesheet" href="signal_depth.css"></head><body><main id="root"></main></body></html>"""
-
-START = """async (state) => {
-  const { default: widget } = await import("/signal_depth.js");
-  const listeners = {};
-  window.model = {
-    get: (name) => state[name],
-    set(name, value) {
-      if (state[name] === value) return;
-      state[name] = value;
-      for (const listener of listeners["change:" + name] ?? []) listener();
-    },
-    save_changes() {},
-    on(event, listener) { (listeners[event] ??= []).push(listener); },
-    off(event, listener) { listeners[event] = listeners[event].filter((f) => f !== listener); },
-    listening: () => Object.values(listeners).flat().length,
-  };
-  document.addEventListener("companion-propagated", (event) => { window.sizes = event.detail; });
-  window.stop = widget.render({ model, el: document.getElementById("root") });
-}"""
-
 
 @pytest.fixture(scope="module")
 def page(browser):
-    """A function that starts a widget in a page of its own modules."""
-    with module_page(browser, PAGE) as open_page:
-
-        def start(widget):
-            tab = open_page()
-            tab.evaluate(START, widget.page_state())
-            settle(tab)
-            return tab
-
+    """The shared page, which also keeps what the widget last computed."""
+    keep = """() => document.addEventListener(
+        "companion-propagated", (event) => { window.sizes = event.detail; })"""
+    with widget_page(browser, keep) as start:
         yield start
 
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from companion.widgets import TopK
-from front_end import settle, shown_numbers, small_text, widget_page
-from test_softmax import HOSTILE, Tags
+from front_end import HOSTILE, Tags, settle, shown_numbers, small_text
 
 
 def data(n=40, classes=8, seed=0):
@@ -102,12 +101,6 @@ class TestPreview:
 
 
 # ------------------------------------------------------------------ the front end, unbundled
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    with widget_page(browser, "top_k") as start:
-        yield start
 
 
 def assert_agrees(numbers, w, k):

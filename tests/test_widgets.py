@@ -8,9 +8,6 @@ import gzip
 import json
 import sys
 import types
-from functools import partial
-from http.server import ThreadingHTTPServer
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -26,7 +23,6 @@ from companion.site.frontend import build_frontend
 from companion.widgets import LatentTraversal, PosteriorVsPrior, base
 from companion.widgets.base import MIME_TYPE, STATIC
 from companion.widgets.posterior import noise
-from conftest import QuietHandler
 from pages import visit
 
 HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
@@ -253,46 +249,6 @@ def test_colab_s_widget_manager_is_asked_for(monkeypatch):
 
 
 # --- in a page, without a kernel ------------------------------------------------------------------
-
-
-@pytest.fixture
-def stage(tmp_path):
-    """A function that writes a page with widgets: its address as a file, or on a web server."""
-    servers = []
-
-    def write(*widgets, before="", served=False):
-        static = tmp_path / "deep er" / "companion"
-        (static / "models").mkdir(parents=True, exist_ok=True)
-        for name in ("book.js", "engine.js", "engine-wasm.js", "widgets.css"):
-            if not (static / name).exists():
-                (static / name).symlink_to(STATIC / name)
-        html = ""
-        for widget in widgets:
-            content = widget._repr_mimebundle_()[0][MIME_TYPE]
-            html += widget_html(content) + "<p>The text goes on.</p>"
-            for asset in content["assets"]:
-                code = base64.b64encode(widget._models[asset].read_bytes()).decode()
-                script = f'companionAsset("{asset}","{code}");'
-                (static / "models" / f"{asset}.js").write_text(script)
-        page = tmp_path / "deep er" / "page.html"
-        page.write_text(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Stage</title>'
-            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-            '<link rel="stylesheet" href="companion/widgets.css">'
-            f'<body style="margin:0"><main>{before}{html}</main>'
-            '<script defer src="companion/book.js"></script></body></html>'
-        )
-        if not served:
-            return page.as_uri()
-        handler = partial(QuietHandler, directory=str(tmp_path))
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}/deep%20er/page.html"
-
-    yield write
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 LISTEN = """() => {

@@ -18,7 +18,7 @@ from companion.augmentation import crop_and_flip
 from companion.batches import Data
 from companion.datasets import ImageSet, is_here, load_images
 from companion.paths import cache_dir, data_dir
-from companion.training import Loss, fit
+from companion.training import History, Loss, fit
 from companion.weights import Card, WeightsError
 
 
@@ -29,6 +29,11 @@ class Goal:
     figure: str
     bound: float
     better: Literal["lower", "higher"] = "lower"
+
+    def rank(self, figures: Mapping[str, Any]) -> float:
+        """The figure, turned so that the greater is the better."""
+        value = float(figures[self.figure])
+        return -value if self.better == "lower" else value
 
     def reached(self, figures: Mapping[str, Any]) -> bool:
         """Whether the figures keep the bound."""
@@ -50,8 +55,9 @@ class Recipe:
     of keyword arguments for each of "model", "loss" and "fit", and perhaps "optimizer" (with the
     `name` of a class of torch.optim) and "augment" (for `crop_and_flip`); they are what the card
     records. `evaluate(model, images)` gives the figures on images that the training never sees,
-    `must_reach` says which of them count. A recipe that does not `ship` leaves only its card: a
-    recorded run.
+    `must_reach` says which of them count. With several `seeds` it is trained once with each; the
+    run that is best by the first of `must_reach` is kept, and the card tells of all. A recipe that
+    does not `ship` leaves only its card: a recorded run.
     """
 
     name: str
@@ -64,14 +70,14 @@ class Recipe:
     evaluate: Callable[[Any, ImageSet], dict[str, Any]]
     must_reach: tuple[Goal, ...]
     drawn: int | None = None
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
     dtype: str = "float16"
     ships: bool = True
 
-    def build(self) -> nn.Module:
-        """The untrained model, the same weights every time."""
+    def build(self, seed: int | None = None) -> nn.Module:
+        """The untrained model for a seed, by default the first: the same weights every time."""
         with torch.random.fork_rng([]):
-            torch.default_generator.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seeds[0] if seed is None else seed)
             return self.model(**self.settings["model"])
 
     def train_data(self, data: str | Path | None = None) -> Data | Callable[[int], Data]:
@@ -229,7 +235,7 @@ def train(
     enough, `get(name).missed(card.figures)` tells.
     """
     recipe = get(name)
-    model, test_data = recipe.build(), recipe.test_data(data)
+    test_data = recipe.test_data(data)
     settings = dict(recipe.settings["fit"])
     command = ["companion", "train", name]
     source = None if data is None else Path(data).resolve().name if Path(data).is_dir() else data
@@ -241,38 +247,64 @@ def train(
                 settings[option] = value
             command += [f"--{option}", str(value)]
     all_settings = {**recipe.settings, "fit": settings}
-    checkpoint = _checkpoint(name, str(data), all_settings)
-    history = fit(
-        model,
-        recipe.train_data(data),
-        recipe.loss(**recipe.settings["loss"]),
-        seed=recipe.seed,
-        validation=test_data,
-        checkpoint=checkpoint,
-        progress=progress,
-        **_objects(recipe.settings),
-        **settings,
-    )
-    weights.round_to(model, recipe.dtype)
+    runs = []
+    for seed in recipe.seeds:
+        model = recipe.build(seed)
+        # A run that is complete is not trained again if a later seed's is broken off.
+        checkpoint = _checkpoint(name, str(data), all_settings, seed)
+        history = fit(
+            model,
+            recipe.train_data(data),
+            recipe.loss(**recipe.settings["loss"]),
+            seed=seed,
+            validation=test_data,
+            checkpoint=checkpoint,
+            progress=progress,
+            **_objects(recipe.settings),
+            **settings,
+        )
+        weights.round_to(model, recipe.dtype)
+        runs.append(_Run(seed, model, history, recipe.evaluate(model, test_data), checkpoint))
+    best = max(runs, key=lambda run: recipe.must_reach[0].rank(run.figures))
     card = Card(
         recipe=name,
         description=recipe.description,
         command=shlex.join(command),
         data=recipe.data if data is None else f"{source}, in place of: {recipe.data}",
-        seed=recipe.seed,
+        seed=best.seed,
         settings=all_settings,
-        hardware=history.device,
-        seconds=round(sum(history.seconds), 1),
-        figures=_rounded(recipe.evaluate(model, test_data)),
-        history=_rounded(history.epochs),
+        hardware=best.history.device,
+        seconds=round(sum(sum(run.history.seconds) for run in runs), 1),
+        figures=_rounded(best.figures),
+        history=_rounded(best.history.epochs),
+        seeds=_rounded(_spread(recipe, runs)),
     )
     path = stored_at(name, out)
     if recipe.ships:
-        card = weights.save(model, path, card, dtype=recipe.dtype)
+        card = weights.save(best.model, path, card, dtype=recipe.dtype)
     else:
-        card = weights.save_card(model, path, card)
-    checkpoint.unlink(missing_ok=True)
-    return Loaded(model, card)
+        card = weights.save_card(best.model, path, card)
+    for run in runs:
+        run.checkpoint.unlink(missing_ok=True)
+    return Loaded(best.model, card)
+
+
+class _Run(NamedTuple):
+    seed: int
+    model: nn.Module
+    history: History
+    figures: dict[str, Any]
+    checkpoint: Path
+
+
+def _spread(recipe: Recipe, runs: list[_Run]) -> dict[str, dict[str, Any]]:
+    """What each seed reached, where there are several: {figure: {seed: value}}."""
+    if len(runs) == 1:
+        return {}
+    return {
+        goal.figure: {str(run.seed): run.figures[goal.figure] for run in runs}
+        for goal in recipe.must_reach
+    }
 
 
 def _objects(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -286,9 +318,9 @@ def _objects(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return objects
 
 
-def _checkpoint(name: str, data: str, settings: Mapping[str, Any]) -> Path:
+def _checkpoint(name: str, data: str, settings: Mapping[str, Any], seed: int) -> Path:
     """The file for a training with these settings, and for no other."""
-    digest = hashlib.sha256(json.dumps([data, settings], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([data, settings, seed], sort_keys=True).encode()).hexdigest()
     return cache_dir() / "training" / f"{name}-{digest[:12]}.checkpoint"
 
 

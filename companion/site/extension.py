@@ -25,7 +25,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.site import katex, quiz
-from companion.site.frontend import ROOT, STATIC
+from companion.site.frontend import ROOT, STATIC, widget_names
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ PRELOAD = (
     'document.createElement("link"),{rel:"preload",as:"font",type:"font/woff2",crossOrigin:"",'
     "href:FONT}))</script>"
 )
+
+# What any page may load beside the scripts of its own widgets.
+PAGE_FILES = ("book.js", "engine.js", "engine-wasm.js", "site.js", "plotly.js", "widgets.css")
 
 # What other extensions write and screen readers stumble on: a name that differs from the visible
 # text, a list role without list items.
@@ -204,6 +207,8 @@ def dress_page(
     needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
     if needs.get("widgets"):
         app.add_css_file("companion/widgets.css")
+        for name in needs["widgets"]:  # before the host, which looks for them
+            app.add_js_file(f"companion/page-{name}.js", loading_method="defer")
         app.add_js_file("companion/book.js", loading_method="defer")
     app.add_js_file("companion/site.js", loading_method="defer")
     if "body" in context:
@@ -219,7 +224,8 @@ def static_files() -> Iterator[tuple[str, Path]]:
     inter = ROOT / "node_modules" / "@fontsource-variable" / "inter" / "files"
     for name in FONTS:
         yield f"fonts/{name}", inter / name
-    for name in ("book.js", "engine.js", "engine-wasm.js", "site.js", "plotly.js", "widgets.css"):
+    widgets = (f"page-{name}.js" for name in widget_names())
+    for name in (*widgets, *PAGE_FILES):
         yield f"companion/{name}", STATIC / name
     yield "scripts/fontawesome.js", STATIC / "icons.js"
 

@@ -191,9 +191,14 @@ def _build_bundles(root: Path, out: Path, engine: str) -> None:
     names = widget_names(root)
     modules = [str(js / f"{name}.js") for name in names]
     _esbuild(root, [*modules, f"--outdir={out}", "--format=esm", version])
-    imports = "".join(f'import {name} from "./companion/widgets/js/{name}.js";' for name in names)
-    start = 'import { start } from "./companion/widgets/js/book.js";'
-    _bundle(root, f"{imports}{start}start({{{','.join(names)}}});", out / "book.js", version)
+    # A page loads the host and the widgets that it shows, nothing of the others.
+    assets = 'import { page } from "./companion/widgets/js/assets.js";'
+    for name in names:
+        entry = f'{assets}import widget from "./companion/widgets/js/{name}.js";'
+        register = f"page.widgets.set({json.dumps(name)},widget);"
+        _bundle(root, entry + register, out / f"page-{name}.js", version)
+    host = 'import { start } from "./companion/widgets/js/book.js";start();'
+    _bundle(root, host, out / "book.js", version)
     # The common look first, so that a widget's own sheet may refine it.
     sheets = sorted(js.glob("*.css"), key=lambda path: (path.name != "widgets.css", path.name))
     lines = "".join(f'@import "./companion/widgets/js/{path.name}";' for path in sheets)

@@ -4,6 +4,7 @@
 // Every widget's bundle carries a copy of this module, so what a page has once hangs on the page.
 export const page = (globalThis[Symbol.for("companion")] ??= {
   site: null, // address of the folder that book.js came from, when the page is one of the book's
+  widgets: new Map(), // name -> module, from the widgets' scripts that the page has loaded
   arrived: new Map(), // name -> base64, from an asset file that has just run
   engine: null, // Promise of the engine with its wasm
   decoders: new Map(), // SHA-256 -> Promise<InferenceSession>

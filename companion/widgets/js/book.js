@@ -46,7 +46,7 @@ const element = (className, role) => {
 };
 
 /** Render one widget beneath its preview, and change them over once it has something to show. */
-async function enliven(box, widgets) {
+async function enliven(box) {
   const preview = box.querySelector(":scope > .companion-preview");
   const status = element("companion-status", "status");
   const live = element("companion-live");
@@ -60,7 +60,7 @@ async function enliven(box, widgets) {
     status.textContent = text;
   };
   try {
-    const widget = widgets[box.dataset.widget];
+    const widget = page.widgets.get(box.dataset.widget);
     if (!widget) throw new Error(`this page has no widget called ${box.dataset.widget}`);
     const model = new PageModel(JSON.parse(box.querySelector(':scope > script[type="application/json"]').textContent));
     const ready = new Promise((resolve, reject) => {
@@ -82,12 +82,12 @@ async function enliven(box, widgets) {
 }
 
 /** Find the page's widgets; each one starts when it nears the window or is touched. */
-export function start(widgets) {
+export function start() {
   page.site = new URL(".", document.currentScript.src).href;
   const wake = (box) => {
     if (box.dataset.state) return;
     near.unobserve(box);
-    enliven(box, widgets);
+    enliven(box);
   };
   const near = new IntersectionObserver(
     (entries) => {
