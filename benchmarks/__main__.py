@@ -1,6 +1,7 @@
 """`make bench`: measure speed, one JSON object a line; `--readme` writes the README's table.
 
 Every line has `name`, `ratio` or `ms` (or `MB`), `against` (what it is held to), and often more.
+Lines with a `detail` are summed up by a later one and left out of the table.
 Times depend on the machine and on what else it does: compare lines of one run.
 """
 
@@ -29,6 +30,8 @@ def as_table(lines: list[Line]) -> str:
     """The lines as a Markdown table."""
     rows = ["| what | measured | held to |", "|---|---|---|"]
     for line in lines:
+        if "detail" in line:
+            continue
         unit = next(unit for unit in ("ms", "MB", "ratio", "s", "per_second") if unit in line)
         value = f"{line[unit]:g}" if unit in {"ratio", "per_second"} else f"{line[unit]:g} {unit}"
         value += "" if unit != "per_second" else " /s"
