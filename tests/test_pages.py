@@ -1,16 +1,19 @@
 """Every page of the built book in a real browser, at two widths, light and dark."""
 
+import gzip
+import json
 import re
 
 import pytest
 import yaml
 
 from conftest import ROOT, SITE
-from pages import SIZES, visit
+from pages import SIZES, Visit, visit
 
 pytestmark = pytest.mark.browser
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+CHAPTERS = [c["file"] for c in TOC["chapters"] if re.match(r"\d", c["file"])]
 PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"]), "search", "genindex"]
 
 
@@ -109,40 +112,39 @@ def test_plotly_follows_the_theme(browser, served):
         seen.page.wait_for_function(f"({colour})() !== {light!r}")
 
 
-def test_a_first_visit_stays_within_its_weight(browser, served):
-    import gzip
-
-    with visit(browser, f"{served}/12-vae.html") as seen:
-        bodies: dict[str, int] = {}
-        seen.page.on(
-            "response", lambda r: bodies.setdefault(r.url, len(gzip.compress(r.body(), 6)))
-        )
-        seen.page.reload(wait_until="load")
-        seen.page.wait_for_timeout(1500)
-        before = sum(bodies.values())
-        assert not any("engine" in url or "plotly" in url for url in bodies), "loaded too early"
-        seen.scroll_through()
-        after = sum(bodies.values())
-    assert before <= 1.6e6, f"{before / 1e6:.2f} MB before a live widget is reached"
-    assert after <= 6e6, f"{after / 1e6:.2f} MB all told"
-    with visit(browser, f"{served}/intro.html") as seen:
-        bodies.clear()
-        seen.page.on(
-            "response", lambda r: bodies.setdefault(r.url, len(gzip.compress(r.body(), 6)))
-        )
-        seen.page.reload(wait_until="load")
-        seen.page.wait_for_timeout(1000)
-    assert sum(bodies.values()) <= 1.2e6
+@pytest.mark.parametrize("name", PAGES)
+def test_a_first_visit_stays_within_its_weight(browser, served, name):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    bodies: dict[str, int] = {}
+    page.on("response", lambda r: bodies.setdefault(r.url, len(gzip.compress(r.body(), 6))))
+    page.goto(f"{served}/{name}.html", wait_until="load")
+    page.wait_for_timeout(1000)
+    before = sum(bodies.values()) / 1e6
+    assert not any("engine" in url or "plotly" in url for url in bodies), "loaded too early"
+    Visit(page).scroll_through()
+    after = sum(bodies.values()) / 1e6
+    network = any("engine" in url for url in bodies)
+    shown = page.eval_on_selector_all(
+        ".companion-widget", "(boxes) => boxes.map((box) => box.dataset.widget)"
+    )
+    context.close()
+    assert before <= 1.6, f"{before:.2f} MB before a live widget is reached"
+    assert network == (name == "12-vae")
+    assert after <= (6 if network else 2.5 if shown else 1.2), f"{after:.2f} MB all told"
+    scripts = {m[1] for url in bodies if (m := re.search(r"/page-(\w+)\.js", url))}
+    assert scripts == set(shown), "the page's own widgets, no others"
 
 
 # --- quizzes -----------------------------------------------------------------------------------
 
 
-def test_each_quiz_tells_right_from_wrong(browser, served):
-    with visit(browser, f"{served}/12-vae.html") as seen:
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_each_quiz_tells_right_from_wrong(browser, served, name):
+    with visit(browser, f"{served}/{name}.html") as seen:
         page = seen.page
         quizzes = page.locator("fieldset[data-quiz]")
-        assert quizzes.count() >= 4
+        assert quizzes.count() >= 3
         for number in range(quizzes.count()):
             quiz = quizzes.nth(number)
             verdict = quiz.locator(".quiz-verdict")
@@ -183,11 +185,10 @@ def test_each_quiz_tells_right_from_wrong(browser, served):
         assert seen.errors == []
 
 
-def test_the_notebook_to_download_has_no_outputs(browser, served):
-    import json
-
-    with visit(browser, f"{served}/12-vae.html") as seen:
-        link = seen.page.locator("a[href$='12-vae.ipynb']").first.get_attribute("href")
-        assert link == "_sources/12-vae.ipynb"
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_notebook_to_download_has_no_outputs(browser, served, name):
+    with visit(browser, f"{served}/{name}.html") as seen:
+        link = seen.page.locator(f"a[href$='{name}.ipynb']").first.get_attribute("href")
+        assert link == f"_sources/{name}.ipynb"
     notebook = json.loads((SITE / link).read_text("utf-8"))
     assert all(not cell.get("outputs") for cell in notebook["cells"])

@@ -59,15 +59,10 @@ function render({ model, el }) {
   const images = []; // ImageData by number; the reader's own comes last
   let pointed = 0;
   let views = [];
-  let moved = 0;
   let ended = false;
 
-  const put = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-    moved += 1;
-    schedule();
-  };
+  const traits = ui.traits(model, ["kind", "padding", "sigma", "seed", "chosen"], schedule);
+  const { put } = traits;
 
   // -------- controls
   const options = known.map(({ name }, i) => ({ value: i, label: name }));
@@ -226,7 +221,7 @@ function render({ model, el }) {
     count.set(isRandom ? Infinity : views.length);
     story.textContent = STORY[way];
     mark();
-    if (moved) voice.say(`${views.length === 1 ? "One view" : `${views.length} views`} of ${name}. ${words.textContent}`);
+    if (traits.touched) voice.say(`${views.length === 1 ? "One view" : `${views.length} views`} of ${name}. ${words.textContent}`);
     el.dispatchEvent(new CustomEvent("companion-painted", { bubbles: true, detail: { views } }));
   }
 
@@ -240,11 +235,9 @@ function render({ model, el }) {
     el.dispatchEvent(new CustomEvent("companion-failed", { bubbles: true, detail: error }));
   });
 
-  const names = ["kind", "padding", "sigma", "seed", "chosen"];
-  for (const trait of names) model.on(`change:${trait}`, schedule);
   return () => {
     ended = true;
-    for (const trait of names) model.off(`change:${trait}`, schedule);
+    traits.stop();
   };
 }
 

@@ -147,7 +147,6 @@ function render({ model, el }) {
   let pointed = null;
   let pointedStep = 0;
   let width = 0;
-  let touched = false;
   const schedule = ui.perFrame(() => draw());
   const voice = ui.announcer();
   const point = (branch, step = null) => {
@@ -155,12 +154,8 @@ function render({ model, el }) {
     [pointed, pointedStep] = [branch, step];
     schedule();
   };
-  const put = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-    touched = true;
-    schedule();
-  };
+  const traits = ui.traits(model, NAMES, schedule);
+  const { put } = traits;
   const setWidth = (index, value) => put({ widths: model.get("widths").map((w, i) => (i === index ? value : w)) });
 
   const preset = ui.select({
@@ -262,14 +257,13 @@ function render({ model, el }) {
         h("strong", {}, label), `: ${size}·${size} places × ${c.outChannels} filters × ${c.kernel}·${c.kernel}·${c.inChannels} weights = `,
         h("span", { class: "companion-number" }, ui.grouped(multiplications)), ` (${ui.grouped(weights)} parameters)`)));
     }
-    if (touched) voice.say(`${spokenMillions(cost.multiplications)} multiplications, output depth ${handedOn}.`);
+    if (traits.touched) voice.say(`${spokenMillions(cost.multiplications)} multiplications, output depth ${handedOn}.`);
   }
 
   const stopResize = ui.onResize(picture.el, (next) => { width = next; draw(); });
-  for (const name of NAMES) model.on(`change:${name}`, schedule);
   return () => {
     stopResize();
-    for (const name of NAMES) model.off(`change:${name}`, schedule);
+    traits.stop();
   };
 }
 

@@ -312,6 +312,27 @@ export function perFrame(draw) {
   };
 }
 
+/**
+ * The traits that a widget shows: `draw` follows whoever sets one, until `stop`. `put` sets some as the reader asks and
+ * tells Python; `touched` counts how often, for a widget that nobody has touched has nothing to announce.
+ */
+export function traits(model, names, draw) {
+  for (const name of names) model.on(`change:${name}`, draw);
+  const state = {
+    touched: 0,
+    put(changes) {
+      for (const [name, value] of Object.entries(changes)) model.set(name, value);
+      model.save_changes();
+      state.touched += 1;
+      draw();
+    },
+    stop() {
+      for (const name of names) model.off(`change:${name}`, draw);
+    },
+  };
+  return state;
+}
+
 /** Call `draw(width)` with el's width in CSS pixels, now and on every change. Returns a function that stops it. */
 export function onResize(el, draw) {
   let width = 0;

@@ -34,15 +34,13 @@ const say = (value) => short(value).replace("−", "minus ");
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
-  const put = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
   const laid = () => (get("flip") ? turned(get("kernel")) : get("kernel"));
   const options = () => ({ padding: get("padding"), stride: get("stride") });
 
   const voice = ui.announcer();
   const schedule = ui.perFrame(() => draw());
+  const traits = ui.traits(model, ["x", "kernel", "padding", "stride", "flip", "position"], schedule);
+  const { put } = traits;
   let visited = new Set();
   let playing = 0;
   let shape = ""; // what the boards were built for
@@ -306,11 +304,9 @@ function render({ model, el }) {
     scale.el, voice.el));
   draw();
 
-  const names = ["x", "kernel", "padding", "stride", "flip", "position"];
-  for (const name of names) model.on(`change:${name}`, schedule);
   return () => {
     stop();
-    for (const name of names) model.off(`change:${name}`, schedule);
+    traits.stop();
   };
 }
 

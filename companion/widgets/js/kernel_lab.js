@@ -119,12 +119,9 @@ function side(title, label) {
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
-  const put = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-    schedule();
-  };
   const schedule = ui.perFrame(() => draw());
+  const traits = ui.traits(model, ["kernel", "bias", "view", "position"], schedule);
+  const { put } = traits;
   const voice = ui.announcer();
   const trouble = ui.notice();
   const pad = drawingPad();
@@ -477,13 +474,11 @@ function render({ model, el }) {
   const fromPython = () => {
     if (get("selected") !== source && typeof source === "number") choose(get("selected")).catch((error) => trouble.set(error.message, "error"));
   };
-  const names = ["kernel", "bias", "view", "position"];
-  for (const name of names) model.on(`change:${name}`, schedule);
   model.on("change:selected", fromPython);
   return () => {
     alive = false;
     stopTheme();
-    for (const name of names) model.off(`change:${name}`, schedule);
+    traits.stop();
     model.off("change:selected", fromPython);
   };
 }

@@ -222,14 +222,9 @@ function render({ model, el }) {
   let width = 0;
   let network = null; // whose list and slider are on show
   let lines = [];
-  let moved = 0;
 
-  const put = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-    moved += 1;
-    schedule();
-  };
+  const traits = ui.traits(model, ["network", "layer", "size"], schedule);
+  const { put } = traits;
   const pick = (path) => put({ layer: path });
   const entry = () => networks.find(({ name }) => name === model.get("network")) ?? networks[0];
   const firstLayer = (of) => (of.layers.find((node) => node.parameters) ?? of.layers[0]).name;
@@ -446,7 +441,7 @@ function render({ model, el }) {
         text.dataset.value = String(of_[quantity] ?? 0);
       }
     });
-    if (moved) {
+    if (traits.touched) {
       voice.say(row.output
         ? `${row.name}, ${shapeText(row.output)}, ${commas(row.parameters)} parameters, ${commas(row.multiplications)} multiplications`
         : `${row.name} does not work with ${image[0]} pixels`);
@@ -458,11 +453,9 @@ function render({ model, el }) {
     width = next_;
     draw();
   });
-  const names = ["network", "layer", "size"];
-  for (const trait of names) model.on(`change:${trait}`, schedule);
   return () => {
     stopResize();
-    for (const trait of names) model.off(`change:${trait}`, schedule);
+    traits.stop();
   };
 }
 

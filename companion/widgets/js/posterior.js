@@ -376,7 +376,6 @@ function render({ model, el }) {
   const voice = ui.announcer();
   let walked = [];
   let walking = 0;
-  let redraws = 0; // how often the reader changed something
   let columnWidth = 0;
 
   let drawn = { seed: null, draws: [] };
@@ -399,12 +398,8 @@ function render({ model, el }) {
     return `epsilon ${ui.spoken(epsilon)}, z ${ui.spoken(z)}, derivative by mu 1, by sigma ${ui.spoken(epsilon)}`;
   };
 
-  const put = (changes) => {
-    for (const [name, next] of Object.entries(changes)) model.set(name, next);
-    model.save_changes();
-    redraws += 1;
-    schedule();
-  };
+  const traits = ui.traits(model, ["mu", "sigma", "seed", "n_samples", "reparameterised"], schedule);
+  const { put } = traits;
   const stop = () => clearTimeout(walking);
   const move = (changes) => {
     stop();
@@ -560,7 +555,7 @@ function render({ model, el }) {
 
     const epsilon = epsilonOf();
     // Sampled directly, every new μ or σ means a new draw: nothing ties one z to the next.
-    const hidden = cut ? noise(seed + 7919 * (1 + redraws), SHOWN) : epsilon;
+    const hidden = cut ? noise(seed + 7919 * (1 + traits.touched), SHOWN) : epsilon;
     const zs = hidden.map((e) => m + sd * e);
     const z = zs[followed];
     const half = Math.max(5, Math.abs(m) + 3.2 * sd);
@@ -596,7 +591,7 @@ function render({ model, el }) {
     bySigmaName.hidden = cut;
     story.textContent = insight(m, sd, exactKl);
     moral.textContent = cut ? MORALS.cut : MORALS.kept;
-    if (redraws) voice.say(`KL ${ui.spoken(exactKl, 3)} nats. ${story.textContent}`);
+    if (traits.touched) voice.say(`KL ${ui.spoken(exactKl, 3)} nats. ${story.textContent}`);
   }
 
   const stopResize = ui.onResize(charts.density.el, (width) => {
@@ -605,12 +600,10 @@ function render({ model, el }) {
     pushes.sigma.measure(sigma.input);
     draw();
   });
-  const names = ["mu", "sigma", "seed", "n_samples", "reparameterised"];
-  for (const name of names) model.on(`change:${name}`, schedule);
   return () => {
     stop();
     stopResize();
-    for (const name of names) model.off(`change:${name}`, schedule);
+    traits.stop();
   };
 }
 

@@ -120,16 +120,11 @@ function render({ model, el }) {
   const baseCost = totalOf(base);
   let width = 0;
   let pointed = null;
-  let touched = false;
   const schedule = ui.perFrame(() => draw());
   const voice = ui.announcer();
   const point = (i) => { if (i !== pointed) { pointed = i; schedule(); } };
-  const put = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-    touched = true;
-    schedule();
-  };
+  const traits = ui.traits(model, NAMES, schedule);
+  const { put } = traits;
 
   const phi = ui.slider({
     label: maths("φ"), name: "compound coefficient phi", min: 0, max: 7, step: 0.1, value: model.get("phi"), quantity: "phi",
@@ -220,14 +215,13 @@ function render({ model, el }) {
       : `${layersOf(now)} layers on ${plan.resolution}×${plan.resolution} pixels; B0 has ${layersOf(base)} on 224×224. The last convolution and the dense layer are counted but not drawn. Point at a stage.`;
     byParameters.draw(costs, state.way);
     byOperations.draw(costs, state.way);
-    if (touched) voice.say(`${amount(cost.multiplications)} multiplications, ${amount(cost.parameters)} parameters, ${layersOf(now)} layers, ${plan.resolution} pixels.`);
+    if (traits.touched) voice.say(`${amount(cost.multiplications)} multiplications, ${amount(cost.parameters)} parameters, ${layersOf(now)} layers, ${plan.resolution} pixels.`);
   }
 
   const stopResize = ui.onResize(picture.el, (next) => { width = next; draw(); });
-  for (const name of NAMES) model.on(`change:${name}`, schedule);
   return () => {
     stopResize();
-    for (const name of NAMES) model.off(`change:${name}`, schedule);
+    traits.stop();
   };
 }
 

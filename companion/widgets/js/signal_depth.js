@@ -186,14 +186,9 @@ function render({ model, el }) {
   const voice = ui.announcer();
   let layer = null; // null: the last layer, however deep
   let columnWidth = 0;
-  let touched = false;
 
-  const put = (changes) => {
-    for (const [name, next] of Object.entries(changes)) model.set(name, next);
-    model.save_changes();
-    touched = true;
-    schedule();
-  };
+  const traits = ui.traits(model, ["depth", "gain", "activation", "shortcuts", "batch_norm", "seed"], schedule);
+  const { put } = traits;
   const pick = (next) => {
     if (next === layer) return;
     layer = next;
@@ -326,18 +321,16 @@ function render({ model, el }) {
     el.dispatchEvent(new CustomEvent("companion-propagated", {
       bubbles: true, detail: { ...now, signal: Array.from(signal), gradient: Array.from(gradient) },
     }));
-    if (touched) voice.say(`${story.textContent} Signal at the end ${spokenSize(signal[now.depth])}, gradient at the input ${spokenSize(gradient[0])}.`);
+    if (traits.touched) voice.say(`${story.textContent} Signal at the end ${spokenSize(signal[now.depth])}, gradient at the input ${spokenSize(gradient[0])}.`);
   }
 
   const stopResize = ui.onResize(sizesPicture.el, (width) => {
     columnWidth = width;
     draw();
   });
-  const names = ["depth", "gain", "activation", "shortcuts", "batch_norm", "seed"];
-  for (const name of names) model.on(`change:${name}`, schedule);
   return () => {
     stopResize();
-    for (const name of names) model.off(`change:${name}`, schedule);
+    traits.stop();
   };
 }
 

@@ -93,15 +93,10 @@ function render({ model, el }) {
   const schedule = ui.perFrame(() => draw());
   let walked = [];
   let walking = 0;
-  let redraws = 0;
   let width = 0;
 
-  const put = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-    redraws += 1;
-    schedule();
-  };
+  const traits = ui.traits(model, ["logits", "label", "temperature"], schedule);
+  const { put } = traits;
   const stop = () => clearTimeout(walking);
   const move = (changes) => {
     stop();
@@ -221,19 +216,17 @@ function render({ model, el }) {
     steps.set(walked.length);
     story.textContent = insight(p, y, names, T);
     chart.draw({ width, loss: l, walked, classes: names.length });
-    if (redraws) voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story.textContent}`);
+    if (traits.touched) voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story.textContent}`);
   }
 
   const stopResize = ui.onResize(chart.el, (next) => {
     width = next;
     draw();
   });
-  const watched = ["logits", "label", "temperature"];
-  for (const name of watched) model.on(`change:${name}`, schedule);
   return () => {
     stop();
     stopResize();
-    for (const name of watched) model.off(`change:${name}`, schedule);
+    traits.stop();
   };
 }
 

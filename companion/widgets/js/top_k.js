@@ -84,14 +84,9 @@ function render({ model, el }) {
   const shown = errors(counts.map((_, i) => examples.filter(({ rank }) => rank === i + 1).length), examples.length);
   const voice = ui.announcer();
   const schedule = ui.perFrame(() => draw());
-  let redraws = 0;
   let width = 0;
-  const choose = (k) => {
-    model.set("k", k);
-    model.save_changes();
-    redraws += 1;
-    schedule();
-  };
+  const traits = ui.traits(model, ["k"], schedule);
+  const choose = (k) => traits.put({ k });
 
   const k = ui.slider({
     label: h("span", {}, "top ", maths("k")), name: "k, predictions that count", min: 1, max: places, step: 1,
@@ -141,7 +136,7 @@ function render({ model, el }) {
       ? "With k = 1 only the most probable class counts."
       : `${ui.grouped(saved)} of the ${ui.grouped(Math.round(total * all[0]))} images whose first guess is wrong have the right class among the first ${now}.`;
     if (width) chart.draw(now, width);
-    if (redraws) voice.say(`Top-${now} error ${percent(all[now - 1])} over all images, ${percent(shown[now - 1])} over these ${examples.length}.`);
+    if (traits.touched) voice.say(`Top-${now} error ${percent(all[now - 1])} over all images, ${percent(shown[now - 1])} over these ${examples.length}.`);
   }
   draw();
 
@@ -149,10 +144,9 @@ function render({ model, el }) {
     width = next;
     draw();
   });
-  model.on("change:k", schedule);
   return () => {
     stopResize();
-    model.off("change:k", schedule);
+    traits.stop();
   };
 }
 
