@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 
 import pytest
-from playwright.sync_api import TimeoutError
 
 from conftest import ROOT
 
@@ -86,20 +85,12 @@ def jupyter(request, tmp_path):
 
 
 def run_all(page):
-    """Run all cells, again if the kernel was not listening yet; accept what a dialog offers."""
-    dialog = page.locator("dialog.jp-Dialog")
-    page.add_locator_handler(dialog, lambda: dialog.locator(".jp-mod-accept").last.click())
+    """Run all cells once the notebook has its kernel; before, JupyterLab asks which one to start."""
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=90_000)
+    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=90_000)
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=90_000)
-    started = """() => [...document.querySelectorAll(".jp-CodeCell .jp-InputArea-prompt")]
-        .some((prompt) => /\\[[*\\d]+\\]/.test(prompt.textContent))"""
-    for _ in range(4):
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        with contextlib.suppress(TimeoutError):
-            page.wait_for_function(started, timeout=10_000)
-            return
-    pytest.fail("Run All Cells ran nothing")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 @pytest.mark.parametrize("assets", ["installed", "over the kernel"])
