@@ -22,7 +22,9 @@ from companion.convolution import (
     parameter_count,
     windows,
 )
+from conftest import ROOT
 
+CHAPTER = (ROOT / "book" / "01-convolution.md").read_text(encoding="utf-8")
 SLIDE = np.arange(1.0, 10).reshape(3, 3)
 WINDOW = KERNELS["the slide's window"]
 
@@ -52,6 +54,15 @@ class TestLecture:
         assert output_size(55, 3, stride=2) == 27
         assert output_size(27, 5, padding=2) == 27
         assert parameter_count(3, 96, 11) == 34_944  # 96·(3·11² + 1)
+
+    def test_pixels_that_no_window_of_alexnets_first_layer_sees(self):
+        """The gradient of the sum of all outputs is 0 exactly at those pixels."""
+        image = torch.ones(1, 1, 224, 224, requires_grad=True)
+        F.conv2d(image, torch.ones(1, 1, 11, 11), stride=4).sum().backward()
+        unseen = image.grad[0, 0] == 0
+        assert unseen.all(dim=0).nonzero().flatten().tolist() == [223]
+        assert unseen.all(dim=1).nonzero().flatten().tolist() == [223]
+        assert "= 223$ pixels, and the last row and the last column" in CHAPTER
 
 
 sizes = st.tuples(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -92,7 +93,10 @@ class TestPreview:
         w = Softmax(z)
         tags = Tags(w.preview())
         assert tags.open == []
-        assert f"{w.loss:.3f} nats" in tags.text.replace("−", "-")
+        p, loss = re.search(r"log (\S+) = (\S+) nats", tags.text.replace("−", "-")).groups()
+        assert float(p) == pytest.approx(w.probabilities[w.label], rel=0.05, abs=5e-4)
+        assert float(loss) == pytest.approx(w.loss, rel=0.05, abs=5e-4)
+        assert (float(loss) > 0) == (w.loss > 0)
         assert f"{w.loss:.3f}" in w.describe().replace("-0.000", "0.000")
 
     def test_hostile_names_are_text(self):
@@ -178,6 +182,34 @@ class TestFrontEnd:
         assert after["exp-sum"] == pytest.approx(math.e * before["exp-sum"])
         for quantity in ("p-0", "p-4", "gradient-1", "loss"):
             assert after[quantity] == pytest.approx(before[quantity], abs=1e-12)
+
+    def test_sliders_have_room_for_what_is_added(self, page):
+        tab = page(Softmax([4.5, 0, -2], ["a", "b", "c"], label=1))
+        a = tab.get_by_role("slider", name="logit of a")
+        for _ in range(3):
+            tab.get_by_role("button", name="Add 1 to all logits").click()
+        settle(tab)
+        assert float(a.input_value()) == shown_numbers(tab)["z-0"] == 7.5
+        tab.get_by_role("button", name="Reset").click()
+        settle(tab)
+        assert a.get_attribute("max") == "5"
+        assert float(a.input_value()) == 4.5
+
+    @pytest.mark.parametrize("z", [[2.0, 1.0, 0.5], [20.0, -20.0, 0.0], [-8.0, 8.0, 0.0]])
+    def test_the_point_lies_at_its_loss_on_the_axis(self, page, z):
+        """Two labelled heights of the axis say where the loss of Python belongs."""
+        w = Softmax(z, label=1)
+        tab = page(w)
+        height, marks = tab.evaluate(
+            """() => [
+              Number(document.querySelector(".companion-dot").getAttribute("cy")),
+              [...document.querySelectorAll(".companion-axis-left text")]
+                .map((t) => [Number(t.textContent), Number(t.getAttribute("y")) - 4]),
+            ]"""
+        )
+        (low, bottom), (high, top) = marks[0], marks[-1]
+        shown = low + (height - bottom) / (top - bottom) * (high - low)
+        assert shown == pytest.approx(w.loss, abs=0.005 * high)
 
     def test_words_follow(self, page):
         tab = page(Softmax([0, 0, 0], ["a", "b", "c"]))

@@ -154,6 +154,8 @@ class ConvolutionByHand(LiveWidget):
                 classes[r, c] = classes[r, c].replace("convolution-dim", "")
                 weight = short(float(laid[a, b]))
                 extras[r][c] = f'<span class="convolution-weight">×{weight}</span>'
+        unused = "" if self.flip else " convolution-unused"
+        turn = f'<p class="companion-note convolution-turn{unused}">turned before use</p>'
         value = short(float(output[row, column]))
         x_label = f"Input, with the window at row {row}, column {column}."
         seen = np.arange(output.size).reshape(output.shape) <= self.position
@@ -161,8 +163,8 @@ class ConvolutionByHand(LiveWidget):
             _board("x", "Input <i>x</i>" + (" in a frame of zeros" if self.padding else ""),
                    grid(_texts(padded), padded, x_label, classes=classes, extras=extras,
                         window=(top, left, rows, columns)))
-            + _board("h", "Kernel <i>h</i>" + (", turned before use" if self.flip else ""),
-                     grid(_texts(kernel), kernel, "The kernel, " + _spoken(kernel)))
+            + _board("h", "Kernel <i>h</i>",
+                     grid(_texts(kernel), kernel, "The kernel, " + _spoken(kernel)) + turn)
             + _board("y", "Output <i>y</i>",
                      grid([[short(v) if s else "·" for v, s in zip(vs, ss, strict=True)]
                            for vs, ss in zip(output.tolist(), seen.tolist(), strict=True)],

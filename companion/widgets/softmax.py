@@ -146,7 +146,7 @@ class Softmax(LiveWidget):
             f'<span class="companion-range" style="--origin:0.5;--share:{share:.4f}"></span>'
             f'<span class="companion-readout">{_shown(self.temperature)}</span></div>'
             '<p class="companion-result companion-maths"><i>L</i> = −log '
-            f"{_shown(self.probabilities[self.label], 3)} = {_shown(self.loss, 3)} nats</p>"
+            f"{_small(self.probabilities[self.label])} = {_small(self.loss)} nats</p>"
             "</div></div>"
         )
 
@@ -185,6 +185,13 @@ def _temperature(value: Any) -> float:
 def _shown(value: float, digits: int = 2) -> str:
     text = f"{value:.{digits}f}"
     return (text if float(text) else text.lstrip("-")).replace("-", "−")
+
+
+def _small(value: float) -> str:
+    if value == 0 or value >= 5e-4:
+        return _shown(value, 3)
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}e−{-int(power)}"
 
 
 def _signed(value: float, digits: int = 3) -> str:

@@ -122,7 +122,7 @@ function render({ model, el }) {
   const trouble = ui.notice();
   const work = h("div", { class: "convolution-work" });
   const size = h("p", { class: "companion-note" });
-  const turn = h("span", {});
+  const turn = h("p", { class: "companion-note convolution-turn" }, "turned before use");
   const scale = colourScale("each grid is full in colour at its own largest magnitude");
   scale.set("negative", "positive");
 
@@ -195,7 +195,7 @@ function render({ model, el }) {
     stage.style.setProperty("--cells", widths.reduce((a, b) => a + b));
     stage.replaceChildren(
       board(h("span", {}, "Input ", maths("x"), p ? ` in a frame of zeros` : ""), xs, "x"),
-      board(h("span", {}, "Kernel ", maths("h"), turn), ks, "h"),
+      board(h("span", {}, "Kernel ", maths("h")), ks, "h", turn),
       board(h("span", {}, "Output ", maths("y")), ys, "y"));
 
     // Point at a weight, a product or a pixel of the window: all three light up.
@@ -240,7 +240,7 @@ function render({ model, el }) {
     padding.set(p);
     stride.set(s);
     way.set(get("flip"));
-    turn.textContent = get("flip") ? ", turned before use" : "";
+    turn.classList.toggle("convolution-unused", !get("flip"));
 
     const [xLimit, kLimit] = [magnitude(x), magnitude(k)];
     matrixOf(x.length + 2 * p, x[0].length + 2 * p, (r, c) => xs.set(r, c, x[r - p]?.[c - p] ?? 0, xLimit));

@@ -9,8 +9,11 @@ const { h, maths } = ui;
 
 const TEMPERATURE = { min: 0.1, max: 10, step: 1.02 };
 const LEARNING_RATE = 1;
+const TOPS = [5, 10, 20, 50, 100]; // ends of the loss axis: the first that has room for all points
 const three = (v) => ui.fixed(v, 3);
 const signed = (v) => ui.signed(v, 3);
+/** Three decimals, or two digits and a power of ten where those would all be 0. */
+const small = (v) => (v === 0 || v >= 5e-4 ? three(v) : v.toExponential(1).replace("e-", "e−"));
 /** e^z can be too large for any float: that is why softmax is not computed from it. */
 const power = (v) => (v === Infinity ? "overflow" : v < 1000 ? ui.fixed(v, 3) : v.toExponential(1).replace("e+", "e"));
 
@@ -35,7 +38,6 @@ function cell({ quantity, format, tint, both }) {
 /** The curve L = −log p of the right class, the level of pure guessing, and the way walked on it. */
 function lossChart() {
   const height = 236;
-  const TOP = 5;
   const margin = { left: 34, right: 12 };
   const curve = s("path", { class: "companion-curve", "data-tint": "data-1" });
   const chance = s("line", { class: "companion-curve companion-dashed", "data-tint": "data-6" });
@@ -45,15 +47,16 @@ function lossChart() {
   const xName = s("text", { class: "companion-ink", "text-anchor": "end" }, "p of the right class");
   const [left, bottom] = [axis("left"), axis("bottom")];
   const svg = s("svg", { height, role: "img" }, left.el, bottom.el, xName, drop, chance, curve, trail, here);
-  const P = Array.from({ length: 140 }, (_, i) => Math.exp(-TOP * (1 - i / 139)));
   return {
     el: h("div", { class: "companion-chart" }, svg),
     draw({ width, loss, walked, classes }) {
       const [to, base] = [width - margin.right, height - 44];
       const x = linear([0, 1], [margin.left, to]);
-      const y = linear([0, TOP], [base, 10]);
-      const at = (l) => [x(Math.exp(-l)), y(Math.min(TOP, l))];
-      setAll(curve, { d: path(P.map((p) => [x(p), y(-Math.log(p))])) });
+      const most = Math.max(loss, ...walked);
+      const top = TOPS.find((limit) => most <= limit) ?? most;
+      const y = linear([0, top], [base, 10]);
+      const at = (l) => [x(Math.exp(-l)), y(l)];
+      setAll(curve, { d: path(Array.from({ length: 160 }, (_, i) => at(top * (1 - i / 159)))) });
       const level = Math.log(classes);
       setAll(chance, { x1: margin.left, x2: to, y1: y(level), y2: y(level) });
       const [cx, cy] = at(loss);
@@ -64,8 +67,8 @@ function lossChart() {
       left.draw({ scale: y, at: margin.left, from: margin.left, to, count: 5 });
       bottom.draw({ scale: x, at: base, from: margin.left, to, count: 5 });
       setAll(svg, {
-        "aria-label": `The loss as minus log p of the right class: it falls from beyond ${TOP} at p near 0 to 0 at p = 1. `
-          + `The point is at p = ${three(Math.exp(-loss))}, loss ${three(loss)}; guessing among ${classes} classes costs ${three(level)}.`,
+        "aria-label": `The loss as minus log p of the right class: it falls from beyond ${top} at p near 0 to 0 at p = 1. `
+          + `The point is at p = ${small(Math.exp(-loss))}, loss ${small(loss)}; guessing among ${classes} classes costs ${three(level)}.`,
       });
     },
   };
@@ -78,7 +81,7 @@ function insight(p, y, names, temperature) {
   }
   if (best !== y) {
     const rival = p[best] - p[y] < 1e-3 ? "as probable as" : "more probable than";
-    return `“${names[best]}” is ${rival} the right class: an error. The gradient takes most from “${names[best]}” and gives it all to “${names[y]}”.`;
+    return `“${names[best]}” is ${rival} the right class: an error. A step takes most from “${names[best]}” and gives it all to “${names[y]}”.`;
   }
   if (p[y] > 0.99) return "Right, and sure of it: the gradient is almost 0, and there is little left to learn from this image.";
   if (temperature > 3) return "Right, but a high temperature flattens the probabilities: the order stays, the confidence goes.";
@@ -88,6 +91,7 @@ function insight(p, y, names, temperature) {
 function render({ model, el }) {
   const names = model.get("class_names");
   const [low, high] = model.get("logit_range");
+  let top = high; // of the sliders: it rises with the logits
   const start = { logits: [...model.get("logits")], label: model.get("label"), temperature: model.get("temperature") };
   const voice = ui.announcer();
   const schedule = ui.perFrame(() => draw());
@@ -161,12 +165,12 @@ function render({ model, el }) {
     ui.button({ label: "Take a step", title: "One step of gradient descent on the logits", kind: "primary", onClick: () => take(1) }).el,
     ui.button({ label: "10 steps", title: "Ten steps of gradient descent on the logits", onClick: () => take(10) }).el,
     ui.button({ label: "Add 1 to all logits", title: "Shift every logit by the same amount", onClick: () => move({ logits: model.get("logits").map((v) => v + 1) }) }).el,
-    ui.button({ label: "Reset", title: "Back to the first logits", kind: "quiet", onClick: () => move({ ...start, logits: [...start.logits] }) }).el);
+    ui.button({ label: "Reset", title: "Back to the first logits", kind: "quiet", onClick: () => { top = high; move({ ...start, logits: [...start.logits] }); } }).el);
 
   // -------- the loss
   const chart = lossChart();
-  const pRight = ui.number({ quantity: "p-right", value: 0, format: three });
-  const loss = ui.number({ quantity: "loss", value: 0, format: three });
+  const pRight = ui.number({ quantity: "p-right", value: 0, format: small });
+  const loss = ui.number({ quantity: "loss", value: 0, format: small });
   const chance = ui.number({ quantity: "chance", value: Math.log(names.length), format: three });
   const steps = ui.number({ quantity: "steps", value: 0, format: String });
   const story = h("p", {});
@@ -197,7 +201,9 @@ function render({ model, el }) {
     const l = crossEntropy(z, y, T);
     const reach = Math.max(1, ...g.map(Math.abs));
     const powers = z.map((v) => Math.exp(v / T));
+    top = Math.max(top, Math.ceil(Math.max(...z)));
     rows.forEach(({ row, badge, logit, raised, p: pCell, g: gCell }, k) => {
+      logit.limit(top);
       logit.set(z[k]);
       raised.set(powers[k]);
       pCell.set(p[k], p[k]);
