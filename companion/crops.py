@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from companion.datasets import ImageSet
+
 
 def resize_shorter(image: Tensor, side: int = 256) -> Tensor:
     """Scale the image so that its shorter side has `side` pixels; its proportions stay.
@@ -56,6 +58,25 @@ def random_crops(image: Tensor, size: int, count: int, seed: int = 0) -> Tensor:
     tops, lefts = (torch.randint(n, (count,), generator=generator).tolist() for n in room)
     places = zip(tops, lefts, strict=True)
     return torch.stack([image[:, top : top + size, left : left + size] for top, left in places])
+
+
+def pieces(photos: ImageSet, columns: slice, size: int, count: int, seed: int = 0) -> ImageSet:
+    """`count` random size×size squares from these columns of each image, labelled with its place.
+
+    The classes are those of `photos`, one for each image; the i-th image's squares are those of
+    `random_crops` with the seed `seed` + i. Raises ValueError where a square does not fit, or the
+    images have no names of their own.
+    """
+    if len(photos.class_names) != len(photos):
+        raise ValueError(
+            f"expected a class name for each of the {len(photos)} images, got "
+            f"{len(photos.class_names)}"
+        )
+    parts = enumerate(photos.images[..., columns])
+    cut = [random_crops(part, size, count, seed + i) for i, part in parts]
+    labels = torch.arange(len(photos)).repeat_interleave(count)
+    name = f"pieces of {photos.name}"
+    return ImageSet(name, photos.split, torch.cat(cut), labels, photos.class_names)
 
 
 def _check(image: Tensor, size: int = 1) -> tuple[int, int]:

@@ -6,6 +6,7 @@ that carry meaning are set here; text, grid and background follow the page's lig
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -194,15 +195,30 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that a notebook shows as HTML and a terminal as text."""
+    """A table that a notebook shows as HTML and a terminal as text.
+
+    Columns of numbers are aligned at their end, columns of words at their start.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.columns)
+        aligned = [
+            ' style="text-align:start"' if _are_words(column) else ""
+            for column in zip(*self.rows, strict=True)
+        ] or [""] * len(self.columns)
+        head = "".join(
+            f'<th scope="col"{style}>{escape(name)}</th>'
+            for name, style in zip(self.columns, aligned, strict=True)
+        )
         body = "".join(
-            f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>"
+            "<tr>"
+            + "".join(
+                f"<td{style}>{escape(str(value))}</td>"
+                for value, style in zip(row, aligned, strict=True)
+            )
+            + "</tr>"
             for row in self.rows
         )
         return (
@@ -212,6 +228,13 @@ class Table:
 
     def __repr__(self) -> str:
         return "\n".join("  ".join(map(str, row)) for row in (self.columns, *self.rows))
+
+
+def _are_words(column: Sequence[Any]) -> bool:
+    """Whether most entries of a column begin with no number; empty ones don't count."""
+    entries = [text for value in column if (text := str(value).strip())]
+    words = [text for text in entries if not re.match(r"[-−+±≈<>≤≥~]?\s*[.\d]", text)]
+    return 2 * len(words) > len(entries)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:

@@ -15,6 +15,7 @@ from companion.augmentation import (
     shift_colours,
     views,
 )
+from companion.datasets import load_images
 from companion.dropout import dropout
 from companion.local_response import local_response_norm
 from companion.momentum import descend, momentum_step
@@ -187,6 +188,17 @@ class TestColours:
             colour_components(seeded(2, 1, 4, 4))
         with pytest.raises(ValueError, match="sigma must be 0 or more"):
             colour_jitter(colour_components(seeded(1, 3, 4, 4)), -1)
+
+
+def test_conv1_starts_where_tanh_is_saturated():
+    """What chapter 4 says of AlexNet's first layer: sums of about 0.01·√363·60 ≈ 11."""
+    pixels = load_images("photos").images.float()
+    pixels = pixels - pixels.mean((0, 2, 3), keepdim=True)
+    assert pixels.std().item() == pytest.approx(60, abs=3)
+    weight = 0.01 * torch.randn(96, 3, 11, 11, generator=torch.Generator().manual_seed(0))
+    sums = F.conv2d(pixels, weight, stride=4)
+    assert sums.std().item() == pytest.approx(11, abs=2)
+    assert (1 - sums.tanh().square()).mean() < 0.15
 
 
 def test_code_of_leaves_out_the_docstring():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from companion.crops import centre_crop, random_crops, resize_shorter, ten_crop
+from companion.crops import centre_crop, pieces, random_crops, resize_shorter, ten_crop
+from companion.datasets import ImageSet
 from companion.torchvision import import_torchvision
 
 import_torchvision()
@@ -45,6 +46,22 @@ def test_random_crops_come_from_the_image_and_repeat():
     assert len(corners.unique()) > 25
     assert torch.equal(crops, random_crops(x, 8, 50, seed=3))
     assert not torch.equal(crops, random_crops(x, 8, 50, seed=4))
+
+
+def test_pieces_come_from_their_columns_and_name_their_image():
+    whole = torch.stack([torch.full((1, 10, 20), 100 * n) for n in range(2)])
+    whole = (whole + torch.arange(20)).byte()  # a pixel's value is its image and its column
+    photos = ImageSet("photos", "train", whole, torch.arange(2), ("a", "b"))
+    for columns in (slice(0, 10), slice(10, 20)):
+        cut = pieces(photos, columns, size=4, count=30, seed=1)
+        assert (cut.images.shape, cut.class_names) == ((60, 1, 4, 4), ("a", "b"))
+        assert torch.equal(cut.images[:, 0, 0, 0] // 100, cut.labels.byte())
+        inside = cut.images % 100
+        assert columns.start <= inside.min() < inside.max() < columns.stop
+    again = pieces(photos, slice(10, 20), size=4, count=30, seed=1)
+    assert torch.equal(cut.images, again.images)
+    with pytest.raises(ValueError, match="a class name for each of the 2 images, got 1"):
+        pieces(ImageSet("x", "train", whole, class_names=("a",)), slice(0, 10), 4, 1)
 
 
 @pytest.mark.parametrize("crop", [centre_crop, ten_crop, lambda x, s: random_crops(x, s, 2)])

@@ -113,3 +113,29 @@ def test_diverging_refuses_what_it_cannot_show():
         figures.diverging(np.zeros((3, 4, 4)))
     with pytest.raises(ValueError, match="limit must be positive"):
         figures.diverging(np.zeros((1, 1, 4, 4)), limit=0)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (["NEC-UIUC", "XRCE"], True),
+        (["a. none", "b. flip", ""], True),
+        ([28.2, 3], False),
+        (["1,234", "−5 %", "< 0.1", ""], False),
+        (["55×55×96", "4096"], False),
+        (["12", "none", "3"], False),
+        (["", ""], False),
+    ],
+)
+def test_words_are_aligned_at_their_start_and_numbers_at_their_end(column, words):
+    html = figures.table(["<i>", "n"], [[value, 1] for value in column])._repr_html_()
+    cells = re.findall(r"<t[hd]([^>]*)>([^<]*)</t[hd]>", html)
+    assert len(cells) == 2 * len(column) + 2
+    assert all(("text-align:start" in style) == words for style, _ in cells[::2])
+    assert not any("text-align" in style for style, _ in cells[1::2])
+    assert cells[0][1] == "&lt;i&gt;"
+
+
+def test_a_table_may_be_empty():
+    html = figures.table(["a", "b"], [])._repr_html_()
+    assert html.count("<th scope") == 2

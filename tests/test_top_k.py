@@ -127,6 +127,15 @@ class TestFrontEnd:
         assert slider.get_attribute("aria-valuetext") == "the 5 most probable"
         assert tab.evaluate("model.get('k')") == 5
 
+    def test_the_second_error_is_shown_where_it_says_more(self, page):
+        tab = page(TopK(*data(), k=1))
+        second = tab.locator(".topk-errors th[scope=col] >> nth=1")
+        assert not second.is_visible()
+        tab.evaluate("model.set('k', 2)")
+        settle(tab)
+        assert second.is_visible()
+        assert second.inner_text() == "top-2 error"
+
     def test_python_and_the_columns_choose_k(self, page):
         w = TopK(*data())
         tab = page(w)

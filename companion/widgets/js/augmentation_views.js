@@ -107,6 +107,7 @@ function render({ model, el }) {
     annotation: "AlexNet: 0.1",
     format: (v) => `σ = ${ui.fixed(v)}`, describe: (v) => `sigma ${ui.fixed(v)}`, onInput: (v) => put({ sigma: v }),
   });
+  kind.el.classList.add("augment-kinds");
   const again = ui.button({ label: "Draw again", kind: "primary", title: "Ten new random views", onClick: () => put({ seed: (model.get("seed") + 1) % 2 ** 32 }) });
   const random = h("div", { class: "companion-stack augment-random" }, ui.sliders(padding.el, sigma.el), ui.row(again.el));
 

@@ -23,7 +23,7 @@ function card({ picture, label, rank, names, p }, crisp, index) {
     const tick = i + 1 === rank ? h("span", { class: "companion-spoken" }, " (the right class)") : null;
     return h("li", { class: "topk-place", "data-right": i + 1 === rank },
       h("span", { class: "topk-number", "aria-hidden": "true" }, String(i + 1)),
-      h("span", { class: "topk-name" }, name, tick), h("span", { class: "topk-p" }, ui.fixed(p[i], 3)), bar);
+      h("span", { class: "topk-name", title: name }, name, tick), h("span", { class: "topk-p" }, ui.fixed(p[i], 3)), bar);
   });
   const verdict = h("p", { class: "topk-verdict", data: { quantity: `verdict-${index}` } });
   const el = h("div", { class: "topk-card", role: "group", "aria-label": `Image ${index + 1}, right class ${label}` },
@@ -127,6 +127,7 @@ function render({ model, el }) {
     k.set(now);
     for (const c of cards) c.draw(now);
     for (const name of kNames) name.textContent = String(now);
+    table.toggleAttribute("data-first", now === 1);  // both columns would say the same
     numbers["shown-1"].set(shown[0]);
     numbers["shown-k"].set(shown[now - 1]);
     numbers["all-1"].set(all[0]);
