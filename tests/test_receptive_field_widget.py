@@ -371,6 +371,18 @@ class TestFrontEnd:
         )
         assert small == []
 
+    @pytest.mark.parametrize("width", [390, 700, 1000])
+    def test_names_of_layers_are_whole(self, page, widget, width):
+        tab = page(at(widget, "GoogLeNet"), width)
+        names = tab.locator(".field-name")
+        assert "conv2_reduce" in names.all_inner_texts()
+        frame = tab.locator(".field-picture svg").bounding_box()
+        for number in range(names.count()):
+            box = names.nth(number).bounding_box()
+            assert box["x"] >= frame["x"]
+            assert box["y"] >= frame["y"]
+            assert box["x"] + box["width"] <= frame["x"] + frame["width"]
+
     def test_answers_within_a_frame(self, page, widget):
         """Time from a slider's event to the changed picture, laid out; the median of a sweep."""
         tab = page(at(widget, PAPER))
