@@ -220,8 +220,8 @@ def layer_table(model: nn.Module, image_shape: Shape) -> LayerTable:
     window, act on single positions, pool to one position, flatten, or are dense; of sequences of
     such; and of blocks whose :func:`paths` are known. The model itself is not run and not changed.
 
-    Raises ValueError if the network cannot take such images, TypeError for a module whose inner
-    order is not known.
+    Raises ValueError if the network cannot take such images, or uses one layer in several places;
+    TypeError for a module whose inner order is not known.
     """
     if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
         raise ValueError(f"image_shape must be (channels, height, width), got {image_shape!r}.")
@@ -235,9 +235,23 @@ def layer_table(model: nn.Module, image_shape: Shape) -> LayerTable:
             "layer_table takes an ImageClassifier or an nn.Sequential, whose order is known, got "
             f"a {type(model).__name__}."
         )
+    _refuse_repeats(layers)
     start = _State(tuple(image_shape), (Field(), Field()), (1, 1))
     rows, _ = _chain(layers.named_children(), start)
     return LayerTable(rows)
+
+
+def _refuse_repeats(layers: nn.Module) -> None:
+    """torch names a module that is used twice only once: its second place would be left out."""
+    seen: dict[nn.Module, str] = {}
+    for name, module in layers.named_modules(remove_duplicate=False):
+        first = seen.setdefault(module, name)
+        counts = hasattr(module, "kernel_size") or next(module.parameters(False), None) is not None
+        if first != name and counts:
+            raise ValueError(
+                f"Layers {first} and {name} are one and the same {type(module).__name__}: make a "
+                "layer for each place, so that each gets its row in the table."
+            )
 
 
 def shape_text(shape: Shape) -> str:

@@ -1,8 +1,13 @@
 """How much gradient reaches each layer of a network (chapter 6)."""
 
 from torch import Tensor, autograd
+from torch.nn import functional as F
 
 from companion.models.classifier import ImageClassifier
+from companion.models.googlenet import GoogLeNet, GoogLeNetOutput
+
+#: The terms of GoogLeNet's loss in training, and the weight that the paper gives to each.
+TERMS = {"main": 1.0, "0.3 · head at 4a": 0.3, "0.3 · head at 4d": 0.3}
 
 
 def gradient_norms(model: ImageClassifier, loss: Tensor) -> dict[str, float]:
@@ -33,6 +38,29 @@ def gradient_norms(model: ImageClassifier, loss: Tensor) -> dict[str, float]:
         name: sum(_square(next(arrived)) for _ in parameters) for name, parameters in layers.items()
     }
     return {name: square**0.5 for name, square in squares.items()}
+
+
+def term_norms(model: GoogLeNet, images: Tensor, labels: Tensor) -> dict[str, dict[str, float]]:
+    """:func:`gradient_norms` of each of the `TERMS` of GoogLeNet's loss, and of their sum ("all").
+
+    `model` has its heads and is in training mode; images N×C×224×224, labels N class numbers. The
+    graph, of about 80 MB for each image, is gone afterwards.
+
+    Raises:
+        ValueError: the model gives no logits of heads.
+    """
+    outputs = model(images)
+    if not isinstance(outputs, GoogLeNetOutput):
+        raise ValueError(
+            "term_norms needs a GoogLeNet with auxiliary heads in training mode: "
+            "GoogLeNet().train() is one."
+        )
+    losses = {
+        name: weight * F.cross_entropy(logits, labels)
+        for (name, weight), logits in zip(TERMS.items(), outputs, strict=True)
+    }
+    losses["all"] = sum(losses.values(), start=images.new_zeros(()))
+    return {name: gradient_norms(model, loss) for name, loss in losses.items()}
 
 
 def _square(gradient: Tensor | None) -> float:

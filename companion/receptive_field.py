@@ -118,6 +118,30 @@ def closed_form(windows: Sequence[Window]) -> Field:
     return Field(size, j[-1], sum(w.padding * stride for w, stride in layers))
 
 
+def random_stacks(count: int, *, largest: int, seed: int = 0) -> list[list[Window]]:
+    """Stacks drawn at random, to check formulas on, with fields smaller than `largest` pixels.
+
+    Each has 1 to 5 layers of kernel 1 to 5, stride 1 to 3, padding 0 to 2 and dilation 1 to 3.
+    Raises ValueError unless `count` is 0 or more and `largest` above 1.
+    """
+    if count < 0 or largest < 2:
+        raise ValueError(
+            f"count must be 0 or more and largest 2 or more, got {count} and {largest}."
+        )
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=generator))
+
+    stacks: list[list[Window]] = []
+    while len(stacks) < count:
+        number = draw(1, 5)
+        stack = [Window(draw(1, 5), draw(1, 3), draw(0, 2), draw(1, 3)) for _ in range(number)]
+        if closed_form(stack).size < largest:
+            stacks.append(stack)
+    return stacks
+
+
 def windows_of(layer: nn.Module, map_size: Pair = (1, 1)) -> tuple[Window, Window] | None:
     """The windows of a layer, vertical and horizontal; None if it looks at single positions.
 

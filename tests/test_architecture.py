@@ -198,6 +198,12 @@ def test_own_blocks_are_refused_until_their_paths_are_known() -> None:
     assert table[0].multiplications == 81 * 26
 
 
+def test_what_changes_nothing_may_be_used_twice() -> None:
+    relu = nn.ReLU()
+    layers = nn.Sequential(nn.Conv2d(1, 1, 3), relu, nn.Conv2d(1, 1, 3), relu)
+    assert layer_table(layers, (1, 9, 9))[-1].receptive_field == 5
+
+
 @pytest.mark.parametrize(
     ("layers", "shape", "error", "message"),
     [
@@ -207,6 +213,13 @@ def test_own_blocks_are_refused_until_their_paths_are_known() -> None:
         (nn.Sequential(nn.PixelShuffle(2)), (4, 3, 3), TypeError, "what the units of a PixelShuff"),
         (nn.Sequential(nn.ConvTranspose2d(1, 1, 2)), (1, 3, 3), TypeError, "its input larger"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(2)), (1, 5, 5), TypeError, "windows of several sizes"),
+        (
+            nn.Sequential(*[nn.Conv2d(1, 1, 3)] * 2),
+            (1, 9, 9),
+            ValueError,
+            "0 and 1 are one and the",
+        ),
+        (nn.Sequential(*[nn.MaxPool2d(2)] * 2), (1, 9, 9), ValueError, "make a layer for each"),
         (DigitCNN(), (3, 28, 28), ValueError, "DigitCNN needs images of shape N×1×28×28"),
     ],
 )

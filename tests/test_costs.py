@@ -23,7 +23,15 @@ from companion.costs import (
     ways_to_scale,
 )
 from companion.imagenet_results import EFFICIENTNETS, RIVALS, STATE_OF_THE_ART
-from companion.models import SCALINGS, EfficientNet, Inception, MBConv, Scaling, compound_scaling
+from companion.models import (
+    SCALINGS,
+    EfficientNet,
+    GoogLeNet,
+    Inception,
+    MBConv,
+    Scaling,
+    compound_scaling,
+)
 
 
 def counted(module: nn.Module, channels: int, size: int) -> Cost:
@@ -66,6 +74,32 @@ class TestInception:
             branches = inception_branches(256, SLIDE_WIDTHS, bottlenecks=on)
             assert sum_costs(b.cost(28) for b in branches).multiplications == operations
             assert sum(b.out_channels for b in branches) == depth
+
+    def test_one_step_of_each_width_and_the_widest_bottleneck_that_saves(self):
+        def total(**changed):
+            return module_cost(256, SLIDE_WIDTHS._replace(**changed), 28).multiplications
+
+        dearer = {n: total(**{n: w + 8}) - total() for n, w in SLIDE_WIDTHS._asdict().items()}
+        # By hand: 28² pixels, 8 more channels, and the weights that make and read each of them.
+        assert dearer["reduce_fives"] == 784 * 8 * (256 + 25 * 96) == 16_658_432
+        assert dearer["fives"] == 784 * 8 * 25 * 64 == 10_035_200
+        assert max(dearer, key=dearer.__getitem__) == "reduce_fives"
+        # Without its bottleneck the 3×3 branch takes 28²·9·256·192.
+        rest = total() - 784 * 64 * (256 + 9 * 192)
+        saves = [total(reduce_threes=r) < rest + 784 * 9 * 256 * 192 for r in (216, 222, 223, 224)]
+        assert saves == [True, True, False, False]
+
+    def test_the_slides_filters_are_those_of_module_3b(self):
+        with torch.device("meta"):
+            layers = GoogLeNet(auxiliary_heads=False).layers
+        convs = [m for m in layers.inception3b.modules() if isinstance(m, nn.Conv2d)]
+        widths = Widths(*(conv.out_channels for conv in convs))
+        assert convs[0].in_channels == 256
+        for name in ("ones", "threes", "fives", "pool_projection"):
+            assert getattr(widths, name) == getattr(SLIDE_WIDTHS, name)
+        modules = [module for module in layers if isinstance(module, Inception)]
+        narrowest = [module.path5x5.reduce.conv.out_channels for module in modules]
+        assert (min(narrowest), max(narrowest)) == (16, 48)
 
     def test_the_slides_sum_counts_one_term_twice(self):
         threes = inception_branches(256, SLIDE_WIDTHS)[1].convs[1]

@@ -25,6 +25,7 @@ from companion.receptive_field import (
     equal_gradient,
     field_by_gradient,
     path_weights,
+    random_stacks,
     receptive_fields,
     spread_of,
     squared_gradient,
@@ -51,6 +52,30 @@ def test_three_by_three_three_times() -> None:
 @given(stacks)
 def test_recursion_and_closed_form_agree(stack: list[Window]) -> None:
     assert receptive_fields(stack)[-1] == closed_form(stack)
+
+
+def test_random_stacks_have_some_of_everything_within_their_limits() -> None:
+    drawn = random_stacks(100, largest=60, seed=1)
+    assert len(drawn) == 100
+    assert drawn == random_stacks(100, largest=60, seed=1)
+    assert drawn != random_stacks(100, largest=60, seed=2)
+    sizes = [receptive_fields(stack)[-1].size for stack in drawn]
+    assert max(sizes) < 60
+    assert {len(stack) for stack in drawn} == {1, 2, 3, 4, 5}
+    layers = [window for stack in drawn for window in stack]
+    for name, values in {
+        "kernel": {1, 2, 3, 4, 5},
+        "stride": {1, 2, 3},
+        "padding": {0, 1, 2},
+        "dilation": {1, 2, 3},
+    }.items():
+        assert {getattr(window, name) for window in layers} == values
+
+
+@pytest.mark.parametrize(("count", "largest"), [(-1, 9), (3, 1)])
+def test_random_stacks_that_cannot_be_are_refused(count: int, largest: int) -> None:
+    with pytest.raises(ValueError, match="count must be 0 or more"):
+        random_stacks(count, largest=largest)
 
 
 @settings(max_examples=60)
@@ -99,6 +124,19 @@ def test_networks_have_the_field_of_their_table(
     size = field.span(unit)[1] + 1
     rows, columns = field_by_gradient(layers, (size, size), (unit, unit))
     assert rows == columns == field.span(unit)
+
+
+def test_torchvisions_googlenet_sees_less_for_two_reasons() -> None:
+    """Windows of 3 in place of 5 in nine modules, and of 2 in place of 3 in the last pooling."""
+    with torch.device("meta"):
+        models = [GoogLeNet(variant, auxiliary_heads=False) for variant in ("paper", "torchvision")]
+        tables = [layer_table(model, (3, 224, 224)) for model in models]
+        published, library = (table.row("inception5b").receptive_field for table in tables)
+        models[1].layers.pool4 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        mended = layer_table(models[1], (3, 224, 224)).row("inception5b").receptive_field
+    assert (published, library) == (715, 379)
+    assert published - mended == 2 * (2 * 8 + 5 * 16 + 2 * 32) == 320
+    assert mended - library == 16
 
 
 def test_the_edge_of_the_image_cuts_the_field() -> None:

@@ -58,6 +58,24 @@ class TestNumbers:
         assert w.map_size == 4
         at(widget, stack=[[3, 1, 1, 1]] * 3)
 
+    def test_what_the_chapter_says_is_to_be_found(self, widget):
+        w = at(widget, stack=[[3, 2, 1, 1]] * 6)
+        sizes = [at(widget, layer=number).field.size for number in range(1, 7)]
+        assert np.diff([1, *sizes]).tolist() == [2, 4, 8, 16, 32, 64]
+        w = at(widget, stack=[[3, 1, 2, 2]] * 3)
+        assert (len(w.weights), np.count_nonzero(w.weights)) == (13, 7)
+        w = at(widget, stack=[[2, 3, 0, 1]])
+        spans = [at(widget, unit=(row, 0)).spans[0] for row in range(w.map_size)]
+        seen = {pixel for first, last in spans for pixel in range(first, last + 1)}
+        assert set(range(32)) - seen == set(range(2, 30, 3))
+        shares = [
+            round(100 * at(widget, network, unit=unit).outside)
+            for network in ("VGG-16", PAPER)
+            for unit in (None, (0, 0))
+        ]
+        assert shares == [0, 67, 78, 78]
+        at(widget, stack=[[3, 1, 1, 1]] * 3)
+
     @pytest.mark.parametrize(
         ("network", "size", "padding"),
         [
@@ -316,6 +334,18 @@ class TestFrontEnd:
         tab = page(at(widget, "GoogLeNet"), width)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert small_text(tab) == []
+
+    @pytest.mark.parametrize("width", [390, 700, 1000])
+    def test_names_of_layers_are_whole(self, page, widget, width):
+        tab = page(at(widget, "GoogLeNet"), width)
+        names = tab.locator(".field-name")
+        assert "conv2_reduce" in names.all_text_contents()
+        frame = tab.locator(".field-picture svg").bounding_box()
+        for number in range(names.count()):
+            box = names.nth(number).bounding_box()
+            assert box["x"] >= frame["x"]
+            assert box["y"] >= frame["y"]
+            assert box["x"] + box["width"] <= frame["x"] + frame["width"]
 
     def test_answers_within_a_frame(self, page, widget):
         """Time from a slider's event to the changed picture, laid out; the median of a sweep."""

@@ -187,6 +187,7 @@ function render({ model, el }) {
 
   const total = ui.number({ quantity: "multiplications", value: 0, format: ui.grouped });
   const parameters = ui.number({ quantity: "parameters", value: 0, format: ui.grouped });
+  const inAll = h("span"); // the total once more, beside the sliders that a phone shows far below it
   const output = ui.number({ quantity: "output_depth", value: 0, format: whole });
   const naive = ui.number({ quantity: "naive", value: 0, format: ui.grouped });
   const ratio = ui.number({ quantity: "ratio", value: 1, format: (v) => ui.fixed(v, 2) });
@@ -208,7 +209,7 @@ function render({ model, el }) {
         h("p", {}, parameters.el, " parameters, output depth ", output.el), against,
         ui.sliders(...inputSliders.map((x) => x.el)))),
     h("div", { class: "companion-plate", role: "group", "aria-label": "Multiplications of each convolution" },
-      h("p", { class: "companion-heading", "aria-hidden": "true" }, "Multiplications of each convolution"), chart.el, spelled),
+      h("p", { class: "companion-heading", "aria-hidden": "true" }, "Multiplications, ", inAll, " in all"), chart.el, spelled),
     h("div", { class: "companion-plate", role: "group", "aria-label": "Widths" },
       h("p", { class: "companion-heading", "aria-hidden": "true" }, "Widths: how many filters each convolution has"),
       h("div", { class: "bottleneck-widths" },
@@ -241,6 +242,7 @@ function render({ model, el }) {
       widthSliders[i].el.classList.toggle("bottleneck-off", needs && !on);
     });
     total.set(cost.multiplications);
+    inAll.textContent = millions(cost.multiplications);
     parameters.set(cost.parameters);
     output.set(handedOn);
     naive.set(plainCost.multiplications);

@@ -12,9 +12,11 @@ const { h, maths } = ui;
 const STACK = "a stack of your own";
 const STACK_SIZE = 32;
 const MARGIN = 0.25; // of the image's side: how much of what lies outside is drawn at most
+const SLANT = (58 * Math.PI) / 180; // of the layers' names
 const whole = (v) => ui.fixed(v, 0);
 const said = (v) => ui.spoken(v, 0);
 const percent = (v) => `${(100 * v).toFixed(v > 0 && v < 0.1 ? 1 : 0)} %`;
+const short = (name) => (name.length > 13 ? `${name.slice(0, 12)}…` : name);
 const half = ([k, , , d]) => Math.floor((d * (k - 1)) / 2);
 let born = 0;
 
@@ -85,12 +87,14 @@ function picture({ photos, onPick }) {
     const { n, margin: m, layers } = state;
     const count = layers.length;
     if (wide) {
-      // Names are slanted to the right, the last one too.
-      const side = Math.min(370, Math.round(0.57 * width), width - 98 - 15 * count);
-      const top = 74;
+      // Names are slanted to the right, the last one too: room for the longest, in bold.
+      const long = 7.2 * Math.max(...layers.map(({ name }) => short(name).length));
+      const beyond = Math.max(32, Math.round(Math.cos(SLANT) * long + 10));
+      const side = Math.min(370, Math.round(0.57 * width), width - 66 - beyond - 15 * count);
+      const top = Math.max(74, Math.round(Math.sin(SLANT) * long + 20));
       const scale = side / (n + 2 * m);
       const start = side + 66;
-      const pitch = Math.min(76, (width - start - 32) / count);
+      const pitch = Math.min(76, (width - start - beyond) / count);
       return {
         wide, width, height: top + side + 8, top, left: 0, side, scale, pitch, start,
         pos: (p) => top + (p + m + 0.5) * scale, at: (d) => start + d * pitch, thick: Math.min(18, 0.62 * pitch),
@@ -142,12 +146,12 @@ function picture({ photos, onPick }) {
       const used = s("g", { class: "field-used" });
       cells.push({ all, used });
       nodes.push(all, used);
-      const name = d ? state.layers[d - 1].name : "image";
+      const name = d ? short(state.layers[d - 1].name) : "image";
       const [x, y] = g.wide ? [g.at(d) + 4, g.top - 8] : [g.left - 8, g.at(d) + 4];
       labels.push(s("text", {
         x: x.toFixed(1), y: y.toFixed(1), class: "field-name",
         "text-anchor": g.wide ? "start" : "end",
-        ...(g.wide && { transform: `rotate(-58 ${x.toFixed(1)} ${y.toFixed(1)})` }),
+        ...(g.wide && { transform: `rotate(${-SLANT * 180 / Math.PI} ${x.toFixed(1)} ${y.toFixed(1)})` }),
       }, name));
     }
     layersGroup.replaceChildren(...nodes);
