@@ -11,16 +11,17 @@ from typing import NamedTuple
 class Result(NamedTuple):
     """One published result.
 
-    `year` with the month as a fraction, of the first public version; `top1` in per cent;
-    `parameters` in millions and `operations` in 10⁹ multiplications for one image, None where the
-    source has none; `extra_data` says what it was trained on beside ImageNet's 1.28 million images,
-    "" for nothing (JFT is a set of Google's own); `source` says where it stands.
+    `year` with the month as a fraction, of the first public version with this figure or, where
+    later versions correct it, one within 0.1; `top1` in per cent; `parameters` in millions;
+    `operations` in 10⁹ multiplications for one image, None where the source has none; `extra_data`
+    says what it was trained on beside ImageNet's 1.28 million images, "" for nothing (JFT is a set
+    of Google's own); `source` says where `top1` stands.
     """
 
     name: str
     year: float
     top1: float
-    parameters: float | None
+    parameters: float
     operations: float | None
     extra_data: str
     source: str
@@ -28,10 +29,9 @@ class Result(NamedTuple):
 
 _TAN = "Tan 2019, table 2"
 
-#: Networks that led, in the order in which they became public.
+#: Networks that were among the best, in the order in which they became public.
 STATE_OF_THE_ART = (
     Result("AlexNet", 2012.9, 59.3, 61, None, "", "Krizhevsky 2012, table 2"),
-    Result("ZFNet", 2013.9, 62.5, None, None, "", "Zeiler 2014, table 2"),
     Result("VGG-19", 2014.7, 74.5, 144, None, "", "Simonyan 2015, table 3"),
     Result("Inception-v3", 2015.9, 78.8, 24, 5.7, "", _TAN),
     Result("Inception-ResNet-v2", 2016.2, 80.1, 56, 13, "", _TAN),
@@ -42,13 +42,11 @@ STATE_OF_THE_ART = (
            "Mahajan 2018, abstract"),
     Result("GPipe", 2018.9, 84.3, 557, None, "", _TAN),
     Result("EfficientNet-B7", 2019.4, 84.3, 66, 37, "", _TAN),
-    Result("Noisy Student", 2019.9, 88.4, 480, None, "300 M JFT, unlabelled",
+    Result("Noisy Student", 2020.1, 88.4, 480, None, "300 M JFT, unlabelled",
            "Xie 2020, abstract"),
-    Result("ViT-H/14", 2020.8, 88.55, 632, None, "303 M JFT",
-           "Dosovitskiy 2021, abstract"),
     Result("Meta Pseudo Labels", 2021.0, 90.2, 480, None, "300 M JFT, unlabelled",
            "Pham 2021, abstract"),
-    Result("CoAtNet-7", 2021.5, 90.88, 2440, None, "3,000 M JFT",
+    Result("CoAtNet-7", 2021.7, 90.88, 2440, None, "3,000 M JFT",
            "Dai 2021, abstract"),
     Result("CoCa", 2022.4, 91.0, 2100, None,
            "3,000 M JFT, 1,800 M captioned", "Yu 2022, abstract"),

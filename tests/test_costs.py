@@ -208,8 +208,26 @@ def test_published_results_are_in_order_and_plausible():
     for result in itertools.chain(STATE_OF_THE_ART, EFFICIENTNETS, RIVALS):
         assert 50 < result.top1 < 92
         assert result.source
-    alone = [result.top1 for result in STATE_OF_THE_ART if not result.extra_data]
-    assert alone == sorted(alone)
+    for more_data in (False, True):
+        top1 = [r.top1 for r in STATE_OF_THE_ART if bool(r.extra_data) == more_data]
+        assert top1 == sorted(top1)
     assert [result.top1 for result in EFFICIENTNETS] == [
         77.1, 79.1, 80.1, 81.6, 82.9, 83.6, 84.0, 84.3,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("cost", ["parameters", "operations"])
+def test_what_the_chapter_says_of_the_efficientnets_and_their_rivals(cost):
+    for number, ours in enumerate(EFFICIENTNETS):
+        assert not [
+            r for r in RIVALS if r.top1 >= ours.top1 and getattr(r, cost) <= getattr(ours, cost)
+        ]
+        dearest = max(getattr(r, cost) for r in RIVALS if r.top1 < ours.top1)
+        assert dearest > (2 if number <= 6 else 1) * getattr(ours, cost)
+
+
+def test_most_of_an_mbconv_goes_into_its_two_1x1_convolutions():
+    whole = mbconv_cost(28, 40, 40, expansion=6, kernel=5).multiplications
+    ones = 2 * 28 * 28 * 40 * 240
+    assert ones / whole == pytest.approx(0.76, abs=0.01)
+    assert conv_cost(28, 240, 240, 5).multiplications > 50 * whole

@@ -1,6 +1,7 @@
 """Random deep networks against closed forms, and the widget's front end against Python."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -40,6 +41,30 @@ class TestPropagation:
         np.testing.assert_allclose(sizes.signal[1:], math.sqrt(0.5), rtol=0.03)
         growth = (sizes.gradient[1] / sizes.gradient[-2]) ** (1 / 18)
         assert growth == pytest.approx(math.sqrt(math.pi / (math.pi - 1)), abs=0.02)
+
+    def test_tanh_bounds_the_signal_but_not_the_gradient(self):
+        """What the chapter says, against the mean-field fixed point (Poole et al. 2016)."""
+        gain, nodes = 10.0, np.polynomial.hermite_e.hermegauss(201)
+        z, p = nodes[0], nodes[1] / nodes[1].sum()
+        q = 1.0
+        for _ in range(200):
+            q = gain * (p * np.tanh(np.sqrt(q) * z) ** 2).sum()
+        growth = gain * (p * (1 - np.tanh(np.sqrt(q) * z) ** 2) ** 2).sum()
+        x, weights, direction = draws(500, 20, batch=32)
+        scaled = [math.sqrt(gain) * w for w in weights]
+        sizes = propagate(x, scaled, direction, activation="tanh")
+        assert max(sizes.signal[1:]) < 1
+        ratio = (sizes.gradient[4] ** 2 / sizes.gradient[-2] ** 2) ** (1 / 15)
+        assert growth > 1.5
+        assert float(ratio) == pytest.approx(growth, rel=0.05)
+
+    def test_batch_norm_and_shortcuts_let_nothing_grow_exponentially(self):
+        signal, gradient = {}, {}
+        for depth in (20, 40):
+            sizes = SignalThroughDepth(depth, shortcuts=True, batch_norm=True).sizes
+            signal[depth], gradient[depth] = sizes.signal[-1], sizes.gradient[0]
+        assert float(signal[40] / signal[20]) == pytest.approx(math.sqrt(2), rel=0.1)
+        assert 1.5 < gradient[40] / gradient[20] < 3.5  # a plain stack: about fifty
 
     def test_is_what_torch_modules_compute(self):
         x, weights, direction = draws(12, 4, batch=8)
@@ -181,6 +206,42 @@ class TestFrontEnd:
     def test_extremes(self, page, depth, gain):
         widget = SignalThroughDepth(depth, gain, seed=2**32 - 1)
         assert_agrees(page(widget), widget)
+
+    @pytest.mark.parametrize(
+        ("depth", "gain", "activation", "shortcuts", "batch_norm"),
+        [
+            (50, 2.0, "relu", False, False),
+            (50, 1.0, "relu", False, False),
+            (50, 1.0, "tanh", False, False),
+            (50, 2.0, "tanh", False, False),
+            (50, 10.0, "tanh", False, False),
+            (50, 10.0, "tanh", True, False),
+            (50, 2.0, "tanh", True, True),
+            (50, 2.0, "relu", True, True),
+            (50, 2.0, "relu", False, True),
+            (50, 0.1, "tanh", True, False),
+        ],
+    )
+    def test_the_sentence_fits_the_numbers(
+        self, page, depth, gain, activation, shortcuts, batch_norm
+    ):
+        widget = SignalThroughDepth(
+            depth, gain, activation, shortcuts=shortcuts, batch_norm=batch_norm
+        )
+        tab, sizes = page(widget), widget.sizes
+        ratios = sizes.signal[-1] / sizes.signal[0], sizes.gradient[0] / sizes.gradient[-1]
+        said = tab.inner_text(".signal-story")
+        words = re.search(r"the signal (.+?); going back, the gradient (.+?)\.", said)
+        both = re.search(r"what passes (.+?)\.", said)
+        fates = words.groups() if words else (both[1], both[1])
+        for fate, ratio in zip(fates, ratios, strict=True):
+            within = {"keeps its size": (0.1, 10), "grows": (10, 1e3), "explodes": (1e3, math.inf)}
+            within |= {"fades": (1e-3, 0.1), "fades away": (0, 1e-3)}
+            low, high = within[fate]
+            assert low <= ratio <= high
+        if activation == "tanh" and gain > 1 and not batch_norm:
+            assert ratios[1] > 1
+            assert "nothing bounds the gradient" in said.lower()
 
     def test_controls_by_keyboard(self, page):
         tab = page(SignalThroughDepth(30))

@@ -133,8 +133,9 @@ function spreadChart() {
 
 // ---------------------------------------------------------------- words
 
+// "keeps its size" is the shaded band of the picture.
 const FATES = [
-  [1e-3, "fades away"], [0.05, "fades"], [20, "keeps its size"], [1e3, "grows"], [Infinity, "explodes"],
+  [1e-3, "fades away"], [0.1, "fades"], [10, "keeps its size"], [1e3, "grows"], [Infinity, "explodes"],
 ];
 const fate = (ratio) => FATES.find(([limit]) => ratio < limit)[1];
 
@@ -148,16 +149,20 @@ function insight({ activation, shortcuts, batchNorm, gain, depth }, signalRatio,
   if (batchNorm && !shortcuts && activation === "relu") {
     reasons.push("Batch norm sets every layer’s size, so the weights’ size no longer matters; but a plain stack "
       + "still multiplies the gradient by about √(π/(π − 1)) ≈ 1.21 a layer on its way back.");
+  } else if (batchNorm && shortcuts && activation === "tanh") {
+    reasons.push("tanh keeps the stream below 1, whatever the blocks add; nothing bounds the gradient.");
   } else if (batchNorm && shortcuts) {
-    reasons.push("Each block adds a term of the same size to the stream: it grows like a root of the depth, not exponentially.");
+    reasons.push("Each block adds a term of the same size to the stream: it grows like a root of the depth. Nothing grows exponentially, the gradient included.");
   } else if (batchNorm) {
     reasons.push("Batch norm sets every layer’s size, whatever the weights’ size.");
   } else if (shortcuts && gain > 0.5 && activation !== "tanh") {
     reasons.push("Shortcuts keep the gradient from fading, but every block adds to the stream: without batch norm it multiplies.");
+  } else if (shortcuts && activation === "tanh" && gain > 1) {
+    reasons.push("tanh keeps the stream below 1, whatever the blocks add; nothing bounds the gradient.");
   } else if (shortcuts) {
     reasons.push("The shortcut carries the signal past weights that are too small to pass it on.");
   } else if (activation === "tanh" && gain > 1.5) {
-    reasons.push("tanh keeps the signal below 1, but where it saturates it swallows the gradient.");
+    reasons.push("tanh keeps the signal below 1, however large the weights. Nothing bounds the gradient: each layer multiplies it by a little more than tanh takes away.");
   } else if (activation === "tanh") {
     reasons.push("While the signal is small, tanh is the identity: each layer multiplies by about √(n·Var(w)), and n·Var(w) = 1 is the fair choice.");
   } else if (activation === "none") {
