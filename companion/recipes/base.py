@@ -238,7 +238,9 @@ def train(
     test_data = recipe.test_data(data)
     settings = dict(recipe.settings["fit"])
     command = ["companion", "train", name]
-    source = None if data is None else Path(data).resolve().name if Path(data).is_dir() else data
+    source = data
+    if data is not None and Path(data).is_dir():
+        source = Path(data).name or Path(data).resolve().name
     for option, value in (
         ("data", source), ("device", device), ("precision", precision), ("epochs", epochs)
     ):  # fmt: skip
