@@ -11,6 +11,7 @@ from companion import recipes
 from companion.gaussian import kl_to_standard_normal
 from companion.widgets import LatentTraversal, PosteriorVsPrior
 from conftest import ROOT
+from front_end import settle
 from pages import visit
 
 pytestmark = pytest.mark.browser
@@ -203,6 +204,7 @@ def test_the_numbers_of_the_posterior_are_pythons(browser, served):
                 sliders.nth(number).focus()
                 for key in keys:
                     page.keyboard.press(key)
+            settle(page)  # the sliders' own numbers come first, the others with the next frame
             mu, sigma = quantity("mu"), quantity("sigma")
             expected = kl_to_standard_normal(
                 torch.tensor(mu, dtype=torch.float64), torch.tensor(sigma, dtype=torch.float64)
