@@ -1,9 +1,9 @@
 """Changes to images that keep their meaning (chapter 4): random ones, batch by batch, for training,
 and the fixed views of the slide, over which a network's answers are averaged.
 
-`crop_and_flip` and `colour_jitter` return what `fit` takes as `augment`: a function from float
-images N×C×H×W, on any device, to changed ones, every image with draws of its own from PyTorch's
-global generator.
+`crop_and_flip`, `cutout` and `colour_jitter` return what `fit` takes as `augment`: a function from
+float images N×C×H×W, on any device, to changed ones, every image with draws of its own from
+PyTorch's global generator. `in_turn` makes one of several.
 """
 
 from collections.abc import Callable
@@ -60,6 +60,44 @@ def crop_and_flip(
         every = torch.arange(n, device=device)
         cut = framed[every[:, None, None], :, rows[:, :, None], columns[:, None, :]]
         return cut.permute(0, 3, 1, 2)
+
+    return augment
+
+
+def cutout(size: int) -> Augmentation:
+    """Cover a square of each image with the image's own mean colour.
+
+    The square has `size` pixels a side and its middle anywhere in the image, so that part of it may
+    lie outside. What it hides, the network must do without: it learns to look at more than one
+    part of a thing. Source: DeVries and Taylor (2017). Raises ValueError for a size below 1.
+    """
+    if size < 1:
+        raise ValueError(f"size must be 1 pixel or more, got {size}")
+
+    def augment(images: Tensor) -> Tensor:
+        covered = [
+            _stretch(len(images), length, size, images.device) for length in images.shape[2:]
+        ]
+        square = covered[0][:, None, :, None] & covered[1][:, None, None, :]
+        return torch.where(square, images.mean((2, 3), keepdim=True), images)
+
+    return augment
+
+
+def _stretch(n: int, length: int, size: int, device: torch.device) -> Tensor:
+    """Which of `length` pixels lie in a stretch of `size` at a random place; bool n×length."""
+    first = torch.randint(0, length, (n, 1), device=device) - size // 2
+    places = torch.arange(length, device=device)
+    return (places >= first) & (places < first + size)
+
+
+def in_turn(*changes: Augmentation) -> Augmentation:
+    """One augmentation that makes these changes one after another."""
+
+    def augment(images: Tensor) -> Tensor:
+        for change in changes:
+            images = change(images)
+        return images
 
     return augment
 

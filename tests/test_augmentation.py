@@ -1,10 +1,10 @@
-"""Crops and flips against the same cuts made one image at a time."""
+"""Crops and flips against the same cuts made one image at a time; cutout against its squares."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from companion.augmentation import crop_and_flip
+from companion.augmentation import crop_and_flip, cutout, in_turn
 
 
 def seeded(n: int = 400) -> torch.Tensor:
@@ -64,3 +64,45 @@ def test_bad_settings() -> None:
         crop_and_flip(-1)
     with pytest.raises(ValueError, match="got 'wrap'"):
         crop_and_flip(2, mode="wrap")
+    with pytest.raises(ValueError, match="size must be 1 pixel or more, got 0"):
+        cutout(0)
+
+
+def covered(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Which pixels `cutout` changed, N×H×W."""
+    return (cutout(size)(images) != images).any(1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+def test_cutout_covers_one_square_with_the_mean_colour(size: int) -> None:
+    images = seeded()
+    result = cutout(size)(images)
+    hidden = (result != images).any(1)
+    middles = set()
+    for original, changed, mask in zip(images, result, hidden, strict=True):
+        rows, columns = (mask.any(1 - axis).nonzero().flatten().tolist() for axis in (0, 1))
+        # One rectangle without gaps, smaller than the square only at the border.
+        assert mask.sum() == len(rows) * len(columns)
+        for places, length in ((rows, 8), (columns, 10)):
+            assert places == list(range(places[0], places[-1] + 1))
+            assert len(places) == size or places[0] == 0 or places[-1] == length - 1
+        assert torch.allclose(
+            changed[:, mask], original.mean((1, 2))[:, None].expand(-1, int(mask.sum()))
+        )
+        middles.add((rows[-1], columns[-1]))
+    assert len(middles) > 20
+
+
+def test_cutout_is_centred_anywhere() -> None:
+    """Each pixel is the middle of as many squares as any other: far from the border, a square of
+    3 covers a pixel in 9 of 80 images."""
+    share = covered(seeded(8000), 3).double().mean(0)
+    assert share[2:6, 2:8] == pytest.approx(torch.full((4, 6), 9 / 80).numpy(), abs=0.02)
+    assert share[0, 0] == pytest.approx(4 / 80, abs=0.02)
+
+
+def test_in_turn_makes_one_change_after_another() -> None:
+    images = seeded(3)
+    changed = in_turn(lambda x: x + 1, lambda x: x * 2)(images)
+    assert torch.equal(changed, (images + 1) * 2)
+    assert torch.equal(in_turn()(images), images)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from companion import weights
-from companion.augmentation import crop_and_flip
+from companion.augmentation import Augmentation, crop_and_flip, cutout, in_turn
 from companion.batches import Data
 from companion.datasets import ImageSet, is_here, load_images
 from companion.paths import cache_dir, data_dir
@@ -53,11 +53,11 @@ class Recipe:
     `dataset` is a name that `load_images` knows, `data` says for people what is used of it. `drawn`
     is for generated data: so many images are drawn anew for each epoch. `settings` has one mapping
     of keyword arguments for each of "model", "loss" and "fit", and perhaps "optimizer" (with the
-    `name` of a class of torch.optim) and "augment" (for `crop_and_flip`); they are what the card
-    records. `evaluate(model, images)` gives the figures on images that the training never sees,
-    `must_reach` says which of them count. With several `seeds` it is trained once with each; the
-    run that is best by the first of `must_reach` is kept, and the card tells of all. A recipe that
-    does not `ship` leaves only its card: a recorded run.
+    `name` of a class of torch.optim), "augment" (for `crop_and_flip`) and "cutout" (for `cutout`,
+    after it); they are what the card records. `evaluate(model, images)` gives the figures on images
+    that the training never sees, `must_reach` says which of them count. With several `seeds` it is
+    trained once with each; the run that is best by the first of `must_reach` is kept, and the card
+    tells of all. A recipe that does not `ship` leaves only its card: a recorded run.
     """
 
     name: str
@@ -133,6 +133,12 @@ class Loaded(NamedTuple):
 
 
 _RECIPES: dict[str, Recipe] = {}
+
+# What a recipe's settings may do to training images, in this order.
+_AUGMENTATIONS: dict[str, Callable[..., Augmentation]] = {
+    "augment": crop_and_flip,
+    "cutout": cutout,
+}
 
 
 def register(recipe: Recipe) -> Recipe:
@@ -315,8 +321,9 @@ def _objects(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     if "optimizer" in settings:
         arguments = dict(settings["optimizer"])
         objects["optimizer"] = partial(getattr(torch.optim, arguments.pop("name")), **arguments)
-    if "augment" in settings:
-        objects["augment"] = crop_and_flip(**settings["augment"])
+    changes = [make(**settings[key]) for key, make in _AUGMENTATIONS.items() if key in settings]
+    if changes:
+        objects["augment"] = in_turn(*changes)
     return objects
 
 
