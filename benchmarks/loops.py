@@ -21,15 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from companion import recipes
 from companion.datasets import ImageSet
 from companion.devices import kept_memory, open_fabric
-from companion.models import ConvVAE, DigitCNN
-from companion.recipes.classifiers import cross_entropy
-from companion.recipes.vaes import negative_elbo
 from companion.torchvision import import_torchvision
 from companion.training import Loss, fit
 
 BATCH = 128
+CASES = {"cnn": "cnn-mnist", "vae": "vae-mnist-16d"}
 STEPS = 600  # one epoch: enough for `fit` to try out channels_last, and for that to pay
 
 Run = Callable[[int], None]  # a loop, for so many steps
@@ -37,11 +36,10 @@ adam = partial(torch.optim.Adam, lr=0.0, fused=True)
 
 
 def case(name: str) -> tuple[nn.Module, Loss, bool]:
-    """A model for 28×28 images, its loss, and whether its recipe has the channels last."""
-    torch.manual_seed(0)
-    if name == "cnn":
-        return DigitCNN(size=28), cross_entropy(), True
-    return ConvVAE((1, 28, 28), 16), negative_elbo(C=10.0), False
+    """A recipe's model for 28×28 images, its loss, and whether it has the channels last."""
+    recipe = recipes.get(CASES[name])
+    settings = recipe.settings
+    return recipe.build(), recipe.loss(**settings["loss"]), settings["fit"]["channels_last"]
 
 
 def pictures(steps: int) -> ImageSet:

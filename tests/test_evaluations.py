@@ -5,7 +5,10 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
+from companion import classification
+from companion.augmentation import views
 from companion.datasets import ImageSet, load_images
 from companion.models import DCGAN, ConvAutoencoder, DigitCNN, SparseAutoencoder, add_noise
 from companion.recipes import autoencoders, base, classifiers, gans
@@ -70,6 +73,36 @@ def test_classifier_figures() -> None:
     assert weighted / 60 == pytest.approx(figures["accuracy"])
     with pytest.raises(ValueError, match="no labels"):
         classifiers.evaluate_classifier(model, smooth())
+
+
+def test_two_sides_of_an_image_are_averaged() -> None:
+    torch.manual_seed(0)
+    model = DigitCNN(size=8).eval()
+    images = digits(200)
+    figures = classifiers.evaluate_classifier(model, images, mirrored=True)
+    with torch.no_grad():
+        p = model(views(images.pixels(), "flip").flatten(0, 1)).softmax(1)
+    right = p.view(200, 2, 10).mean(1).argmax(1) == images.labels
+    assert figures["accuracy_mirrored"] == pytest.approx(100 * right.double().mean().item())
+    assert figures["accuracy_mirrored"] != figures["accuracy"]
+    del figures["accuracy_mirrored"]
+    assert figures == classifiers.evaluate_classifier(model, images)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_smoothed_labels_are_softened_targets(share: float) -> None:
+    torch.manual_seed(0)
+    model = DigitCNN(size=8).eval()
+    images = digits()
+    assert images.labels is not None
+    value = classifiers.cross_entropy(share)(model, images.pixels(), images.labels)
+    with torch.no_grad():
+        z = model(images.pixels())
+    y = (1 - share) * one_hot(images.labels, 10) + share / 10
+    assert value["loss"].item() == pytest.approx(classification.cross_entropy(z, y).mean().item())
+    assert value["error"].item() == pytest.approx(
+        100 * classification.top_k_error(z, images.labels)
+    )
 
 
 def test_the_autoencoder_is_compared_with_pca() -> None:
