@@ -84,7 +84,7 @@ def test_two_sides_of_an_image_are_averaged() -> None:
         p = model(views(images.pixels(), "flip").flatten(0, 1)).softmax(1)
     right = p.view(200, 2, 10).mean(1).argmax(1) == images.labels
     assert figures["accuracy_mirrored"] == pytest.approx(100 * right.double().mean().item())
-    assert figures["accuracy_mirrored"] != figures["accuracy"]
+    assert (p.view(200, 2, 10).mean(1).argmax(1) != p[::2].argmax(1)).any()
     del figures["accuracy_mirrored"]
     assert figures == classifiers.evaluate_classifier(model, images)
 
