@@ -356,7 +356,7 @@ _PLANE = (
 
 def _between(count: int, image_shape: Sequence[int]) -> str:
     _, height, width = image_shape
-    tile = f'<span class="traversal-tile" style="aspect-ratio:{width}/{height}"></span>'
+    tile = f'<span class="companion-tile" style="aspect-ratio:{width}/{height}"></span>'
     pick = (
         '<div class="traversal-pick"><span class="traversal-end"></span>'
         f'<div class="traversal-tiles">{tile * count}</div></div>'

@@ -56,14 +56,15 @@ export function setAll(el, attributes) {
 
 /**
  * An axis in a group of its own; draw({…}) redraws it when something about it changed.
- * `side` is "bottom", "top" or "left"; `at` the height (or x for "left") of its line.
+ * `side` is "bottom", "top" or "left"; `at` the height (or x for "left") of its line. A bottom axis may
+ * have a `name`, which stands under its right end.
  */
 export function axis(side) {
   const el = s("g", { class: `companion-axis companion-axis-${side}`, "aria-hidden": "true" });
   let seen = "";
-  const draw = ({ scale, at, from, to, count = 7, format, grid }) => {
+  const draw = ({ scale, at, from, to, count = 7, format, name = "" }) => {
     const { values, digits } = ticks(...scale.domain, count);
-    const key = [at, from, to, grid, ...values, ...values.map(scale)].join();
+    const key = [at, from, to, name, ...values, ...values.map(scale)].join();
     if (key === seen) return;
     seen = key;
     const text = format ?? ((v) => v.toFixed(digits).replace("-", "−"));
@@ -86,6 +87,7 @@ export function axis(side) {
           s("text", { x, y: at + (down > 0 ? 19 : -9), "text-anchor": "middle" }, text(value)),
         );
       }
+      if (name) parts.push(s("text", { class: "companion-ink", x: to, y: at + 38, "text-anchor": "end" }, name));
     }
     el.replaceChildren(...parts);
   };

@@ -210,7 +210,7 @@ export function toggle({ label, checked = false, onChange }) {
 export function segmented({ label, options, value, onChange }) {
   const group = newId();
   const known = options.map(asOption);
-  const inputs = known.map((_, i) => h("input", { type: "radio", name: group, value: i }));
+  const inputs = known.map((_, i) => h("input", { type: "radio", class: "companion-cover", name: group, value: i }));
   const get = () => known[inputs.findIndex((input) => input.checked)]?.value;
   const set = (next) => inputs.forEach((input, i) => { input.checked = known[i].value === next; });
   for (const input of inputs) input.addEventListener("change", () => onChange?.(get()));

@@ -150,12 +150,12 @@ function render({ model, el }) {
   const group = `lab-${Math.random().toString(36).slice(2)}`;
   const radios = new Map();
   const tile = (key, name, content) => {
-    const radio = h("input", { type: "radio", name: group, "aria-label": name });
+    const radio = h("input", { type: "radio", class: "companion-cover", name: group, "aria-label": name });
     radios.set(key, radio);
     radio.addEventListener("change", () => choose(key));
-    return h("label", { class: "lab-tile", title: name }, radio, content);
+    return h("label", { class: "companion-tile lab-tile", title: name }, radio, content);
   };
-  const file = h("input", { type: "file", accept: "image/*", class: "lab-file" });
+  const file = h("input", { type: "file", accept: "image/*", class: "companion-cover" });
   let own = null;
   file.addEventListener("change", () => open(file.files[0]));
   async function open(chosen) {
@@ -231,7 +231,7 @@ function render({ model, el }) {
   }
   // By keyboard: two ranges in the picture, which a screen reader can tell apart; arrows work in both.
   const ranges = ["row", "column"].map((name, axis) => {
-    const input = h("input", { type: "range", class: "lab-axis", min: 0, step: 1, "aria-label": `Loupe: ${name}` });
+    const input = h("input", { type: "range", class: "companion-cover", min: 0, step: 1, "aria-label": `Loupe: ${name}` });
     input.addEventListener("input", () => {
       const next = [...get("position")];
       next[axis] = Number(input.value);

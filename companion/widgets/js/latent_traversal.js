@@ -241,7 +241,7 @@ function render({ model, el }) {
     // Two native range inputs, one an axis, that assistive technology and keys can move. Arrow keys
     // reach both axes from either.
     const inputs = [0, 1].map((axis) => h("input", {
-      type: "range", class: "traversal-axis", min: low, max: high, step: (high - low) / 60,
+      type: "range", class: "companion-cover", min: low, max: high, step: (high - low) / 60,
       tabindex: axis ? -1 : 0, "aria-roledescription": "two-dimensional slider",
     }));
     const step = (event) => (event.shiftKey ? 5 : 1) * ((high - low) / 60);
@@ -347,7 +347,7 @@ function render({ model, el }) {
       h("div", { class: "traversal-pick", role: "radiogroup", "aria-label": name },
         h("span", { class: "traversal-end", "aria-hidden": "true" }, name),
         h("div", { class: "traversal-tiles" }, ...examples.map(({ picture, caption }, k) => {
-          const input = h("input", { type: "radio", name: `${group}-${name}`, "aria-label": `${name}: ${caption}` });
+          const input = h("input", { type: "radio", class: "companion-cover", name: `${group}-${name}`, "aria-label": `${name}: ${caption}` });
           input.checked = k === end;
           input.addEventListener("change", () => {
             choose(k);
@@ -355,7 +355,7 @@ function render({ model, el }) {
             move(() => z.set(between(t.get())));
           });
           const style = smooth ? null : "image-rendering: pixelated";
-          return h("label", { class: "traversal-tile", title: caption }, input, h("img", { src: picture, alt: "", style }));
+          return h("label", { class: "companion-tile", title: caption }, input, h("img", { src: picture, alt: "", style }));
         })));
     return {
       el: h("div", { class: "traversal-between" },

@@ -293,7 +293,7 @@ function render({ model, el }) {
     const group = `explorer-${Math.random().toString(36).slice(2, 8)}`;
     lines = of.layers.filter((node) => !passes(node)).map((node) => {
       const tint = TOKEN[typeOf(node)];
-      const input = h("input", { type: "radio", name: group, value: node.name, onchange: () => pick(node.name) });
+      const input = h("input", { type: "radio", class: "companion-cover", name: group, value: node.name, onchange: () => pick(node.name) });
       const shape = h("span", { class: "explorer-output" });
       const costs = ["parameters", "multiplications"].map((quantity) => {
         const bar = ui.bar({ token: tint });

@@ -232,7 +232,7 @@ function mapChart() {
   const contours = LEVELS.map(() => mark("path", "posterior-contour"));
   const names = LEVELS.map((level) => text(String(level), { class: "companion-halo", "text-anchor": "middle" }));
   const [trail, downhill] = [mark("path", "companion-curve", "data-4"), mark("path", "companion-arrow", "data-4")];
-  const dots = mark("path", "posterior-trail", "data-4");
+  const dots = mark("path", "companion-trail", "data-4");
   const prior = mark("circle", "companion-dot", "data-6", { r: 5 });
   const here = mark("circle", "companion-dot", "data-1", { r: 7 });
   const window = s("svg", {}, ...contours, trail, dots);

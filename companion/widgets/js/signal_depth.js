@@ -22,7 +22,7 @@ const ACTIVATIONS = [
   { value: "none", label: "none" },
 ];
 const MARGIN = { left: 52, right: 12 };
-const HEIGHT = 260;
+const HEIGHT = 280;
 const TINY = 1e-300;
 
 const superscript = (n) => String(n).replace("-", "⁻").replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
@@ -69,7 +69,7 @@ function sizeChart(onPick) {
       const all = powers.flat();
       const low = Math.min(-3, Math.floor(Math.min(...all)));
       const high = Math.max(3, Math.ceil(Math.max(...all)));
-      const [base, to] = [HEIGHT - 24, width - MARGIN.right];
+      const [base, to] = [HEIGHT - 44, width - MARGIN.right];
       const x = linear([0, depth], [MARGIN.left, to]);
       const y = linear([low, high], [base, 10]);
       // Inside a block the signal makes a detour; the line follows the stream that shortcuts carry.
@@ -83,7 +83,7 @@ function sizeChart(onPick) {
       setAll(band, { x: MARGIN.left, width: to - MARGIN.left, y: y(1), height: y(-1) - y(1) });
       setAll(guide, { x1: x(layer), x2: x(layer), y1: 10, y2: base });
       left.draw({ scale: y, at: MARGIN.left, from: MARGIN.left, to, count: 6, format: (v) => (v === 0 ? "1" : `10${superscript(v)}`) });
-      bottom.draw({ scale: x, at: base, from: MARGIN.left, to, count: Math.min(depth, width < 420 ? 5 : 10), format: (v) => String(v) });
+      bottom.draw({ scale: x, at: base, from: MARGIN.left, to, count: Math.min(depth, width < 420 ? 5 : 10), format: String, name: "layer" });
       pickFrom = (event) => {
         const at = x.invert(event.clientX - svg.getBoundingClientRect().left);
         onPick(Math.min(depth, Math.max(0, Math.round(at))));
@@ -100,7 +100,7 @@ function sizeChart(onPick) {
 
 /** How the outputs of one layer are spread, in units of their own root mean square. */
 function spreadChart() {
-  const height = 120;
+  const height = 140;
   const BINS = 31;
   const bars = s("path", { class: "companion-fill signal-bars", "data-tint": "data-1" });
   const bottom = axis("bottom");
@@ -115,7 +115,7 @@ function spreadChart() {
         counts[Math.min(BINS - 1, Math.max(0, place))] += 1;
       }
       const x = linear([-reach, reach], [MARGIN.left, width - MARGIN.right]);
-      const y = linear([0, Math.max(...counts)], [height - 24, 6]);
+      const y = linear([0, Math.max(...counts)], [height - 44, 6]);
       const step = (2 * reach) / BINS;
       setAll(bars, {
         d: Array.from(counts, (count, k) => (count
@@ -123,7 +123,7 @@ function spreadChart() {
             + `H${(x(-reach + (k + 1) * step) - 0.5).toFixed(1)}V${y(0).toFixed(1)}Z`
           : "")).join(""),
       });
-      bottom.draw({ scale: x, at: height - 24, from: MARGIN.left, to: width - MARGIN.right, count: 6 });
+      bottom.draw({ scale: x, at: height - 44, from: MARGIN.left, to: width - MARGIN.right, count: 6, name: "output / root mean square" });
       setAll(svg, {
         "aria-label": `Histogram of the outputs of layer ${layer} in units of their root mean square; ${Math.round(100 * silent)} per cent of them let no gradient through.`,
       });

@@ -42,11 +42,10 @@ function lossChart() {
   const curve = s("path", { class: "companion-curve", "data-tint": "data-1" });
   const chance = s("line", { class: "companion-curve companion-dashed", "data-tint": "data-6" });
   const drop = s("path", { class: "companion-guide", fill: "none" });
-  const trail = s("path", { class: "softmax-trail", "data-tint": "data-4" });
+  const trail = s("path", { class: "companion-trail", "data-tint": "data-4" });
   const here = s("circle", { class: "companion-dot", "data-tint": "data-4", r: 7 });
-  const xName = s("text", { class: "companion-ink", "text-anchor": "end" }, "p of the right class");
   const [left, bottom] = [axis("left"), axis("bottom")];
-  const svg = s("svg", { height, role: "img" }, left.el, bottom.el, xName, drop, chance, curve, trail, here);
+  const svg = s("svg", { height, role: "img" }, left.el, bottom.el, drop, chance, curve, trail, here);
   return {
     el: h("div", { class: "companion-chart" }, svg),
     draw({ width, loss, walked, classes }) {
@@ -63,9 +62,8 @@ function lossChart() {
       setAll(drop, { d: path([[margin.left, cy], [cx, cy], [cx, base]]) });
       setAll(here, { cx: cx.toFixed(1), cy: cy.toFixed(1) });
       setAll(trail, { d: walked.map((l) => { const [a, b] = at(l); return `M${a.toFixed(1)} ${b.toFixed(1)}h0`; }).join("") });
-      setAll(xName, { x: to, y: base + 38 });
       left.draw({ scale: y, at: margin.left, from: margin.left, to, count: 5 });
-      bottom.draw({ scale: x, at: base, from: margin.left, to, count: 5 });
+      bottom.draw({ scale: x, at: base, from: margin.left, to, count: 5, name: "p of the right class" });
       setAll(svg, {
         "aria-label": `The loss as minus log p of the right class: it falls from beyond ${top} at p near 0 to 0 at p = 1. `
           + `The point is at p = ${small(Math.exp(-loss))}, loss ${small(loss)}; guessing among ${classes} classes costs ${three(level)}.`,
