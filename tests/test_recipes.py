@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from companion import recipes, weights
+from companion.augmentation import crop_and_flip, cutout
 from companion.cli import main
 from companion.datasets import ImageSet, is_here, load_images
 from companion.models import ConvVAE
@@ -326,6 +327,25 @@ def test_capacity_grows_through_the_training() -> None:
         charge = 5 * (entries["kl"] - 8 * progress).abs()
         expected = (entries["reconstruction"] + charge).item()
         assert entries["loss"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_settings_describe_becomes_what_fit_takes() -> None:
+    recipe = recipes.get("resnet20-cifar10")
+    objects = recipe.objects()
+    optimizer = objects["optimizer"]([torch.nn.Parameter(torch.zeros(2))], lr=0.3)
+    assert isinstance(optimizer, torch.optim.SGD)
+    asked = recipe.settings["optimizer"]
+    assert {name: optimizer.defaults[name] for name in asked if name != "name"} == {
+        name: value for name, value in asked.items() if name != "name"
+    }
+    # First the crop, then the square: with the same draws, the same images as by hand.
+    images = torch.rand(20, 3, 32, 32)
+    torch.manual_seed(1)
+    changed = objects["augment"](images)
+    torch.manual_seed(1)
+    cropped = crop_and_flip(**recipe.settings["augment"])(images)
+    assert torch.equal(changed, cutout(**recipe.settings["cutout"])(cropped))
+    assert recipes.get("vae-digits").objects() == {}
 
 
 def test_goals() -> None:

@@ -21,6 +21,12 @@ from companion.paths import cache_dir, data_dir
 from companion.training import History, Loss, fit
 from companion.weights import Card, WeightsError
 
+# What a recipe's settings may do to training images, in this order.
+_CHANGES: dict[str, Callable[..., Augmentation]] = {
+    "augment": crop_and_flip,
+    "cutout": cutout,
+}
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -80,6 +86,20 @@ class Recipe:
             torch.default_generator.manual_seed(self.seeds[0] if seed is None else seed)
             return self.model(**self.settings["model"])
 
+    def objects(self) -> dict[str, Any]:
+        """What `fit` takes as objects, `optimizer` and `augment`, as the settings describe them."""
+        objects: dict[str, Any] = {}
+        if "optimizer" in self.settings:
+            arguments = dict(self.settings["optimizer"])
+            name = arguments.pop("name")
+            objects["optimizer"] = partial(getattr(torch.optim, name), **arguments)
+        changes = [
+            make(**self.settings[key]) for key, make in _CHANGES.items() if key in self.settings
+        ]
+        if changes:
+            objects["augment"] = in_turn(*changes)
+        return objects
+
     def train_data(self, data: str | Path | None = None) -> Data | Callable[[int], Data]:
         """What `fit` takes as data: from `data` (a name, or a folder of images) or the recipe's."""
         if self.drawn is not None and data is None:
@@ -133,12 +153,6 @@ class Loaded(NamedTuple):
 
 
 _RECIPES: dict[str, Recipe] = {}
-
-# What a recipe's settings may do to training images, in this order.
-_AUGMENTATIONS: dict[str, Callable[..., Augmentation]] = {
-    "augment": crop_and_flip,
-    "cutout": cutout,
-}
 
 
 def register(recipe: Recipe) -> Recipe:
@@ -268,7 +282,7 @@ def train(
             validation=test_data,
             checkpoint=checkpoint,
             progress=progress,
-            **_objects(recipe.settings),
+            **recipe.objects(),
             **settings,
         )
         weights.round_to(model, recipe.dtype)
@@ -313,18 +327,6 @@ def _spread(recipe: Recipe, runs: list[_Run]) -> dict[str, dict[str, Any]]:
         goal.figure: {str(run.seed): run.figures[goal.figure] for run in runs}
         for goal in recipe.must_reach
     }
-
-
-def _objects(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What `fit` takes as objects, from the settings that describe them."""
-    objects: dict[str, Any] = {}
-    if "optimizer" in settings:
-        arguments = dict(settings["optimizer"])
-        objects["optimizer"] = partial(getattr(torch.optim, arguments.pop("name")), **arguments)
-    changes = [make(**settings[key]) for key, make in _AUGMENTATIONS.items() if key in settings]
-    if changes:
-        objects["augment"] = in_turn(*changes)
-    return objects
 
 
 def _checkpoint(name: str, data: str, settings: Mapping[str, Any], seed: int) -> Path:
