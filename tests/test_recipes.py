@@ -90,6 +90,7 @@ def test_training_leaves_the_random_state_alone(folders: Path) -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
+@pytest.mark.filterwarnings("ignore:this processor only imitates bf16")
 def test_precision_may_be_the_recipes_or_the_callers(
     folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ def test_other_images_are_another_training(tmp_path: Path) -> None:
         fit(network(), images(seed=4), noisy, **options)
 
 
+@pytest.mark.filterwarnings("ignore:this processor only imitates bf16")
 def test_another_machine_may_choose_another_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

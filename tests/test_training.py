@@ -5,6 +5,7 @@ import io
 import math
 import re
 import sys
+import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from functools import partial
@@ -285,6 +286,7 @@ def test_channels_last_reaches_networks_for_grey_images() -> None:
     assert model[0].weight.stride() == (9, 9, 3, 1)
 
 
+@pytest.mark.filterwarnings("ignore:this processor only imitates bf16")
 def test_bf16_on_request() -> None:
     dtypes = set()
 
@@ -302,6 +304,17 @@ def test_bf16_on_request() -> None:
     assert all(p.dtype == torch.float32 for p in rough.parameters())
     torch.testing.assert_close(weights(exact), weights(rough), rtol=0.1, atol=0.01)
     assert not torch.equal(weights(exact), weights(rough))
+
+
+def test_a_processor_that_imitates_bf16_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
+    with pytest.warns(UserWarning, match="fp32 is many times faster"):
+        devices.open_fabric("cpu", "bf16")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        devices.open_fabric("cpu", "auto")
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+        devices.open_fabric("cpu", "bf16")
 
 
 @pytest.mark.parametrize(
