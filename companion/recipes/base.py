@@ -255,7 +255,7 @@ def train(
     enough, `get(name).missed(card.figures)` tells.
     """
     recipe = get(name)
-    test_data = recipe.test_data(data)
+    train_data, test_data = recipe.train_data(data), recipe.test_data(data)
     settings = dict(recipe.settings["fit"])
     command = ["companion", "train", name]
     source = data
@@ -276,7 +276,7 @@ def train(
         checkpoint = _checkpoint(name, str(data), all_settings, seed)
         history = fit(
             model,
-            recipe.train_data(data),
+            train_data,
             recipe.loss(**recipe.settings["loss"]),
             seed=seed,
             validation=test_data,
