@@ -1,6 +1,7 @@
 """Where `fit` gets its batches from: a set that lies on the device, or one too large for that."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -31,14 +32,17 @@ Data = Tensor | LabelledImages | Dataset[Any]
 class Resident:
     """Images that stay on the device as uint8: a batch is one indexing away."""
 
-    def __init__(self, images: Tensor, labels: Tensor | None, device: torch.device) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor | None, device: torch.device, what: str = "data"
+    ) -> None:
+        whose = "" if what == "data" else f"the {what} set's "
         if images.dtype != torch.uint8 or images.ndim != 4 or not images.numel():
             raise ValueError(
-                "images must be a uint8 tensor N×C×H×W with values 0 to 255, got "
+                f"{whose}images must be a uint8 tensor N×C×H×W with values 0 to 255, got "
                 f"{images.dtype} of shape {tuple(images.shape)}"
             )
         if labels is not None and not isinstance(labels, Tensor):
-            raise TypeError(f"labels must be a tensor, got {type(labels).__name__}")
+            raise TypeError(f"{whose}labels must be a tensor, got {type(labels).__name__}")
         if labels is not None and len(labels) != len(images):
             raise ValueError(f"got {len(images)} images, but {len(labels)} labels")
         self.images = images.to(device)
@@ -50,8 +54,11 @@ class Resident:
 
     def fingerprint(self) -> str:
         """A few words that another set of images would hardly have."""
-        some = self.images[:: max(1, len(self) // 1000)].cpu().contiguous()
-        return f"{len(self)} ({hashlib.sha256(some.numpy().tobytes()).hexdigest()[:8]})"
+        digest = hashlib.sha256()
+        some = self.images[:: max(1, len(self) // 1000)]
+        for part in (some,) if self.labels is None else (some, self.labels):
+            digest.update(part.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return f"{len(self)} ({digest.hexdigest()[:8]})"
 
     def read(self, rows: Iterable[Tensor]) -> Iterator[Batch]:
         """A batch for each of `rows`, which are numbers of images."""
@@ -65,23 +72,26 @@ class Streamed:
     """A torch `Dataset` that is read while the device computes, by a `DataLoader`'s processes.
 
     Its items are images, or (image, label): tensors C×H×W (uint8, or floats in [0, 1]) or PIL
-    images, all of one size. What it draws at random is the same for the same seed and epoch.
+    images, all of one size. What it draws from PyTorch's generator is the same for the same seed
+    and epoch; with workers, also what it draws from NumPy's and Python's own.
     """
 
-    def __init__(self, dataset: Dataset[Any], device: torch.device, workers: int | None) -> None:
+    def __init__(
+        self, dataset: Dataset[Any], device: torch.device, workers: int | None, what: str = "data"
+    ) -> None:
         try:
             self.size = len(dataset)  # type: ignore[arg-type]
         except TypeError:
             raise TypeError(
-                f"data must be a Dataset with a length and an index, got {type(dataset).__name__}, "
-                "which can only be iterated"
+                f"{what} must be a Dataset with a length and an index, got "
+                f"{type(dataset).__name__}, which can only be iterated"
             ) from None
         if not self.size:
-            raise ValueError("the Dataset is empty")
+            raise ValueError(f"{what} is an empty Dataset")
         self.device = device
         self.rows: list[list[int]] = []
         if workers is None:  # processes of their own pay where the CPU has nothing else to do
-            workers = 4 if device.type == "cuda" else 0
+            workers = min(4, os.cpu_count() or 1) if device.type == "cuda" else 0
         self.generator = torch.Generator()
         self.loader: DataLoader[Batch] = DataLoader(
             dataset,
@@ -136,12 +146,12 @@ def open_source(
     torch `Dataset` is streamed.
     """
     if isinstance(data, Dataset):  # first: it may well have an attribute named images
-        return Streamed(data, device, workers)
+        return Streamed(data, device, workers, what)
     if isinstance(data, Tensor):
-        return Resident(data, None, device)
+        return Resident(data, None, device, what)
     images = getattr(data, "images", None)
     if isinstance(images, Tensor):
-        return Resident(images, getattr(data, "labels", None), device)
+        return Resident(images, getattr(data, "labels", None), device, what)
     if isinstance(data, DataLoader):
         raise TypeError(f"{what} must be the DataLoader's dataset: `fit` makes the batches itself")
     function = ", or a function from the epoch to one of these" if what == "data" else ""
@@ -168,7 +178,7 @@ def in_order(count: int, size: int) -> Iterator[Tensor]:
 
 
 def mixed(*numbers: int) -> int:
-    """A seed for a random generator that differs wherever one of the numbers does."""
+    """A seed for a random generator, another one for other numbers (zeros at the end aside)."""
     words = np.random.SeedSequence([number % 2**64 for number in numbers]).generate_state(2)
     return int(words[0]) << 31 ^ int(words[1])
 

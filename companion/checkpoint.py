@@ -7,6 +7,8 @@ written beside its place and then moved there, so a kill at any moment leaves th
 import hashlib
 import io
 import os
+import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,29 @@ class CheckpointError(ValueError):
 
 
 def save(path: str | Path, state: dict[str, Any]) -> None:
-    """Write the state, in place of what was there."""
+    """Write the state, in place of what was there.
+
+    Raises TypeError, and writes nothing, for a state that `load` would refuse: one with anything
+    but tensors and plain values in it, which an optimizer of one's own may have.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
+    try:
+        _read(content)
+    except pickle.UnpicklingError as error:
+        kind = re.search(r"GLOBAL (\S+)", str(error))
+        raise TypeError(
+            "a checkpoint holds tensors, numbers and strings only, but the training's state "
+            f"has {kind[1] if kind else 'something else'} in it"
+        ) from error
     write_whole(Path(path), hashlib.sha256(content).digest() + content)
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    # Only values and tensors: a file that somebody else has made runs nothing.
+    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return state
 
 
 def check_place(path: str | Path) -> None:
@@ -48,13 +68,10 @@ def load(path: str | Path) -> dict[str, Any]:
     content = Path(path).read_bytes()
     if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
         raise CheckpointError(
-            f"{path} is damaged, or no checkpoint of `fit`: delete it to start the training anew"
+            f"{path} is damaged, or no checkpoint of `fit`: give another file as checkpoint, or "
+            "delete this one to start the training anew"
         )
-    # Only values and tensors: a file that somebody else has made runs nothing.
-    state: dict[str, Any] = torch.load(
-        io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True
-    )
-    return state
+    return _read(content[_DIGEST:])
 
 
 def restore(model: nn.Module, path: str | Path) -> int:

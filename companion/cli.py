@@ -156,7 +156,7 @@ def _train_all(options: argparse.Namespace) -> int:
         one = argparse.Namespace(**{**vars(options), "name": name, "all": False})
         try:
             status = max(status, _train(one))
-        except (ValueError, OSError, FloatingPointError) as error:
+        except Exception as error:
             print(f"companion: {name}: {error}", file=sys.stderr)
             status = 1
     return status
@@ -211,6 +211,7 @@ def _models(options: argparse.Namespace) -> int:
         figures = "; ".join(
             f"{goal.figure} {card.figures[goal.figure]:.4g} (goal {goal.limit})"
             for goal in recipe.must_reach
+            if goal.figure in card.figures  # the reader's own card may be older than the goal
         )
         size = f"{path.stat().st_size / 1000:,.0f} kB" if recipe.ships else "run only"
         rows.append((name, recipe.data, f"{card.parameters:,}", size, figures + checked))

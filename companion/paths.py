@@ -1,6 +1,7 @@
 """Where weights and other generated files lie."""
 
 import contextlib
+import glob
 import os
 import sys
 import time
@@ -51,7 +52,9 @@ def write_whole(path: Path, content: bytes) -> None:
     if the process is killed meanwhile. Makes the folder if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*"):
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if not leftover.suffix[1:].isdecimal():  # another program's
+            continue
         # One that is being written may be finished, and gone, by the time we look.
         with contextlib.suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > _ABANDONED:

@@ -3,6 +3,7 @@
 `fit` takes each of them as `schedule`.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Rate:
             )
             return
         try:
-            values = [float(chosen(tenth / 10)) for tenth in range(11)]  # type: ignore[misc]
+            values = [float(chosen(place / 1000)) for place in range(1001)]  # type: ignore[misc]
         except TypeError:
             names = ", ".join(map(repr, _SCHEDULES))
             raise ValueError(
@@ -86,12 +87,13 @@ class Rate:
                 f"factor, got {schedule!r}"
             ) from None
         self.function = chosen
-        self.words = ", ".join(f"{value:.4g}" for value in values)
+        digest = hashlib.sha256(",".join(f"{value:.6g}" for value in values).encode()).hexdigest()
+        self.words = f"{', '.join(f'{value:.4g}' for value in values[::100])} ({digest[:8]})"
 
     def __call__(self, progress: float) -> float:
         """The factor at this progress."""
         if self.function is not None:
-            return self.function(progress)
+            return float(self.function(progress))
         return float(self.optimizer.param_groups[0]["lr"])
 
     def observe(self, loss: float) -> None:

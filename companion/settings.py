@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import numbers
 import operator
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ def check_settings(
 
     Data, schedule, device and precision are checked where they are opened.
     """
+    if not torch.is_grad_enabled():
+        raise ValueError("`fit` needs gradients, but was called within torch.no_grad()")
     _check_model(model)
     _check_loss(loss)
     if isinstance(optimizer, torch.optim.Optimizer):
@@ -43,6 +46,8 @@ def check_settings(
             "optimizer must be a class of torch.optim or a functools.partial of one, which `fit` "
             f"calls with the parameters; got an {type(optimizer).__name__} that is made already"
         )
+    if "lr" in getattr(optimizer, "keywords", {}):
+        raise ValueError("give lr to `fit`, which passes it on, not to the optimizer")
     for name, function in (("optimizer", optimizer), ("augment", augment)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} must be a function, got {function!r}")
@@ -57,7 +62,7 @@ def check_settings(
     for name, number, smallest in (("lr", lr, 0.0), ("clip", clip, math.ulp(0.0))):
         if number is None and name == "clip":
             continue
-        if not isinstance(number, int | float) or not smallest <= number < math.inf:
+        if not isinstance(number, numbers.Real) or not smallest <= float(number) < math.inf:
             raise ValueError(f"{name} must be a finite positive number, got {number!r}")
     if channels_last not in (True, False, "auto"):
         raise ValueError(f"channels_last must be True, False or 'auto', got {channels_last!r}")
@@ -81,6 +86,11 @@ def _check_loss(loss: object) -> None:
         raise TypeError(
             f"loss must be a function (model, images, labels) -> loss, got {type(loss).__name__}"
         )
+    if isinstance(loss, type):
+        raise TypeError(
+            f"loss must be a function (model, images, labels) -> loss, got the class "
+            f"{loss.__name__}; wrap it: def loss(model, images, labels): …"
+        )
     try:
         signature = inspect.signature(loss.forward if isinstance(loss, nn.Module) else loss)
     except ValueError:  # something built in, which does not tell
@@ -88,6 +98,8 @@ def _check_loss(loss: object) -> None:
     progress = {"progress": 1.0} if "progress" in signature.parameters else {}
     try:
         signature.bind("model", "images", "labels", **progress)
+        if next(iter(signature.parameters), "") == "input":  # those of torch.nn.functional
+            raise TypeError
     except TypeError:
         name = getattr(loss, "__name__", type(loss).__name__)
         raise TypeError(

@@ -11,6 +11,8 @@ import copy
 import hashlib
 import inspect
 import math
+import operator
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from types import CellType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -155,8 +158,9 @@ def fit(
         seconds ago), and goes on from there if the file exists: killed at any moment and called
         again, it ends as it would have without, on the CPU bit for bit. A finished training
         returns at once. CheckpointError if the file belongs to another training, by its model,
-        images, numbers, optimizer, schedule, and the names of the functions; what a function does
-        cannot be compared: give another loss another file.
+        images, labels, numbers, optimizer, schedule, and the names of the functions and the plain
+        values that they were made with; what a function does cannot be compared: give another loss
+        another file.
     device, precision
         "auto" takes a GPU if there is one, and on it bf16 from compute capability 8.0 on and fp16
         with a loss scaler below that; fp32 everywhere else. Or name them: "cpu", "cuda", "cuda:1",
@@ -183,17 +187,23 @@ def fit(
     naming the step, the learning rate and the last good checkpoint, once an entry of the loss is
     NaN or infinite; the model's weights are of no use then.
     """
+    checkpoint = None if checkpoint is None else Path(checkpoint).expanduser()
     check_settings(
         model, loss, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, augment=augment,
         optimizer=optimizer, clip=clip, patience=patience, validation=validation,
         checkpoint=checkpoint, channels_last=channels_last, workers=workers,
     )  # fmt: skip
+    # NumPy's numbers, which would make checkpoints that cannot be read, become Python's.
+    epochs, batch_size, seed = map(operator.index, (epochs, batch_size, seed))
+    lr, clip = float(lr), None if clip is None else float(clip)
     rate = Rate(schedule)
     saved = checkpoints.load(checkpoint) if checkpoint and Path(checkpoint).exists() else None
     fabric, used_precision = open_fabric(device, precision)
     home = fabric.device
     source = open_source(
-        data(saved["epoch"] if saved else 0) if callable(data) else data, home, workers
+        data(min(saved["epoch"], epochs - 1) if saved else 0) if callable(data) else data,
+        home,
+        workers,
     )
     held_out = (
         None if validation is None else open_source(validation, home, workers, what="validation")
@@ -219,7 +229,7 @@ def fit(
             "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "clip": clip,
             "patience": patience, "precision": precision, "schedule": rate.words,
             "loss": _name(loss), "augment": _name(augment), "images": _name(data) if callable(data)
-            else source.fingerprint(), "validation": held_out and len(held_out),
+            else source.fingerprint(), "validation": held_out and held_out.fingerprint(),
         })  # fmt: skip
         if saved:
             state = keeper.resume(saved, state)
@@ -242,6 +252,11 @@ def fit(
                 entries = objective(*batch, done)
                 optim.zero_grad()
                 fabric.backward(entries["loss"])
+                if step == 0 and all(p.grad is None for p in model.parameters()):
+                    raise ValueError(
+                        "the loss does not depend on the parameters of the model that it is given "
+                        "(on another model's, perhaps): nothing could be learnt"
+                    )
                 if clip is not None:
                     fabric.clip_gradients(objective, optim, max_norm=clip, error_if_nonfinite=False)
                 optim.step()
@@ -261,7 +276,10 @@ def fit(
                 steps_done = len(losses["loss"])
                 averages = {name: sum(values) / steps_done for name, values in losses.items()}
                 if held_out is not None:
-                    after = _validate(objective, held_out, batch_size, seed, home)
+                    try:
+                        after = _validate(objective, held_out, batch_size, seed, home)
+                    except FloatingPointError as error:
+                        raise FloatingPointError(f"{error}: {keeper.advice()}") from None
                     averages |= {f"validation_{name}": value for name, value in after.items()}
                 # What follows from them must be the same in every process.
                 averages = fabric.broadcast(averages)
@@ -289,6 +307,7 @@ class _Objective(nn.Module):
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         function = loss.forward if isinstance(loss, nn.Module) else loss
         self.tells_progress = "progress" in inspect.signature(function).parameters
+        self.worked: set[bool] = set()  # True for training, False for validation
 
     def train(self, mode: bool = True) -> "_Objective":
         """The model trains; a loss that is a network of its own stays as it is."""
@@ -302,7 +321,19 @@ class _Objective(nn.Module):
             images = self._augmented(images)
         images = _laid_out(images, self.layout)
         more = {"progress": progress} if self.tells_progress else {}
-        value = self.loss(self.model, images, labels, **more)
+        try:
+            value = self.loss(self.model, images, labels, **more)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+            if self.training in self.worked:
+                raise
+            which = "its first batch" if self.training else "the validation set's first batch"
+            raise ValueError(
+                f"the loss failed on {which}, images {_in_words(images)} and labels "
+                f"{_in_words(labels)}: {str(error).splitlines()[0] if str(error) else error!r}"
+            ) from error
+        self.worked.add(self.training)
         entries = dict(value) if isinstance(value, Mapping) else {"loss": value}
         for name, entry in entries.items():
             if not isinstance(entry, Tensor) or entry.ndim:
@@ -527,7 +558,7 @@ def _probe(
     for layout in (False, True):
         try:
             twin = copy.deepcopy(model)
-        except RuntimeError:  # it keeps something from an earlier call: no copy, no probe
+        except Exception:  # it keeps something from an earlier call: no copy, no probe
             return False
         copies[layout] = _Objective(twin, loss, augment, layout).train()
         _arrange(twin, layout)
@@ -621,17 +652,48 @@ def _compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
         model._compiled_call_impl = None
 
 
+def _in_words(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "None"
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
+
+
 def _name(thing: object) -> str:
-    """A function in words that are the same in the next session."""
+    """A function, and the plain values that it was made with, in words.
+
+    They are the same in the next session.
+    """
     if thing is None:
         return "None"
-    return str(getattr(thing, "__qualname__", type(thing).__qualname__))
+    made_with: dict[Any, object]
+    if isinstance(thing, partial):
+        made_with = {**dict(enumerate(thing.args)), **thing.keywords}
+        thing = thing.func
+    else:
+        cells = getattr(thing, "__closure__", None) or ()
+        free = getattr(getattr(thing, "__code__", None), "co_freevars", ())
+        # A cell is empty where the variable is assigned later.
+        made_with = {
+            name: cell.cell_contents
+            for name, cell in zip(free, cells, strict=True)
+            if cell != CellType()
+        }
+    words = str(getattr(thing, "__qualname__", type(thing).__qualname__))
+    plain = [f"{name}={value!r}" for name, value in made_with.items() if _is_plain(value)]
+    return f"{words} with {', '.join(plain)}" if plain else words
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _optimizer_in_words(optimizer: torch.optim.Optimizer) -> str:
-    wanted = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "betas", "eps", "alpha")
+    # How it is computed may differ from machine to machine, what is computed may not.
+    ways = ("params", "initial_lr", "fused", "foreach", "capturable", "differentiable")
     groups = [
-        ", ".join(f"{name}={group[name]}" for name in wanted if name in group)
+        ", ".join(f"{name}={value}" for name, value in group.items() if name not in ways)
         for group in optimizer.param_groups
     ]
     return f"{type(optimizer).__name__}({'; '.join(groups)})"
@@ -639,6 +701,8 @@ def _optimizer_in_words(optimizer: torch.optim.Optimizer) -> str:
 
 def _model_in_words(model: nn.Module) -> str:
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    digest = hashlib.sha256(repr(shapes).encode()).hexdigest()[:8]
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    layers = re.sub(r" at 0x[0-9a-f]+", "", repr(model))  # addresses are another session's
+    digest = hashlib.sha256(repr((shapes, frozen, layers)).encode()).hexdigest()[:8]
     count = sum(p.numel() for p in model.parameters())
-    return f"{type(model).__name__} with {count:,} parameters (shapes {digest})"
+    return f"{type(model).__name__} with {count:,} parameters (layers {digest})"

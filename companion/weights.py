@@ -87,7 +87,8 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
     the size). Both files are written under another name and then moved, so that a killed run
     leaves none that is half written. Returns the card as it can be read again.
 
-    Raises ValueError for another `dtype` or file name, and if a weight is not finite in it.
+    Raises ValueError, and writes nothing, for another `dtype` or file name, and if a weight is not
+    finite in it or a figure of the card is not.
     """
     path = _weights_path(path)
     if dtype not in _DTYPES:
@@ -99,8 +100,11 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
         if not tensors[name].isfinite().all():
             raise ValueError(f"{name} has values that are NaN or infinite as {dtype}: not saved")
     content = safetensors.torch.save(tensors)
+    # Before anything is replaced: it may be impossible to write the card.
+    text = _card_as_text(model, card, dtype, hashlib.sha256(content).hexdigest())
     write_whole(path, content)
-    return save_card(model, path, card, dtype=dtype, sha256=hashlib.sha256(content).hexdigest())
+    write_whole(path.with_suffix(".json"), text)
+    return read_card(path)
 
 
 def save_card(
@@ -110,6 +114,13 @@ def save_card(
 
     Returns it as it can be read again.
     """
+    path = Path(path).with_suffix(".json")
+    write_whole(path, _card_as_text(model, card, dtype, sha256))
+    return read_card(path)
+
+
+def _card_as_text(model: nn.Module, card: Card, dtype: str, sha256: str) -> bytes:
+    """The file of a card, completed by what is known of the model. Raises ValueError for NaN."""
     written = replace(
         card,
         versions=_versions(),
@@ -118,16 +129,18 @@ def save_card(
         sha256=sha256,
     )
     entries = asdict(written)
-    entries["card_sha256"] = _digest(entries)
-    # One line for each entry: a card is to be read, and compared with its predecessor.
-    lines = (
-        f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}"
-        for key, value in entries.items()
-    )
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
-    path = Path(path).with_suffix(".json")
-    write_whole(path, text.encode())
-    return read_card(path)
+    lines = []
+    try:
+        entries["card_sha256"] = _digest(entries)
+        # One line for each entry: a card is to be read, and compared with its predecessor.
+        for key, value in entries.items():
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            lines.append(f" {json.dumps(key)}: {text}")
+    except ValueError as error:
+        raise ValueError(
+            f"the card of {card.recipe} has a number that is NaN or infinite: nothing was saved"
+        ) from error
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def load(model: nn.Module, path: str | Path) -> Card:

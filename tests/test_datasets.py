@@ -4,6 +4,7 @@ import colorsys
 import hashlib
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -274,6 +275,9 @@ def test_indexing() -> None:
     image, label = data[4]
     assert torch.equal(image, data.images[4])
     assert label == data.labels[4]
+    for place in (np.int64(4), torch.tensor(4)):
+        assert torch.equal(data[place][0], image)  # type: ignore[call-overload]
+    assert len(data[torch.tensor([4])]) == 1
     rows = torch.tensor([7, 1])
     for part, expected in ((data[2:5], range(2, 5)), (data[rows], [7, 1]), (data[[7, 1]], [7, 1])):
         assert isinstance(part, ImageSet)

@@ -96,6 +96,16 @@ def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     assert test.labels.tolist() == [1] * 8
 
 
+@pytest.mark.parametrize("name", ["Test", "val", "valid", "Validation"])
+def test_other_names_of_the_split_that_is_held_out(tmp_path: Path, name: str) -> None:
+    for k in range(4):
+        paint(tmp_path / "Train" / "cat" / f"{k}.png")
+    paint(tmp_path / name / "cat" / "0.png")
+    train, test = (load_images(tmp_path, split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (4, 1)
+    assert train.class_names == test.class_names == ("cat",)
+
+
 def test_any_shape_is_cut_in_the_middle_and_resized(tmp_path: Path) -> None:
     wide = np.zeros((30, 90, 3), np.uint8)
     wide[:, 30:60] = (10, 200, 30)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from companion import devices, training
 from companion.augmentation import crop_and_flip
 from companion.batches import Resident
 from companion.checkpoint import CheckpointError, restore
-from companion.schedules import Plateau
+from companion.schedules import Plateau, steps
 from companion.training import History, fit
 
 # What the child trains: dropout, augmentation and noise draw random numbers, batch norm has
@@ -159,7 +160,10 @@ def test_settings_must_be_the_same(tmp_path: Path) -> None:
         ({"optimizer": partial(torch.optim.SGD, momentum=0.5)}, "optimizer was SGD"),
         ({"schedule": "cosine"}, "schedule was Plateau"),
         ({"augment": None}, "augment was crop_and_flip"),
-        ({"validation": images(41, 1)}, "validation was 40 there, and is 41"),
+        ({"optimizer": partial(torch.optim.SGD, momentum=0.9, maximize=True)}, "maximize=False"),
+        ({"augment": crop_and_flip(2)}, "augment was crop_and_flip.*padding=1"),
+        ({"validation": images(41, 1)}, r"validation was 40 .* there, and is 41 "),
+        ({"validation": images(40, 2)}, r"validation was 40 "),
     ):
         with pytest.raises(CheckpointError, match=words):
             train(path, **change)
@@ -167,6 +171,84 @@ def test_settings_must_be_the_same(tmp_path: Path) -> None:
         fit(nn.Linear(2, 2), images(), noisy, epochs=30, batch_size=8, lr=0.05, patience=25,
             validation=images(40, 1), optimizer=partial(torch.optim.SGD, momentum=0.9),
             checkpoint=path, device="cpu", progress=False)  # fmt: skip
+
+
+class Weighted:
+    """What a recipe's loss is: a function made with numbers."""
+
+    def __new__(cls, weight: float) -> Any:  # type: ignore[misc]
+        def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+            return weight * noisy(model, images, labels)
+
+        return loss
+
+
+def flipped(data: Resident) -> Resident:
+    assert data.labels is not None
+    return Resident(data.images, 1 - data.labels, data.device)
+
+
+def activated(kind: type[nn.Module]) -> nn.Sequential:
+    model = network()
+    model[2] = kind()
+    return model
+
+
+def frozen() -> nn.Sequential:
+    model = network()
+    model[0].requires_grad_(False)
+    return model
+
+
+def test_what_looks_alike_is_another_training(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    options: dict[str, Any] = {"epochs": 2, "device": "cpu", "progress": False, "checkpoint": path}
+    ordinary = {"schedule": steps(0.5, 0.75), **options}
+    fit(network(), images(), Weighted(1.0), **ordinary)
+    again = fit(network(), images(), Weighted(1.0), **ordinary)
+    assert again.resumed == 2
+    for model, data, loss, settings, words in (
+        (network(), images(), Weighted(2.0), ordinary, "loss was .* with weight=1.0 there"),
+        (network(), images(), partial(noisy), ordinary, "loss was "),
+        (network(), flipped(images()), Weighted(1.0), ordinary, "images was 120 "),
+        (activated(nn.Sigmoid), images(), Weighted(1.0), ordinary, "model was "),
+        (frozen(), images(), Weighted(1.0), ordinary, "model was "),
+        (network(), images(), Weighted(1.0), options | {"schedule": steps(0.5, 0.8)}, "schedule"),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            fit(model, data, loss, **settings)
+
+
+def test_numbers_of_numpy_make_readable_checkpoints(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    options: dict[str, Any] = {
+        "epochs": np.int64(2), "batch_size": np.int32(8), "lr": np.float64(0.01),
+        "schedule": lambda progress: 0.5 * (1 + np.cos(np.pi * progress)), "device": "cpu",
+        "progress": False, "checkpoint": path,
+    }  # fmt: skip
+    fit(network(), images(), noisy, **options)
+    assert restore(network(), path) == 2
+    assert fit(network(), images(), noisy, **options).resumed == 2
+
+
+def test_a_state_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    checkpoints.save(path, {"epoch": 1})
+    with pytest.raises(TypeError, match="tensors, numbers and strings only"):
+        checkpoints.save(path, {"epoch": np.float64(2.0)})
+    assert checkpoints.load(path) == {"epoch": 1}
+
+
+def test_a_finished_training_asks_for_no_further_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its epochs were shorter than what passes between two checkpoints."""
+    monkeypatch.setattr(training, "_SAVE_EVERY", 10.0)
+    sets = [images(seed=0), images(seed=1), images(seed=2)]
+    options: dict[str, Any] = {"epochs": 3, "device": "cpu", "progress": False}
+    options["checkpoint"] = tmp_path / "run.checkpoint"
+    fit(network(), lambda epoch: sets[epoch], noisy, **options)
+    assert fit(network(), lambda epoch: sets[epoch], noisy, **options).resumed == 3
 
 
 def test_other_images_are_another_training(tmp_path: Path) -> None:
@@ -284,7 +366,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="is damaged"):
             checkpoints.load(path)
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(CheckpointError, match="delete it"):
+    with pytest.raises(CheckpointError, match="delete this one"):
         train(path, epochs=2)
 
 

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -304,6 +305,52 @@ def test_bf16_on_request() -> None:
     assert all(p.dtype == torch.float32 for p in rough.parameters())
     torch.testing.assert_close(weights(exact), weights(rough), rtol=0.1, atol=0.01)
     assert not torch.equal(weights(exact), weights(rough))
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind", "words"),
+    [
+        (F.cross_entropy, TypeError, "takes other arguments; wrap it"),
+        (nn.CrossEntropyLoss, TypeError, "got the class CrossEntropyLoss"),
+        (
+            lambda model, images, labels: F.cross_entropy(model(images), labels.float()),
+            ValueError,
+            r"failed on its first batch, images float32 of shape \(8, 1, 8, 8\) and labels int64",
+        ),
+    ],
+)
+def test_losses_that_cannot_work(loss: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        quick(convolutional(), squares(), loss)
+
+
+def test_a_loss_on_another_model_is_refused() -> None:
+    other = convolutional()
+
+    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(other(images), labels)
+
+    with pytest.raises(ValueError, match="does not depend on the parameters of the model"):
+        quick(convolutional(), squares(), loss)
+
+
+def test_the_learning_rate_is_not_the_optimizers() -> None:
+    with pytest.raises(ValueError, match="give lr to `fit`"):
+        quick(convolutional(), squares(), cross_entropy, optimizer=partial(torch.optim.SGD, lr=0.5))
+
+
+def test_without_gradients_nothing_is_trained() -> None:
+    with torch.no_grad(), pytest.raises(ValueError, match=r"within torch\.no_grad"):
+        quick(convolutional(), squares(), cross_entropy)
+
+
+def test_of_a_bad_validation_set_it_is_said_that_it_is_it() -> None:
+    for held_out, words in (
+        (squares().images.float(), "the validation set's images must be a uint8 tensor"),
+        (squares().images, "failed on the validation set's first batch, .* labels None"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            quick(convolutional(), squares(), cross_entropy, validation=held_out)
 
 
 def test_a_processor_that_imitates_bf16_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:

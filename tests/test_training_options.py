@@ -26,6 +26,17 @@ def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(model(images), labels)
 
 
+def test_each_epoch_draws_anew() -> None:
+    drawn: list[Tensor] = []
+
+    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        drawn.append(torch.randn(4))
+        return F.cross_entropy(model(images), labels)
+
+    quick(network(), images(), loss, channels_last=False)
+    assert len({tuple(numbers.tolist()) for numbers in drawn}) == len(drawn) == 45
+
+
 # ---- a Dataset instead of a tensor
 
 
@@ -115,7 +126,7 @@ def test_items_may_be_tuples_without_label_and_labels_vectors() -> None:
     [
         (DataLoader(TensorDataset(torch.zeros(3, 1, 8, 8))), TypeError, "the DataLoader's dataset"),
         (Endless(), TypeError, "only be iterated"),
-        (TensorDataset(torch.zeros(0, 1, 8, 8)), ValueError, "is empty"),
+        (TensorDataset(torch.zeros(0, 1, 8, 8)), ValueError, "is an empty Dataset"),
         (TensorDataset(torch.zeros(4, 8, 8), torch.zeros(4)), ValueError, r"C×H×W.*\(8, 8\)"),
         (TensorDataset(torch.zeros(4, 1, 8, 8).int(), torch.zeros(4)), ValueError, "int32"),
         (TensorDataset(255 * torch.ones(4, 1, 8, 8)), ValueError, r"in \[0, 1\], got .* to 255"),

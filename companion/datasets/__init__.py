@@ -1,5 +1,7 @@
 """Every data set of the book through one function: :func:`load_images`."""
 
+import contextlib
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,9 @@ class ImageSet:
     def __getitem__(
         self, index: int | slice | Tensor | list[int]
     ) -> "tuple[Tensor, int | None] | ImageSet":
+        if not getattr(index, "ndim", 0):  # also NumPy's numbers and tensors without dimensions
+            with contextlib.suppress(TypeError):
+                index = operator.index(index)  # type: ignore[arg-type]
         if isinstance(index, int):
             label = None if self.labels is None else int(self.labels[index])
             return self.images[index], label
@@ -268,6 +273,10 @@ def _folder(name: str | Path) -> Path | None:
 
 def _checked_size(name: str, split: str, size: int | None, default: int, largest: int) -> int:
     size = default if size is None else size
+    try:
+        size = operator.index(size)
+    except TypeError:
+        raise TypeError(f"size must be a whole number of images, got {size!r}") from None
     if not 1 <= size <= largest:
         raise ValueError(
             f"The {split} split of {name} has 1 to {largest:,} images, size={size:,} was asked for."

@@ -26,20 +26,26 @@ SUFFIXES = frozenset(
 )
 
 _TEST_SHARE = 0.2
+# What people call the sub-folder of images that are not for training; the first there is taken.
+_HELD_OUT = ("test", "val", "valid", "validation")
 _NAMED = 5  # broken files named in the warning
 
 
 def find(folder: Path, split: str) -> tuple[list[Path], list[int] | None, tuple[str, ...]]:
     """The image files of a split, in the order of their paths, their labels and the class names.
 
-    Labels are None, and class names empty, if the folder has no sub-folders with images. Both
-    splits have the same class names. Raises ValueError if there is no such folder, no image in it
-    or in the split, or if images lie beside class sub-folders.
+    Sub-folders ``train`` and ``test`` (or ``val``, ``valid``, ``validation``) are the splits; if
+    there are none, a fifth of the images is held out. Labels are None, and class names empty, if
+    there are no class sub-folders. Both splits have the same class names. Raises ValueError if
+    there is no such folder, no image in it or in the split, or if images lie beside class
+    sub-folders.
     """
     if not folder.is_dir():
         raise ValueError(f"There is no folder {str(folder)!r}.")
-    parts = {name: folder / name for name in ("train", "test")}
-    if all(part.is_dir() for part in parts.values()):
+    inside = {part.name.lower(): part for part in sorted(folder.iterdir()) if part.is_dir()}
+    held_out = next((inside[name] for name in _HELD_OUT if name in inside), None)
+    if "train" in inside and held_out is not None:
+        parts = {"train": inside["train"], "test": held_out}
         found = {name: _images(part) for name, part in parts.items()}
     else:
         every = _images(folder)
@@ -47,7 +53,7 @@ def find(folder: Path, split: str) -> tuple[list[Path], list[int] | None, tuple[
             "train": [path for path in every if not _is_for_testing(path)],
             "test": [path for path in every if _is_for_testing(path)],
         }
-        parts = dict.fromkeys(parts, folder)
+        parts = {"train": folder, "test": folder}
     both = found["train"] + found["test"]
     if not both:
         raise ValueError(f"There is no image in the folder {str(folder)!r}.")

@@ -115,7 +115,7 @@ class Recipe:
             return load_images(self.dataset, split)
         model: Any = self.build()
         wanted = model.image_shape
-        own = Path(data).is_dir()
+        own = Path(data).expanduser().is_dir()
         images = load_images(data, split, image_size=wanted[1] if own else None)
         if images.image_shape != wanted:
             came, shape = ("×".join(map(str, s)) for s in (images.image_shape, wanted))
@@ -209,8 +209,8 @@ def load(name: str, *, folder: str | Path | None = None, or_train: bool = False)
     if not recipe.ships:
         raise ValueError(f"{name} is a recorded run without weights: recipes.record gives its card")
     path = find(name) if folder is None else stored_at(name, folder)
-    if path is None and or_train:
-        return train(name)
+    if or_train and (path is None or not path.exists()):
+        return train(name, out=folder)
     model = recipe.build()
     card = weights.load(model, _present(name, path))
     return Loaded(model.eval(), card)
@@ -254,12 +254,13 @@ def train(
     are those of the stored weights on images that the training never saw; whether they are good
     enough, `get(name).missed(card.figures)` tells.
     """
-    recipe = get(name)
+    recipe, device = get(name), str(device)
+    epochs = None if epochs is None else int(epochs)
     train_data, test_data = recipe.train_data(data), recipe.test_data(data)
     settings = dict(recipe.settings["fit"])
     command = ["companion", "train", name]
     source = data
-    if data is not None and Path(data).is_dir():
+    if data is not None and Path(data).expanduser().is_dir():
         source = Path(data).name or Path(data).resolve().name
     for option, value in (
         ("data", source), ("device", device), ("precision", precision), ("epochs", epochs)
