@@ -684,7 +684,8 @@ def _name(thing: object) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    if isinstance(value, tuple | list):
+    # No lists: a loss may write down there what it sees.
+    if isinstance(value, tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
 
