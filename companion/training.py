@@ -329,7 +329,8 @@ class _Objective(nn.Module):
             if self.training in self.worked:
                 raise
             which = "its first batch" if self.training else "the validation set's first batch"
-            raise ValueError(
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(
                 f"the loss failed on {which}, images {_in_words(images)} and labels "
                 f"{_in_words(labels)}: {str(error).splitlines()[0] if str(error) else error!r}"
             ) from error
