@@ -666,6 +666,7 @@ def _name(thing: object) -> str:
     """
     if thing is None:
         return "None"
+    thing = inspect.unwrap(thing) if callable(thing) else thing  # what functools.wraps wraps
     made_with: dict[Any, object]
     if isinstance(thing, partial):
         made_with = {**dict(enumerate(thing.args)), **thing.keywords}
