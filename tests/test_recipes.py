@@ -82,6 +82,15 @@ def test_short_training_twice_gives_the_same_file(folders: Path) -> None:
     assert len(hashes) == 1
 
 
+def test_epochs_are_whole_numbers_of_any_kind(folders: Path) -> None:
+    options: dict[str, Any] = {"progress": False, "device": torch.device("cpu")}
+    card = recipes.train("vae-digits", epochs=np.int64(1), **options).card
+    assert card.command == "companion train vae-digits --device cpu --epochs 1"
+    for epochs in (2.5, "3"):
+        with pytest.raises(ValueError, match="epochs must be a whole number"):
+            recipes.train("vae-digits", epochs=epochs, **options)
+
+
 def test_training_leaves_the_random_state_alone(folders: Path) -> None:
     torch.manual_seed(1)
     expected = torch.rand(2)

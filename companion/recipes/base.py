@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -255,7 +256,8 @@ def train(
     enough, `get(name).missed(card.figures)` tells.
     """
     recipe, device = get(name), str(device)
-    epochs = None if epochs is None else int(epochs)
+    if isinstance(epochs, Integral):  # the card cannot hold NumPy's numbers; `fit` checks the rest
+        epochs = int(epochs)
     train_data, test_data = recipe.train_data(data), recipe.test_data(data)
     settings = dict(recipe.settings["fit"])
     command = ["companion", "train", name]
