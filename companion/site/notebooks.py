@@ -53,8 +53,8 @@ from importlib import metadata
 from pathlib import Path
 
 print("Installing companion, the library of this book …")
-kept = []  # on Colab its own torch stays, which fits its GPU
-for name in ("torch", "torchvision", "numpy"):
+kept = []  # Colab keeps the torch that fits its GPU, and what its own packages need
+for name in ("torch", "torchvision", "numpy", "protobuf"):
     try:
         kept.append(f"{{name}}=={{metadata.version(name)}}")
     except metadata.PackageNotFoundError:
@@ -79,8 +79,8 @@ raise ModuleNotFoundError(
 def bootstrap(repository: "Repository") -> str:
     """The first code cell: makes `companion` importable, says which device there is.
 
-    With an address it installs what is missing from there, holding torch, torchvision and NumPy at
-    the versions that are installed; without one it says how to install from a local copy.
+    With an address it installs what is missing from there, holding torch, torchvision, NumPy and
+    protobuf at the installed versions; without one it says how to install from a local copy.
     """
     address = f"git+{repository.url}@{repository.branch}"
     missing = INSTALL.format(address=address) if repository.url else EXPLAIN

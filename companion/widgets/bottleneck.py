@@ -46,7 +46,7 @@ class BottleneckCounter(LiveWidget):
     widths = traitlets.List(traitlets.Int()).tag(sync=True)
     bottlenecks = traitlets.Bool().tag(sync=True)
     five = traitlets.Int().tag(sync=True)
-    presets: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    presets = traitlets.List(traitlets.Dict()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

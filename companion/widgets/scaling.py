@@ -51,7 +51,7 @@ class CompoundScaling(LiveWidget):
     beta = traitlets.Float().tag(sync=True)
     gamma = traitlets.Float().tag(sync=True)
     way = traitlets.Unicode().tag(sync=True)
-    published: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    published = traitlets.List(traitlets.Dict()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(
