@@ -5,7 +5,7 @@ that a busy machine slows all of them. Every loop has lr = 0: one that overfits 
 changes its own speed.
 
 Lightning's Trainer is not among them: it cannot be imported where torchvision's compiled part does
-not match torch, as here (`companion.torchvision` says more). lightning-fabric is what it stands on.
+not match torch, as here (`companion.library` says more). lightning-fabric is what it stands on.
 """
 
 import statistics
@@ -23,9 +23,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from companion import recipes
 from companion.datasets import ImageSet
-from companion.devices import kept_memory, open_fabric
-from companion.torchvision import import_torchvision
 from companion.training import Loss, fit
+from companion.training.devices import kept_memory, open_fabric
 
 BATCH = 128
 CASES = {"cnn": "cnn-mnist", "vae": "vae-mnist-16d"}
@@ -113,8 +112,7 @@ class Pictures(Dataset[Any]):
 
 def student(name: str) -> Run:
     """What a tutorial writes: torchvision, ToTensor, a DataLoader, `.item()` at every step."""
-    import_torchvision()
-    from torchvision.transforms import ToTensor
+    from companion.library import torchvision
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model, loss, _ = case(name)
@@ -123,7 +121,7 @@ def student(name: str) -> Run:
     data = pictures(STEPS)
 
     def run(steps: int) -> None:
-        dataset = Pictures(data[: BATCH * steps], ToTensor())
+        dataset = Pictures(data[: BATCH * steps], torchvision.transforms.ToTensor())
         total = 0.0
         for images, labels in DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=0):
             optimizer.zero_grad()

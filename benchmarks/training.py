@@ -27,7 +27,7 @@ import time, torch
 from companion.models import ConvVAE
 model = ConvVAE((3, 64, 64), 8)
 start = time.perf_counter()
-from companion.export import export_decoder
+from companion.export.decoder import export_decoder
 export_decoder(model.decoder, 8)
 print(time.perf_counter() - start)
 """

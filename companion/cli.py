@@ -182,8 +182,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from companion import recipes, weights
+    from companion import recipes
     from companion.datasets import load_images
+    from companion.recipes import weights
 
     if options.data is not None:
         if not options.verify:

@@ -13,11 +13,11 @@ from torch import nn
 from companion import recipes
 from companion.datasets import DATASETS, is_here
 from companion.datasets.downloads import downloads_dir
-from companion.devices import best_precision, computes_in_bf16, describe_device
 from companion.models import DigitCNN
 from companion.paths import cache_dir, data_dir
-from companion.progress import duration
 from companion.training import fit
+from companion.training.devices import best_precision, computes_in_bf16, describe_device
+from companion.training.progress import duration
 from companion.widgets.base import STATIC
 
 _FLOORS = {"torch": (2, 10)}  # CVE-2025-32434 and CVE-2026-24747 concern older ones

@@ -264,7 +264,7 @@ def to_uint8(images: "Tensor | ArrayLike") -> np.ndarray:
     return np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array
 
 
-# Minus blue, zero paper, plus orange, as js/colours.js has them for the light paper.
+# Minus blue, zero paper, plus orange, as js/ui/colours.js has them for the light paper.
 _DIVERGING = ("#0b4a8f", "#5f9fd6", "#f4f3f0", "#e58d5f", "#9a3208")
 
 

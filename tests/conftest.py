@@ -82,7 +82,7 @@ def browser():
 @pytest.fixture(scope="module")
 def page(browser):
     """A function that shows a widget in a page of its own modules: `front_end.widget_page`."""
-    from front_end import widget_page
+    from support.front_end import widget_page
 
     with widget_page(browser) as start:
         yield start

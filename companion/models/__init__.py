@@ -30,7 +30,7 @@ from companion.models.efficientnet import (
 )
 from companion.models.gan import DCGAN, discriminator_loss, gan_loss, generator_loss
 from companion.models.googlenet import GoogLeNet, GoogLeNetOutput, Inception
-from companion.models.images import squared_error
+from companion.models.images import reconstruction_error
 from companion.models.pretrained import (
     Pretrained,
     from_torchvision,
@@ -82,9 +82,9 @@ __all__ = [
     "inpainting_loss",
     "pretrained",
     "random_masks",
+    "reconstruction_error",
     "rectangle_masks",
     "sparse_loss",
-    "squared_error",
     "torchvision_names",
     "vae_loss",
 ]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from companion.models.images import by, check_images, squared_error
+from companion.models.images import by, check_images, reconstruction_error
 
 ImageLoss = Callable[[nn.Module, Tensor, Tensor | None], Tensor]
 """``loss(model, images, labels)``, as `companion.training.fit` calls it; labels go unused here."""
@@ -103,7 +103,7 @@ def denoising_loss(sigma: float | Sequence[float]) -> ImageLoss:
     levels = _noise_levels(sigma)
 
     def loss(model: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
-        return squared_error(images, model(add_noise(images, levels)))
+        return reconstruction_error(images, model(add_noise(images, levels)))
 
     return loss
 
@@ -135,7 +135,7 @@ def inpainting_loss(
         elif share is not None:
             hidden = random_masks(images, share)
         x_hat = model(hide(images, hidden, fill))
-        return squared_error(images, x_hat, where=hidden if hidden_only else None)
+        return reconstruction_error(images, x_hat, where=hidden if hidden_only else None)
 
     return loss
 

@@ -19,7 +19,7 @@ from companion.models.images import (
     check_codes,
     check_images,
     image_shape_of,
-    squared_error,
+    reconstruction_error,
 )
 
 # "linear" leaves out the activation.
@@ -249,7 +249,7 @@ def sparse_loss(x: Tensor, output: SparseOutput, *, l1: float) -> SparseLoss:
     """
     if not l1 >= 0:
         raise ValueError(f"The weight l1 must be 0 or more, got {l1}.")
-    reconstruction = squared_error(x, output.reconstruction)
+    reconstruction = reconstruction_error(x, output.reconstruction)
     norm = output.z.to(x.dtype).abs().sum(1).mean()
     return SparseLoss(reconstruction + l1 * norm, reconstruction, norm)
 

@@ -44,7 +44,7 @@ def check_codes(z: Tensor, latent_dim: int) -> None:
         raise ValueError(f"Expected codes of shape N×{latent_dim}, got {by(z.shape)}.")
 
 
-def squared_error(x: Tensor, x_hat: Tensor, where: Tensor | None = None) -> Tensor:
+def reconstruction_error(x: Tensor, x_hat: Tensor, where: Tensor | None = None) -> Tensor:
     """‖x − x̂‖²: summed over the pixels of an image, averaged over the images; a scalar.
 
     `where`, boolean N×1×H×W or N×C×H×W, restricts the sum to the pixels that it marks. Where

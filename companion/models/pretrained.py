@@ -17,7 +17,6 @@ from companion.models.efficientnet import SCALINGS, EfficientNet
 from companion.models.googlenet import GoogLeNet
 from companion.models.resnet import ResNet
 from companion.models.vgg import VGG
-from companion.torchvision import import_torchvision
 
 # The network of this book that computes what torchvision's network of that name computes.
 _TWINS: dict[str, Callable[..., ImageClassifier]] = {
@@ -58,7 +57,9 @@ def pretrained(name: str, version: str = "IMAGENET1K_V1", *, progress: bool = Tr
     name or version and for a damaged file.
     """
     check_choice("name", name, _TWINS)
-    versions = import_torchvision().models.get_model_weights(name).__members__
+    from companion.library import torchvision
+
+    versions = torchvision.models.get_model_weights(name).__members__
     # Weights without categories are those of a network without its classifier.
     check_choice("version", version, [v for v in versions if versions[v].meta["categories"]])
     weights = versions[version]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from companion import gaussian
+from companion.by_hand import gaussian
 from companion.models.autoencoder import ConvCoder
 
 # |log σ²| stays below this, so σ lies between 0.0067 and 148 and nothing overflows; a tanh bends

@@ -22,9 +22,9 @@ from companion.models import (
     fill_in,
     hide,
     inpainting_loss,
+    reconstruction_error,
     rectangle_masks,
     sparse_loss,
-    squared_error,
 )
 from companion.recipes.base import Goal, Recipe, register
 from companion.training import Loss
@@ -47,7 +47,7 @@ def psnr(x: Tensor, x_hat: Tensor, where: Tensor | None = None) -> float:
 
 def squared() -> Loss:
     """‖x − x̂‖², the plain autoencoder's loss."""
-    return lambda model, images, labels: squared_error(images, model(images))
+    return lambda model, images, labels: reconstruction_error(images, model(images))
 
 
 def sparse(l1: float) -> Loss:
@@ -72,7 +72,7 @@ def evaluate_autoencoder(model: ConvAutoencoder, images: ImageSet) -> dict[str, 
     centred = flat - flat.mean(0)
     variances = torch.linalg.eigvalsh(centred.T @ centred / len(x))
     return {
-        "squared_error": squared_error(x, x_hat).item(),
+        "squared_error": reconstruction_error(x, x_hat).item(),
         "pca_squared_error": variances[: -model.latent_dim].sum().item(),
     }
 
@@ -141,7 +141,7 @@ def evaluate_sparse(model: SparseAutoencoder, images: ImageSet) -> dict[str, Any
     with torch.no_grad():
         output = model(x)
     return {
-        "squared_error": squared_error(x, output.reconstruction).item(),
+        "squared_error": reconstruction_error(x, output.reconstruction).item(),
         "active": 100 * (output.z > 0).double().mean().item(),
         "never_active": 100 * (output.z <= 0).all(0).double().mean().item(),
     }

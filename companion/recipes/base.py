@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import nn
 
-from companion import weights
-from companion.augmentation import Augmentation, crop_and_flip, cutout, in_turn
-from companion.batches import Data
 from companion.datasets import ImageSet, is_here, load_images
 from companion.paths import cache_dir, data_dir
+from companion.recipes import weights
+from companion.recipes.weights import Card, WeightsError
 from companion.training import History, Loss, fit
-from companion.weights import Card, WeightsError
+from companion.training.augmentation import Augmentation, crop_and_flip, cutout, in_turn
+from companion.training.batches import Data
 
 # What a recipe's settings may do to training images, in this order.
 _CHANGES: dict[str, Callable[..., Augmentation]] = {

@@ -10,27 +10,10 @@ from torch.nn import functional as F
 from companion.datasets import ImageSet
 from companion.models import CifarResNet, DigitCNN
 from companion.recipes.base import Goal, Recipe, register
-from companion.training import Loss
+from companion.training import classification_loss
 
 # Means and standard deviations of CIFAR-10's training images, channel by channel.
 _CIFAR_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-
-
-def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """The classification loss as `fit` takes it: "loss" and "error", the per cent misclassified.
-
-    `label_smoothing`, from 0 to 1, is the share of each target that is spread evenly over all
-    classes. Source: Szegedy et al. (2016), "Rethinking the Inception architecture", §7.
-    """
-
-    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        logits = model(images).float()
-        return {
-            "loss": F.cross_entropy(logits, labels, label_smoothing=label_smoothing),
-            "error": 100 * (logits.argmax(1) != labels).float().mean(),
-        }
-
-    return loss
 
 
 def evaluate_classifier(
@@ -77,7 +60,7 @@ register(
         dataset="mnist",
         data="MNIST: 60,000 training images, 10,000 test images",
         model=DigitCNN,
-        loss=cross_entropy,
+        loss=classification_loss,
         evaluate=evaluate_classifier,
         settings={
             "model": {"size": 28},
@@ -115,7 +98,7 @@ def _cifar(
             dataset="cifar10",
             data="CIFAR-10: 50,000 training images, 10,000 test images",
             model=CifarResNet,
-            loss=cross_entropy,
+            loss=classification_loss,
             evaluate=partial(evaluate_classifier, mirrored=True),
             settings={
                 "model": {"statistics": _CIFAR_STATISTICS, **model},

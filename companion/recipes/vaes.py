@@ -6,43 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from companion.by_hand.disentanglement import explained, separation
 from companion.datasets import ImageSet
 from companion.models import ConvVAE, gaussian_constant, vae_loss
 from companion.recipes.base import Goal, Recipe, register
-from companion.training import Loss
+from companion.training import negative_elbo
 
 _COLLAPSED = 0.1  # nats: a latent that carries less says nothing about the image
-
-
-def negative_elbo(
-    C: float = 1.0,
-    beta: float = 1.0,
-    *,
-    likelihood: str = "gaussian",
-    capacity: float | None = None,
-    first_beta: float | None = None,
-    anneal: float = 0.0,
-) -> Loss:
-    """The VAE's loss (:func:`companion.models.vae_loss`) as `fit` takes it: "loss" and its parts.
-
-    With `first_beta`, the weight on the KL moves geometrically from there to `beta` over the first
-    `anneal` (0 to 1) of the training, and stays. A `capacity` grows linearly from 0 over the whole
-    training.
-    """
-
-    def loss(
-        model: nn.Module, images: Tensor, labels: Tensor | None, progress: float = 1.0
-    ) -> dict[str, Tensor]:
-        weight = beta
-        if first_beta is not None and progress < anneal:
-            weight = beta * (first_beta / beta) ** (1 - progress / anneal)
-        so_far = None if capacity is None else progress * capacity
-        parts = vae_loss(
-            images, model(images), C=C, beta=weight, capacity=so_far, likelihood=likelihood
-        )
-        return {"loss": parts.total, "reconstruction": parts.reconstruction, "kl": parts.kl}
-
-    return loss
 
 
 def evaluate_vae(
@@ -54,8 +24,7 @@ def evaluate_vae(
     a Gaussian likelihood, add `gaussian_constant` to get the bound on −log p(x), a density over
     images in [0, 1]. `kl_per_dim` has one entry for each latent dimension. Where the factors of
     the images are known, `explained` is the share of the variance of each latent mean that each
-    factor explains, and `separation` how far, on average over the factors, the best latent is
-    ahead of the second best: 1 where every factor has a latent of its own, 0 where all share.
+    factor explains, and `separation` is that of these shares, collapsed latents apart.
     """
     sums: dict[str, Tensor] = {}
     means = []
@@ -81,31 +50,8 @@ def evaluate_vae(
         figures["explained"] = {name: share.tolist() for name, share in shares.items()}
         # Of a collapsed latent the shares say nothing.
         used = torch.tensor(averages["kl_per_dim"]) > _COLLAPSED
-        best = (torch.stack(list(shares.values())) * used).topk(2, dim=1).values
-        figures["separation"] = (best[:, 0] - best[:, 1]).mean().item()
+        figures["separation"] = separation(torch.stack(list(shares.values())) * used)
     return figures
-
-
-def explained(codes: Tensor, factor: Tensor, *, bins: int = 20) -> Tensor:
-    """The share, 0 to 1, of the variance of each column of N×d `codes` that a factor explains.
-
-    It is the correlation ratio η²: the variance of the group means over the variance of all, where
-    images with the same factor are one group (a continuous factor is cut into `bins` groups of
-    equal size). By chance alone it is about (groups − 1)/N. Of a collapsed
-    dimension it says little: whatever small variance is left may be explained very well.
-    """
-    if factor.is_floating_point():
-        order = factor.argsort().argsort()
-        group = order * bins // len(factor)
-    else:
-        group = factor.unique(return_inverse=True)[1]
-    centred = codes.double() - codes.double().mean(0)
-    sizes = torch.bincount(group).clamp(min=1)
-    sums = torch.zeros(len(sizes), codes.shape[1], dtype=torch.float64)
-    sums.index_add_(0, group, centred)
-    between = (sums.square() / sizes[:, None]).sum(0)
-    total = centred.square().sum(0)
-    return torch.where(total > 0, between / total.clamp(min=1e-300), 0.0)
 
 
 def _vae(

@@ -122,9 +122,16 @@ def widget_names(root: Path = ROOT) -> list[str]:
     )
 
 
+def sheets(root: Path = ROOT) -> list[Path]:
+    """The widgets' style sheets in the order of the cascade: what all share comes first."""
+    js = root / "companion" / "widgets" / "js"
+    common = js / "ui" / "widgets.css"
+    return [common, *sorted(path for path in js.rglob("*.css") if path != common)]
+
+
 def _sources(root: Path) -> list[Path]:
     folders = (root / "companion" / "widgets" / "js", root / "companion" / "site" / "js")
-    return sorted(path for folder in folders for path in folder.glob("*.*s*") if path.is_file())
+    return sorted(path for folder in folders for path in folder.rglob("*.*s*") if path.is_file())
 
 
 def _digest(root: Path, paths: Iterable[Path]) -> str:
@@ -192,16 +199,15 @@ def _build_bundles(root: Path, out: Path, engine: str) -> None:
     modules = [str(js / f"{name}.js") for name in names]
     _esbuild(root, [*modules, f"--outdir={out}", "--format=esm", version])
     # A page loads the host and the widgets that it shows, nothing of the others.
-    assets = 'import { page } from "./companion/widgets/js/assets.js";'
+    assets = 'import { page } from "./companion/widgets/js/runtime/assets.js";'
     for name in names:
         entry = f'{assets}import widget from "./companion/widgets/js/{name}.js";'
         register = f"page.widgets.set({json.dumps(name)},widget);"
         _bundle(root, entry + register, out / f"page-{name}.js", version)
-    host = 'import { start } from "./companion/widgets/js/book.js";start();'
+    host = 'import { start } from "./companion/widgets/js/runtime/host.js";start();'
     _bundle(root, host, out / "book.js", version)
     # The common look first, so that a widget's own sheet may refine it.
-    sheets = sorted(js.glob("*.css"), key=lambda path: (path.name != "widgets.css", path.name))
-    lines = "".join(f'@import "./companion/widgets/js/{path.name}";' for path in sheets)
+    lines = "".join(f'@import "./{path.relative_to(root).as_posix()}";' for path in sheets(root))
     _bundle(root, lines, out / "widgets.css", "--loader=css")
     for script in sorted((root / "companion" / "site" / "js").glob("*.js")):
         _esbuild(root, [str(script), f"--outfile={out / script.name}", "--format=iife"])

@@ -10,16 +10,16 @@ import traitlets
 from torch import Tensor
 from torch.nn import functional as F
 
-from companion.augmentation import (
+from companion.datasets import load_images
+from companion.figures import encode_png, image_grid, to_uint8
+from companion.training.augmentation import (
     ColourComponents,
     colour_components,
     shift_colours,
     views,
 )
-from companion.datasets import load_images
-from companion.figures import encode_png, image_grid, to_uint8
 from companion.widgets.base import LiveWidget, image_tag
-from companion.widgets.posterior import noise, uniform
+from companion.widgets.noise import noise, uniform
 
 KINDS = ("none", "flip", "crop_flip", "random")
 LARGEST_PADDING = 20

@@ -8,7 +8,14 @@ import torch
 import traitlets
 from torch import nn
 
-from companion.costs import SLIDE_WIDTHS, Branch, Cost, Widths, inception_branches, sum_costs
+from companion.explain.costs import (
+    SLIDE_WIDTHS,
+    Branch,
+    Cost,
+    Widths,
+    inception_branches,
+    sum_costs,
+)
 from companion.models.googlenet import GoogLeNet, Inception
 from companion.widgets.base import LiveWidget
 
@@ -25,7 +32,7 @@ class BottleneckCounter(LiveWidget):
     Args:
         size: side of the module's input in pixels, from 4 to 56.
         in_channels: its depth, from 16 to 1024.
-        widths: the six widths (:class:`companion.costs.Widths`), each from 1 to 384.
+        widths: the six widths (:class:`companion.explain.costs.Widths`), each from 1 to 384.
         bottlenecks: with the 1×1 convolutions before 3×3 and 5×5 and after the pooling, or without.
         five: window of the third branch, 5 as in the paper or 3 as in torchvision.
         title: heading of the widget.

@@ -1,4 +1,4 @@
-"""What the previews of the convolution widgets draw: grids of numbers, as js/cells.js does."""
+"""What the previews of the convolution widgets draw: grids of numbers, as js/ui/cells.js does."""
 
 from html import escape
 

@@ -7,7 +7,7 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
-from companion.convolution import KERNELS, convolve2d, correlate2d, output_size
+from companion.by_hand.convolution import KERNELS, convolve2d, correlate2d, output_size
 from companion.widgets.base import LiveWidget
 from companion.widgets.cells import factor, grid, magnitude, short, tint
 

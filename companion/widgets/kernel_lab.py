@@ -12,7 +12,7 @@ import torch
 import traitlets
 from numpy.typing import ArrayLike
 
-from companion.convolution import KERNELS, correlate2d
+from companion.by_hand.convolution import KERNELS, correlate2d
 from companion.figures import diverging, encode_png, to_uint8
 from companion.widgets.base import LiveWidget, image_tag
 from companion.widgets.convolution import matrix
@@ -30,8 +30,8 @@ class KernelLab(LiveWidget):
     Args:
         images: N×C×H×W (or one image C×H×W or H×W), uint8 or floats in [0, 1], one or three
             channels, sides up to 256. An ImageSet serves too; its class names become captions.
-        kernel: a name from `companion.convolution.KERNELS`, or 3×3 or 5×5 numbers. It is laid over
-            the picture as it is, like `torch.nn.Conv2d` does, with zeros beyond the border.
+        kernel: a name from `companion.by_hand.convolution.KERNELS`, or 3×3 or 5×5 numbers. It is
+            laid over the picture as it is, as `torch.nn.Conv2d` does, with zeros beyond the border.
         bias: is added to every output, −1 to 1.
         view: how the output is shown: "signed" (of the grey picture, on a diverging scale), or
             clipped to 0 … 1 in "grey" or in "colour".

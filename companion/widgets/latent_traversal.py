@@ -12,9 +12,9 @@ import torch
 import traitlets
 from torch import Tensor, nn
 
-from companion.export import ExportedDecoder, export_decoder
+from companion.by_hand.gaussian import kl_to_standard_normal
+from companion.export.decoder import ExportedDecoder, export_decoder
 from companion.figures import encode_png, to_uint8
-from companion.gaussian import kl_to_standard_normal
 from companion.widgets.base import LiveWidget, image_tag
 
 UNUSED = 0.05
@@ -52,7 +52,7 @@ class LatentTraversal(LiveWidget):
 
     Raises:
         ValueError: an argument does not fit (the message says which), or the model can't be shown;
-            see `companion.export.export_decoder`.
+            see `companion.export.decoder.export_decoder`.
 
     Source: chapter 12; the KL is the mean over `images` of the closed form in Kingma & Welling
     (2014), appendix B.

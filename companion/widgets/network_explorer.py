@@ -9,7 +9,8 @@ import traitlets
 from torch import nn
 from torch.nn.modules.utils import _pair
 
-from companion.architecture import Layer, LayerTable, layer_table, paths, shape_text
+from companion.explain.layer_table import Layer, LayerTable, layer_table, paths, shape_text
+from companion.explain.receptive_field import windows_of
 from companion.models import (
     VGG,
     AlexNet,
@@ -20,7 +21,6 @@ from companion.models import (
     ResNet,
 )
 from companion.models.efficientnet import SqueezeExcitation
-from companion.receptive_field import windows_of
 from companion.widgets.base import LiveWidget
 
 LARGEST = 512
@@ -66,7 +66,7 @@ class NetworkExplorer(LiveWidget):
         ValueError: a network, layer or size that is not there, or images that a network does not
             take. TypeError: a model of which `layer_table` can't tell the order.
 
-    Source: chapters 4 to 8; companion.architecture.
+    Source: chapters 4 to 8; companion.explain.layer_table.
     """
 
     module = "network_explorer"

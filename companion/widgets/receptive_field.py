@@ -12,17 +12,17 @@ import traitlets
 from PIL import Image
 from torch import Tensor, nn
 
-from companion.architecture import Layer, layer_table
 from companion.datasets import load_images
-from companion.figures import to_uint8
-from companion.models import VGG, AlexNet, GoogLeNet, ImageClassifier, ResNet
-from companion.receptive_field import (
+from companion.explain.layer_table import Layer, layer_table
+from companion.explain.receptive_field import (
     Field,
     Pair,
     Window,
     path_weights,
     spread_of,
 )
+from companion.figures import to_uint8
+from companion.models import VGG, AlexNet, GoogLeNet, ImageClassifier, ResNet
 from companion.widgets.base import LiveWidget
 
 #: Name of the network that the sliders build, and the side of its images in pixels.
@@ -52,7 +52,7 @@ class ReceptiveField(LiveWidget):
 
     Raises:
         ValueError: an argument is outside its range.
-        TypeError: a network that :func:`companion.architecture.layer_table` cannot read.
+        TypeError: a network that :func:`companion.explain.layer_table.layer_table` cannot read.
 
     Source: chapter 5; Araujo et al. (2019); for the weights, Luo et al. (2016).
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import traitlets
 
-from companion.costs import (
+from companion.explain.costs import (
     Cost,
     StageCost,
     efficientnet_cost,

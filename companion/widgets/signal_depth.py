@@ -8,9 +8,9 @@ from typing import Any
 import traitlets
 from torch import Tensor
 
-from companion.propagation import ACTIVATIONS, GAINS, Propagation, propagate
+from companion.by_hand.propagation import ACTIVATIONS, GAINS, Propagation, propagate
 from companion.widgets.base import LiveWidget
-from companion.widgets.posterior import noise
+from companion.widgets.noise import noise
 
 WIDTH = 64
 BATCH = 32
@@ -23,8 +23,8 @@ class SignalThroughDepth(LiveWidget):
     """A random dense network, forward and back: the size of signal and gradient in each layer.
 
     Layers of 64 units without biases, a batch of 32 inputs from N(0, 1), and a gradient from
-    N(0, 1) that arrives at the last layer (`companion.propagation.propagate`). The weights are
-    N(0, 1) draws times √(gain/64); all settings use the same draws.
+    N(0, 1) that arrives at the last layer (`companion.by_hand.propagation.propagate`). The weights
+    are N(0, 1) draws times √(gain/64); all settings use the same draws.
 
     Args:
         depth: number of layers, 2 to 50.

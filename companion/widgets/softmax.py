@@ -10,7 +10,7 @@ import torch
 import traitlets
 from torch import Tensor
 
-from companion import classification
+from companion.by_hand import classification
 from companion.widgets.base import LiveWidget
 
 LOGIT_RANGE = (-5.0, 5.0)

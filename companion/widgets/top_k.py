@@ -9,7 +9,7 @@ import torch
 import traitlets
 from torch import Tensor
 
-from companion.classification import label_rank, top_k_error
+from companion.by_hand.classification import label_rank, top_k_error
 from companion.figures import encode_png, to_uint8
 from companion.widgets.base import LiveWidget
 

@@ -1,8 +1,8 @@
 // One photograph and the views that augmentation makes of it: the slide's fixed ones, and random ones as
 // in training. Pixels come from augment.js; this file draws and listens.
 
-import { DRAWS, colourShift, cut, randomViews, slideViews } from "./augment.js";
-import * as ui from "./controls.js";
+import { DRAWS, colourShift, cut, randomViews, slideViews } from "./maths/augmentation.js";
+import * as ui from "./ui/controls.js";
 
 const { h } = ui;
 

@@ -1,8 +1,8 @@
 // An Inception module with its widths under the reader's hands: what each branch multiplies, and what it hands on.
 
-import { s, setAll } from "./axes.js";
-import * as ui from "./controls.js";
-import { add, branchCost, conv, inceptionBranches } from "./costs.js";
+import { s, setAll } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { add, branchCost, conv, inceptionBranches } from "./maths/costs.js";
 
 const { h } = ui;
 

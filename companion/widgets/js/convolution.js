@@ -1,9 +1,9 @@
 // Convolution by hand: a window slides over a matrix, step by step, with every product written out.
 // Numbers come from filtering.js; this file draws and listens.
 
-import { cells, colourScale, factor, magnitude, short, tint } from "./cells.js";
-import * as ui from "./controls.js";
-import { correlate, matrixOf, outputSize, sum, terms, turned } from "./filtering.js";
+import { cells, colourScale, factor, magnitude, short, tint } from "./ui/cells.js";
+import * as ui from "./ui/controls.js";
+import { correlate, matrixOf, outputSize, sum, terms, turned } from "./maths/convolution.js";
 
 const { h, maths } = ui;
 

@@ -1,10 +1,10 @@
 // A kernel on a picture: a photograph, the reader's own file (which stays in the page) or a drawing.
 // Numbers come from filtering.js; this file draws and listens.
 
-import { cells, colourScale, magnitude, short } from "./cells.js";
-import { diverging, onThemeChange, palette } from "./colours.js";
-import * as ui from "./controls.js";
-import { channel, filterPlane, luminance, matrixOf } from "./filtering.js";
+import { cells, colourScale, magnitude, short } from "./ui/cells.js";
+import { diverging, onThemeChange, palette } from "./ui/colours.js";
+import * as ui from "./ui/controls.js";
+import { channel, filterPlane, luminance, matrixOf } from "./maths/convolution.js";
 
 const { h } = ui;
 

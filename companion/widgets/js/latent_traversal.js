@@ -1,9 +1,9 @@
 // A walk through a decoder's latent space: by a slider for each latent, on a pad over two of them,
 // along the way between two images, or by samples. See LatentTraversal in latent_traversal.py for the state.
-import { announcer, bar, button, fixed, frame, h, notice, segmented, select, slider, sliders, spoken } from "./controls.js";
-import { imageGrid } from "./canvas.js";
-import { noise } from "./gaussian.js";
-import { openDecoder } from "./session.js";
+import { announcer, bar, button, fixed, frame, h, notice, segmented, select, slider, sliders, spoken } from "./ui/controls.js";
+import { imageGrid } from "./ui/canvas.js";
+import { noise } from "./maths/noise.js";
+import { openDecoder } from "./runtime/session.js";
 
 const FRAMES = 9; // images on the film strip
 const MAP = 7; // images along a side of the pad

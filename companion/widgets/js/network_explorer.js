@@ -1,9 +1,9 @@
 // A network layer by layer: blocks drawn to scale, what each layer costs, and what is inside of a block.
 // Numbers come from network_table.js; this file draws and listens.
 
-import { s, setAll } from "./axes.js";
-import * as ui from "./controls.js";
-import { exactSide, find, networkTable, shapeText, totals } from "./network_table.js";
+import { s, setAll } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { exactSide, find, networkTable, shapeText, totals } from "./maths/layer_table.js";
 
 const { h } = ui;
 

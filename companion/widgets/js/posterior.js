@@ -1,9 +1,10 @@
 // One latent unit: the Gaussian posterior q(z|x) against the prior p(z), its KL divergence term by term,
 // and samples that keep their noise. Numbers come from gaussian.js; this file draws and listens.
 
-import { arrow, area, axis, linear, path, s, setAll } from "./axes.js";
-import * as ui from "./controls.js";
-import { density, integrand, kl, klGradient, monteCarloKl, noise } from "./gaussian.js";
+import { arrow, area, axis, linear, path, s, setAll } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { density, integrand, kl, klGradient, monteCarloKl } from "./maths/gaussian.js";
+import { noise } from "./maths/noise.js";
 
 const { h, maths } = ui;
 

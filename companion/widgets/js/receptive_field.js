@@ -2,10 +2,10 @@
 // The section lies beside the photograph (wide) or above it (tall) and shares its axis, so that the cone
 // lands on the pixels that it means. Numbers come from fields.js.
 
-import { s, setAll } from "./axes.js";
-import { onThemeChange } from "./colours.js";
-import * as ui from "./controls.js";
-import { centre, fields, influence, span, spreadOf, stackLayers } from "./fields.js";
+import { s, setAll } from "./ui/axes.js";
+import { onThemeChange } from "./ui/colours.js";
+import * as ui from "./ui/controls.js";
+import { centre, fields, influence, span, spreadOf, stackLayers } from "./maths/receptive_field.js";
 
 const { h, maths } = ui;
 

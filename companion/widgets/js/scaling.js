@@ -1,9 +1,9 @@
 // EfficientNet-B0 and what compound scaling makes of it, drawn to one scale: layers across, the side of the
 // maps upwards, channels downwards. Counting is costs.js; this file draws and listens.
 
-import { linear, s, setAll, ticks } from "./axes.js";
-import * as ui from "./controls.js";
-import { add, efficientnetStages, waysToScale } from "./costs.js";
+import { linear, s, setAll, ticks } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { add, efficientnetStages, waysToScale } from "./maths/costs.js";
 
 const { h, maths } = ui;
 

@@ -1,9 +1,9 @@
 // A random deep network, forward and back at every move: how large signal and gradient are in each layer.
 // The numbers come from propagation.js; this file draws and listens.
 
-import { axis, linear, path, s, setAll } from "./axes.js";
-import * as ui from "./controls.js";
-import { propagate } from "./propagation.js";
+import { axis, linear, path, s, setAll } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { propagate } from "./maths/propagation.js";
 
 const { h, maths } = ui;
 

@@ -1,9 +1,9 @@
 // Logits of one image by slider: what softmax, cross-entropy and its gradient make of them.
 // Numbers come from classification.js; this file draws and listens.
 
-import { axis, linear, path, s, setAll } from "./axes.js";
-import { crossEntropy, crossEntropyGradient, softmax } from "./classification.js";
-import * as ui from "./controls.js";
+import { axis, linear, path, s, setAll } from "./ui/axes.js";
+import { crossEntropy, crossEntropyGradient, softmax } from "./maths/classification.js";
+import * as ui from "./ui/controls.js";
 
 const { h, maths } = ui;
 

@@ -1,7 +1,7 @@
 // A few images with their most probable classes: which of them count for a given k, and the errors.
 
-import { s, setAll } from "./axes.js";
-import * as ui from "./controls.js";
+import { s, setAll } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
 
 const { h, maths } = ui;
 const percent = (v) => `${ui.fixed(100 * v, 1)} %`;

@@ -1,0 +1,1 @@
+"""What the lecture derives, by hand in NumPy or plain torch: one idea a module."""

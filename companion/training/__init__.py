@@ -1,0 +1,7 @@
+"""Training: `fit`, the losses that it takes, and what it records."""
+
+from companion.training.arguments import Loss
+from companion.training.loop import History, fit
+from companion.training.losses import classification_loss, negative_elbo
+
+__all__ = ["History", "Loss", "classification_loss", "fit", "negative_elbo"]

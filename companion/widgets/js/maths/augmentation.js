@@ -1,0 +1,63 @@
+// Crops, mirror images and colour shifts of RGBA pixels: companion/training/augmentation.py, for the page.
+
+import { noise, uniform } from "./noise.js";
+
+export const DRAWS = 10;
+
+// Python's round(): halves go to the even neighbour.
+function round(x) {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest === 0.5) return floor % 2 ? floor + 1 : floor;
+  return rest < 0.5 ? floor : floor + 1;
+}
+
+/**
+ * The slide's views of a side × side image: {top, left, size, mirrored, alpha}, where (top, left) is
+ * the crop's corner in the image itself and `mirrored` turns the crop over.
+ */
+export function slideViews(kind, side) {
+  const size = kind === "crop_flip" ? round((side * 7) / 8) : side;
+  const far = side - size;
+  const middle = round(far / 2);
+  const places = kind === "crop_flip" ? [[0, 0], [0, far], [far, 0], [far, far], [middle, middle]] : [[middle, middle]];
+  const made = places.map(([top, left]) => ({ top, left, size, mirrored: false, alpha: [0, 0, 0] }));
+  // The same crops of the mirrored image are crops from its other side, turned over.
+  if (kind !== "none") made.push(...places.map(([top, left]) => ({ top, left: far - left, size, mirrored: true, alpha: [0, 0, 0] })));
+  return made;
+}
+
+/** Ten random views, as in training: shifted by up to `padding`, mirrored or not, colours shifted. */
+export function randomViews(seed, side, padding, sigma) {
+  const u = uniform(seed, 3 * DRAWS);
+  const normal = noise((seed + 1000003) % 2 ** 32, 3 * DRAWS);
+  const place = (share) => Math.floor(share * (2 * padding + 1)) - padding;
+  return Array.from({ length: DRAWS }, (_, i) => ({
+    top: place(u[3 * i]), left: place(u[3 * i + 1]), size: side, mirrored: u[3 * i + 2] < 0.5,
+    alpha: [0, 1, 2].map((k) => sigma * normal[3 * i + k]),
+  }));
+}
+
+/** What a colour shift adds to red, green and blue (of 0…1): Σ α_k λ_k p_k. */
+export const colourShift = ({ variances, directions }, alpha) =>
+  directions.map((row) => row.reduce((sum, p, k) => sum + p * variances[k] * alpha[k], 0));
+
+/** Draw a view of `image` (an ImageData) into `into` (an ImageData of the view's size). */
+export function cut(image, view, components, into) {
+  const { width, height, data } = image;
+  const out = into.data; // clamps and rounds by itself
+  const [r, g, b] = colourShift(components, view.alpha).map((v) => 255 * v);
+  const { top, left, size, mirrored } = view;
+  for (let row = 0, o = 0; row < size; row += 1) {
+    const y = top + row;
+    for (let column = 0; column < size; column += 1, o += 4) {
+      const x = left + (mirrored ? size - 1 - column : column);
+      const inside = y >= 0 && y < height && x >= 0 && x < width;
+      const i = 4 * (y * width + x);
+      out[o] = (inside ? data[i] : 0) + r;
+      out[o + 1] = (inside ? data[i + 1] : 0) + g;
+      out[o + 2] = (inside ? data[i + 2] : 0) + b;
+      out[o + 3] = 255;
+    }
+  }
+}

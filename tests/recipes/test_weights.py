@@ -1,0 +1,289 @@
+"""Weights on disk: what is loaded is what was saved, and nothing damaged is ever loaded."""
+
+import json
+import os
+import random
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from companion.paths import write_whole
+from companion.recipes import weights
+from companion.recipes.weights import Card, WeightsError
+
+CARD = Card(
+    recipe="tiny",
+    description="A tiny network.",
+    command="companion train tiny",
+    data="none",
+    seed=3,
+    settings={"fit": {"epochs": 2, "lr": 1e-3}, "model": {"image_shape": (1, 2, 3)}},
+    hardware="an abacus",
+    seconds=12.5,
+    figures={"negative_elbo": 12.25, "kl_per_dim": [0.5, 2.0]},
+    history={"loss": [3.0, 2.0]},
+)
+
+
+def network(seed: int = 0, width: int = 4) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
+
+
+def state(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    weights.save(network(), path, CARD)
+    return path
+
+
+def test_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    model, other = network(), network(1)
+    model(torch.randn(8, 3))  # running statistics and their counter are state, too
+    path = tmp_path / "new" / "tiny.safetensors"
+    card = weights.save(model, path, CARD)
+    assert weights.load(other, path) == card
+    assert same(state(model), state(other))
+    assert card.parameters == 3 * 4 + 4 + 2 * 4 + 4 * 2 + 2
+    assert card.versions["torch"] == torch.__version__
+    assert card.figures == CARD.figures
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "tiny.json",
+        "tiny.safetensors",
+    ]
+
+
+def test_half_precision_is_half_the_size_and_exact_once_rounded(tmp_path: Path) -> None:
+    wide = nn.Linear(100, 100)
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    weights.save(wide, full, CARD)
+    weights.round_to(wide, "float16")
+    assert weights.save(wide, half, CARD, dtype="float16").dtype == "float16"
+    assert half.stat().st_size < 0.51 * full.stat().st_size
+    other = nn.Linear(100, 100)
+    weights.load(other, half)
+    assert other.weight.dtype == torch.float32
+    assert same(state(wide), state(other))
+
+
+def test_rounding_loses_little(tmp_path: Path) -> None:
+    model, rounded = network(), network()
+    weights.round_to(rounded, "float16")
+    assert not same(state(model), state(rounded))
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(rounded.state_dict()[name], tensor, rtol=1e-3, atol=1e-6)
+
+
+def test_channels_last_and_shared_tensors(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(4, 4), nn.Linear(4, 4))
+    model[2].weight = model[1].weight
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    path = tmp_path / "tied.safetensors"
+    weights.save(model, path, CARD)
+    other = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(4, 4), nn.Linear(4, 4))
+    weights.load(other, path)
+    assert same(state(model), state(other))
+
+
+def test_the_card_in_words(saved: Path) -> None:
+    text = weights.read_card(saved).summary()
+    assert "tiny: A tiny network." in text
+    assert "companion train tiny (seed 3) in 12 s on an abacus" in text
+    assert "parameters: 34, stored as float32" in text
+    assert "reaches: negative_elbo 12.25" in text
+
+
+# ---- damage
+
+
+def attempt(path: Path) -> str:
+    """Load; the message if it is refused. The model must be untouched then."""
+    model = network(9)
+    before = state(model)
+    with pytest.raises(WeightsError) as caught:
+        weights.load(model, path)
+    assert same(before, state(model))
+    message = str(caught.value)
+    assert str(path.parent) in message
+    assert "\n" not in message
+    return message
+
+
+def damage(content: bytes, rng: random.Random) -> bytes:
+    """The content with one thing wrong: bits, bytes, a missing or a doubled part."""
+    at = rng.randrange(len(content))
+    length = rng.randint(1, 64)
+    match rng.randrange(5):
+        case 0:
+            return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
+        case 1:
+            return content[:at]
+        case 2:
+            return content[:at] + content[at + length :]
+        case 3:
+            return content[:at] + rng.randbytes(length) + content[at:]
+        case _:
+            return content[:at] + rng.randbytes(length) + content[at + length :]
+
+
+def test_random_corruptions_of_the_weights_are_refused(saved: Path) -> None:
+    content = saved.read_bytes()
+    for seed in range(1000):
+        damaged = damage(content, random.Random(seed))
+        assert damaged != content
+        saved.write_bytes(damaged)
+        message = attempt(saved)
+        assert re.search("is damaged: its card expects SHA-256 .*; fetch it anew", message)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_random_corruption_of_the_card_is_refused_or_changes_nothing(
+    saved: Path, seed: int
+) -> None:
+    card_file = saved.with_suffix(".json")
+    card, content = weights.read_card(saved), card_file.read_bytes()
+    damaged = damage(content, random.Random(seed))
+    card_file.write_bytes(damaged)
+    try:
+        unchanged = json.loads(damaged) == json.loads(content)
+    except (ValueError, RecursionError):
+        unchanged = False
+    if unchanged:  # white space, say
+        assert weights.read_card(saved) == card
+    else:
+        attempt(saved)
+
+
+def test_an_edited_figure_is_noticed(saved: Path) -> None:
+    card_file = saved.with_suffix(".json")
+    card_file.write_text(card_file.read_text().replace("12.25", "11.25"))
+    assert "changed after it was written" in attempt(saved)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", "3", '"card"', 9999 * "["])
+def test_other_files_are_no_cards(saved: Path, content: str) -> None:
+    saved.with_suffix(".json").write_text(content)
+    assert "is no card" in attempt(saved)
+
+
+def test_missing_files(saved: Path) -> None:
+    saved.unlink()
+    message = attempt(saved)
+    assert "tiny.safetensors cannot be read (No such file" in message
+    assert "`companion train tiny`" in message
+    saved.with_suffix(".json").unlink()
+    assert "tiny.json cannot be read" in attempt(saved)
+
+
+def test_a_folder_in_place_of_the_file(saved: Path) -> None:
+    saved.unlink()
+    saved.mkdir()
+    assert "cannot be read" in attempt(saved)
+
+
+def seal(path: Path, content: bytes) -> None:
+    """Write content as weights, with a card that vouches for it."""
+    path.write_bytes(content)
+    card = weights.read_card(path)
+    entries = weights.asdict(replace(card, sha256=weights.hashlib.sha256(content).hexdigest()))
+    entries["card_sha256"] = weights._digest(entries)
+    path.with_suffix(".json").write_text(json.dumps(entries))
+
+
+def test_what_is_no_safetensors_file_is_refused_even_if_vouched_for(saved: Path) -> None:
+    seal(saved, b"not weights at all")
+    assert "no safetensors file" in attempt(saved)
+
+
+def test_a_card_of_another_version(saved: Path) -> None:
+    entries = json.loads(saved.with_suffix(".json").read_text())
+    del entries["card_sha256"]
+    entries["novelty"] = 1
+    entries["card_sha256"] = weights._digest(entries)
+    saved.with_suffix(".json").write_text(json.dumps(entries))
+    assert "another version" in attempt(saved)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (network(width=5), r"0\.weight is expected with shape \(5, 3\), but came with \(4, 3\)"),
+        (network()[:2], r"2\.(weight|bias) came, but is not expected"),
+        (nn.Sequential(*network(), nn.Linear(2, 2)), r"3\.weight of shape \(2, 2\).*missing"),
+    ],
+)
+def test_another_models_weights(saved: Path, model: nn.Module, words: str) -> None:
+    before = state(model)
+    with pytest.raises(WeightsError, match=words):
+        weights.load(model, saved)
+    assert same(before, state(model))
+
+
+# ---- saving
+
+
+def test_saving_replaces_in_one_move(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def die(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        weights.save(network(1), saved, CARD)
+    monkeypatch.undo()
+    assert saved.read_bytes() == before
+    assert len(list(saved.parent.iterdir())) == 2
+    weights.save(network(1), saved, CARD)
+    other = network()
+    weights.load(other, saved)
+    assert same(state(other), state(network(1)))
+
+
+def test_useless_weights_are_not_saved(tmp_path: Path) -> None:
+    model = network()
+    with torch.no_grad():
+        model[0].weight[0, 0] = 1e6  # too large for half precision
+    path = tmp_path / "tiny.safetensors"
+    with pytest.raises(ValueError, match=r"0\.weight has values .* as float16"):
+        weights.save(model, path, CARD, dtype="float16")
+    assert not path.exists()
+
+
+def test_a_card_that_cannot_be_written_spoils_nothing(saved: Path) -> None:
+    before = saved.read_bytes()
+    with pytest.raises(ValueError, match="card of tiny has a number that is NaN"):
+        weights.save(network(1), saved, replace(CARD, figures={"negative_elbo": float("nan")}))
+    assert saved.read_bytes() == before
+    weights.load(network(), saved)
+
+
+def test_leftovers_are_removed_and_strangers_files_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    leftover, strangers = tmp_path / ".env.4711", tmp_path / ".env.production"
+    for file in (leftover, strangers):
+        file.write_text("x")
+        os.utime(file, (0, 0))
+    write_whole(path, b"new")
+    assert (path.read_bytes(), leftover.exists(), strangers.exists()) == (b"new", False, True)
+
+
+def test_bad_names(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'int8'"):
+        weights.save(network(), tmp_path / "a.safetensors", CARD, dtype="int8")
+    with pytest.raises(ValueError, match=r"'a\.pt'"):
+        weights.save(network(), tmp_path / "a.pt", CARD)
+    with pytest.raises(ValueError, match=r"'a\.pt'"):
+        weights.load(network(), tmp_path / "a.pt")

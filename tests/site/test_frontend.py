@@ -1,0 +1,156 @@
+"""The front-end build: what it makes, when it works, and what it says when it can't."""
+
+import base64
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from companion.site import frontend
+from companion.site.frontend import STATIC, FrontendError, build_frontend
+from conftest import ROOT
+
+JS = ROOT / "companion" / "widgets" / "js"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built():
+    build_frontend(quiet=True)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of what the build reads, with the installed packages of this clone."""
+    for folder in ("companion/widgets/js", "companion/site/js"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    return tmp_path
+
+
+def forbid_programs(monkeypatch):
+    def run(*arguments, **options):
+        raise AssertionError(f"ran {arguments[0]}")
+
+    monkeypatch.setattr(frontend.subprocess, "run", run)
+
+
+def times(static):
+    return {path.name: path.stat().st_mtime_ns for path in static.iterdir()}
+
+
+def test_lock_file_pins_exactly_and_names_no_server():
+    text = (ROOT / "package-lock.json").read_text("utf-8")
+    assert '"resolved"' not in text
+    assert "registry" not in text
+    packages = json.loads(text)["packages"]
+    for name, version in json.loads((ROOT / "package.json").read_text())["devDependencies"].items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+        assert packages[f"node_modules/{name}"]["version"] == version
+    missing = [name for name, entry in packages.items() if name and "integrity" not in entry]
+    assert missing == []
+
+
+def test_every_widget_has_a_module_for_notebooks_and_a_script_for_pages():
+    names = frontend.widget_names()
+    assert {"latent_traversal", "posterior"} <= set(names)
+    for name in names:
+        assert re.search(r"export\s*\{.*default", (STATIC / f"{name}.js").read_text("utf-8"))
+    scripts = [f"page-{name}.js" for name in names]
+    for script in (*scripts, "book.js", "engine.js", "site.js", "icons.js"):
+        assert not re.search(r"^(import|export)\b", (STATIC / script).read_text("utf-8"))
+
+
+def test_engine_wasm_is_the_locked_package_s():
+    script = (STATIC / "engine-wasm.js").read_text("utf-8")
+    code = re.fullmatch(r'companionAsset\("engine-wasm","([^"]+)"\);', script)
+    assert code
+    wasm = ROOT / "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
+    assert gzip.decompress(base64.b64decode(code[1])) == wasm.read_bytes()
+
+
+def test_nothing_runs_when_nothing_changed(monkeypatch):
+    forbid_programs(monkeypatch)
+    before = times(STATIC)
+    start = time.perf_counter()
+    build_frontend()
+    assert time.perf_counter() - start < 0.3
+    assert times(STATIC) == before
+
+
+def test_a_changed_source_is_built_and_the_engine_kept(clone):
+    static = build_frontend(clone, quiet=True)
+    before = times(static)
+    style = clone / "companion/widgets/js/runtime/host.css"
+    style.write_text(style.read_text() + ".companion-new-rule{color:red}")
+    build_frontend(clone, quiet=True)
+    after = times(static)
+    assert "companion-new-rule" in (static / "widgets.css").read_text()
+    assert after["widgets.css"] > before["widgets.css"]
+    assert after["engine-wasm.js"] == before["engine-wasm.js"]
+
+    (clone / "companion/widgets/js/posterior.js").unlink()
+    (clone / "companion/widgets/js/blink.js").write_text("export default { render() {} };")
+    build_frontend(clone, quiet=True)
+    assert (static / "blink.js").exists()
+    assert not (static / "posterior.js").exists()
+
+
+def test_a_lost_file_is_built_again(clone):
+    static = build_frontend(clone, quiet=True)
+    (static / "engine.js").unlink()
+    build_frontend(clone, quiet=True)
+    assert (static / "engine.js").read_bytes() == (STATIC / "engine.js").read_bytes()
+
+
+def test_a_broken_source_is_one_sentence_and_leaves_the_last_build(clone):
+    static = build_frontend(clone, quiet=True)
+    before = times(static)
+    (clone / "companion/widgets/js/ui/canvas.js").write_text("export function imageGrid( {")
+    sentence = r"esbuild could not bundle the front end \(.*canvas\.js.*\); mend"
+    with pytest.raises(FrontendError, match=sentence) as error:
+        build_frontend(clone, quiet=True)
+    assert "\n" not in str(error.value)
+    assert times(static) == before
+    assert [path.name for path in static.parent.iterdir() if path.name.startswith(".static")] == []
+
+
+def test_no_network_is_one_sentence(clone, monkeypatch):
+    (clone / "node_modules").unlink()
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
+    monkeypatch.setenv("npm_config_cache", str(clone / "empty-cache"))
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    sentence = r"npm could not install the packages of .*; check the network"
+    with pytest.raises(FrontendError, match=sentence) as error:
+        build_frontend(clone, quiet=True)
+    assert "\n" not in str(error.value)
+    assert not (clone / "companion/widgets/static").exists()
+
+
+def test_no_node_is_one_sentence(clone, monkeypatch):
+    monkeypatch.setattr(frontend, "NODE", clone / "no-such-node")
+    with pytest.raises(FrontendError, match=r"was not found; install it with `pip install nodejs"):
+        build_frontend(clone, quiet=True)
+
+
+def test_outside_a_clone_is_one_sentence(tmp_path):
+    with pytest.raises(FrontendError, match=r"has no package-lock\.json"):
+        build_frontend(tmp_path)
+
+
+def test_the_build_hook_needs_no_torch():
+    """The hook of a wheel's build loads the file on its own, in an environment without torch."""
+    code = (
+        "import importlib.util, sys; "
+        f"spec = importlib.util.spec_from_file_location('alone', {frontend.__file__!r}); "
+        "spec.loader.exec_module(importlib.util.module_from_spec(spec)); "
+        "print([m for m in ('torch', 'companion', 'numpy', 'anywidget') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

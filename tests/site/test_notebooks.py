@@ -1,0 +1,1162 @@
+"""The notebooks for Colab and Binder: constructs, whole chapters, the first cell run for real."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import venv
+import zipfile
+from itertools import product
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from companion.site.notebooks import Book, Repository, bootstrap, check, main, write
+from companion.site.plain_markdown import Pages
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = [p for p in sorted((ROOT / "book").glob("*.md")) if "kernelspec:" in p.read_text()]
+
+CONFIG = """
+title: A Book
+parse:
+  myst_enable_extensions: [amsmath, attrs_inline, colon_fence, deflist, dollarmath, tasklist]
+repository:
+  url: "{url}"
+  branch: main
+  path_to_book: book
+"""
+HEADER = """---
+jupytext:
+  text_representation: {extension: .md, format_name: myst}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+"""
+BIBLIOGRAPHY = r"""
+@inproceedings{kingma, title = {Auto-Encoding Variational {B}ayes},
+  author = {Kingma, Diederik P. and Welling, Max}, booktitle = {ICLR}, year = 2014,
+  url = {https://arxiv.org/abs/1312.6114}}
+@article{higgins, title = {beta-{VAE}}, journal = {ICLR}, year = 2017, doi = {10.1000/x_1},
+  author = {Higgins, Irina and Matthey, Lo{\"i}c and van der Pal, Arka}}
+@article{smith-b, title = {Second}, author = {Smith, Ann}, journal = {J}, year = 2020}
+@article{smith-a, title = {First}, author = {Smith, Ann}, journal = {J}, year = 2020}
+@misc{team, title = {A report}, author = {{Vision Team}}, year = 2021}
+"""
+
+
+def make_book(folder: Path, url: str = "", **chapters: str) -> Path:
+    """A book's folder with the given chapters (front matter is added where there is none)."""
+    book = folder / "book"
+    book.mkdir(parents=True, exist_ok=True)
+    (folder / "_config.yml").write_text(CONFIG.format(url=url))
+    (book / "references.bib").write_text(BIBLIOGRAPHY)
+    for name, text in chapters.items():
+        whole = text if text.startswith("---") else HEADER + text
+        (book / f"{name.replace('_', '-')}.md").write_text(whole)
+    return book
+
+
+def cells_of(book: Path, name: str) -> list[nbformat.NotebookNode]:
+    return nbformat.reads(Book(book).notebooks()[book / f"{name}.ipynb"], as_version=4).cells
+
+
+def convert(folder: Path, body: str, **more: str) -> str:
+    """What a chapter's text becomes, without the two opening cells."""
+    book = make_book(folder, c1=f"# T\n\n{body}\n", **more)
+    return "\n\n".join(cell.source for cell in cells_of(book, "c1")[2:])
+
+
+def show(text: str) -> str:
+    return textwrap.dedent(text).strip("\n")
+
+
+# Constructs ---------------------------------------------------------------------------------------
+
+CASES = {
+    "note": (
+        """
+        Before
+        ```{note} A *short* one.
+        ```
+        after.
+        """,
+        """
+        Before
+
+        > **Note**
+        >
+        > A *short* one.
+
+        after.
+        """,
+    ),
+    "the book's box, with colons": (
+        """
+        :::{admonition} Reading the slide *closely*
+        :class: slide
+
+        The slide says $a
+        = b$:
+
+        $$
+        a &= b \\\\
+        c &= d  % why
+        $$
+        :::
+        """,
+        """
+        > **Reading the slide *closely***
+        >
+        > The slide says $a = b$:
+        >
+        > $$\\begin{aligned} a &= b \\\\ c &= d \\end{aligned}$$
+        """,
+    ),
+    "dropdowns": (
+        """
+        ```{tip}
+        :class: dropdown
+        Folded.
+        ```
+
+        :::{dropdown} The *proof* of $a_1 < b_1$
+        :open:
+        Text.
+        :::
+        """,
+        """
+        <details>
+        <summary><b>Tip</b></summary>
+
+        Folded.
+
+        </details>
+
+        <details>
+        <summary><b>The <em>proof</em> of $a_1 &lt; b_1$</b></summary>
+
+        Text.
+
+        </details>
+        """,
+    ),
+    "nested, in a list and in a quote": (
+        """
+        1. One
+
+           ````{warning}
+           - a
+             ```{hint}
+             b
+             ```
+           ````
+
+        > ```{important}
+        > quoted
+        > ```
+        """,
+        """
+        1. One
+
+           > **Warning**
+           >
+           > - a
+           >
+           >   > **Hint**
+           >   >
+           >   > b
+
+        > > **Important**
+        > >
+        > > quoted
+        """,
+    ),
+    "exercise and solution": (
+        """
+        ## Exercises
+
+        ```{exercise} A *limit*
+        :label: ex-limit
+        Show it.
+        ```
+
+        ```{exercise}
+        :label: ex-free
+        :nonumber:
+        Think.
+        ```
+
+        ```{solution} ex-limit
+        :label: sol-limit
+        :class: dropdown
+        As $x \\to 0$.
+        ```
+
+        See {ref}`ex-limit`, {numref}`ex-limit`, {ref}`ex-free` and {ref}`sol-limit`.
+        """,
+        """
+        ## Exercises
+
+        ### Exercise 1 — A *limit*
+
+        Show it.
+
+        ### Exercise
+
+        Think.
+
+        ### Solution to exercise 1
+
+        <details>
+        <summary><b>Show the solution</b></summary>
+
+        As $x \\to 0$.
+
+        </details>
+
+        See Exercise 1, Exercise 1, Exercise and Solution to exercise 1.
+        """,
+    ),
+    "citations": (
+        """
+        {cite:t}`kingma` differs {cite:p}`higgins,kingma`, {cite}`team`,
+        {cite:p}`smith-b`, {cite:t}`smith-a`, {cite:author}`kingma` {cite:year}`kingma`.
+        """,
+        """
+        Kingma & Welling (2014) differs (Higgins et al., 2017; Kingma & Welling, 2014), (Vision Team, 2021),
+        (Smith, 2020b), Smith (2020a), Kingma & Welling 2014.
+
+        ## References
+
+        - **Higgins et al. (2017)**: Irina Higgins, Loïc Matthey, and Arka van der Pal. Beta-VAE. *ICLR*, 2017. [doi:10.1000/x\\_1](https://doi.org/10.1000/x_1).
+        - **Kingma & Welling (2014)**: Diederik P. Kingma and Max Welling. Auto-encoding variational Bayes. In *ICLR*. 2014. URL: [https://arxiv.org/abs/1312.6114](https://arxiv.org/abs/1312.6114).
+        - **Smith (2020a)**: Ann Smith. First. *J*, 2020.
+        - **Smith (2020b)**: Ann Smith. Second. *J*, 2020.
+        - **Vision Team (2021)**: Vision Team. A report. 2021.
+        """,  # noqa: E501
+    ),
+    "a bibliography of its own": (
+        """
+        {cite:t}`team`
+
+        ## Read on
+
+        ```{bibliography}
+        :filter: docname in docnames
+        ```
+
+        The end.
+        """,
+        """
+        Vision Team (2021)
+
+        ## Read on
+
+        - **Vision Team (2021)**: Vision Team. A report. 2021.
+
+        The end.
+        """,
+    ),
+    "references to what comes later": (
+        """
+        See {ref}`sec`, {ref}`that <sec>`, {ref}`the
+        text <par>` and [](#sec), [there](sec); {eq}`late`.
+
+        (sec)=
+        ## A $x^2$ section
+
+        (par)=
+        Paragraph.
+
+        $$ a $$ (late)
+        """,
+        """
+        See “A $x^2$ section”, that, the text and “A $x^2$ section”, there; (1).
+
+        ## A $x^2$ section
+
+        Paragraph.
+
+        $$
+        a \\qquad (1)
+        $$
+        """,
+    ),
+    "references to other pages": (
+        """
+        {doc}`c2`, {doc}`the next <c2>`, {doc}`intro`, [](c2.md), [next](c2.md), [start](intro.md),
+        {ref}`there`, {eq}`far`, {numref}`far-figure`, {numref}`see figure %s <far-figure>`.
+        """,
+        """
+        [Two](c2.ipynb), [the next](c2.ipynb), The start, [Two](c2.ipynb), [next](c2.ipynb), start,
+        [“Section” of “Two”](c2.ipynb), [(1) of “Two”](c2.ipynb), [Figure 1 of “Two”](c2.ipynb), [see figure 1](c2.ipynb).
+        """,  # noqa: E501
+    ),
+    "mathematics": (
+        """
+        ```{math}
+        :label: m
+        a = {b}
+
+        + c
+        ```
+
+        \\begin{align*}
+        a &= b \\\\
+        c &= d
+        \\end{align*}
+
+        \\begin{equation}
+        e
+        \\end{equation}
+
+        $$ \\begin{pmatrix} a \\\\ b \\end{pmatrix} $$ (pm)
+
+        {eq}`pm` {math}`x_1` $\\frac{a}{`b`}$
+        """,
+        """
+        $$
+        a = {b}
+        + c \\qquad (1)
+        $$
+
+        $$
+        \\begin{aligned}
+        a &= b \\\\
+        c &= d
+        \\end{aligned}
+        $$
+
+        $$
+        e
+        $$
+
+        $$
+        \\begin{pmatrix} a \\\\ b \\end{pmatrix} \\qquad (2)
+        $$
+
+        (2) $x_1$ $\\frac{a}{`b`}$
+        """,
+    ),
+    "figures and tables": (
+        """
+        ```{figure} /images/a.png
+        :name: fig-a
+        :alt: Two [curves]
+        :width: 80%
+
+        A caption
+        with {math}`x`.
+
+        The legend.
+        ```
+
+        ```{image} images/b.png
+        :alt: A photograph
+        ```
+
+        ```{table} All of *it*
+        :name: tab
+
+        | a | b |
+        |---|---|
+        | 1 | 2 |
+        ```
+
+        {numref}`fig-a`, {numref}`tab`, ![as it is](images/c.png)
+        """,
+        """
+        ![Two (curves)](images/a.png)
+
+        *Figure 1. A caption with $x$.*
+
+        The legend.
+
+        ![A photograph](images/b.png)
+
+        <em>Table 1. All of *it*</em>
+
+        | a | b |
+        |---|---|
+        | 1 | 2 |
+
+        Figure 1, Table 1, ![as it is](images/c.png)
+        """,
+    ),
+    "quiz with options": (
+        """
+        ```{quiz}
+        :label: q1
+        What happens when
+
+        $σ → 0$?
+        - [ ] It goes to zero. | The *log* grows.
+        - [x] It grows. | Right: {math}`-\\log σ^2 → ∞`.
+        - [ ] Nothing.
+        ```
+
+        {ref}`q1`
+        """,
+        """
+        **Question 1**
+
+        What happens when
+
+        $σ → 0$?
+
+        - **A.** It goes to zero.
+        - **B.** It grows.
+        - **C.** Nothing.
+
+        <details>
+        <summary><b>Answer</b></summary>
+
+        - **B** — Right: $-\\log σ^2 → ∞$.
+        - A — The *log* grows.
+        - C — no
+
+        </details>
+
+        Question 1
+        """,
+    ),
+    "quiz with a number": (
+        """
+        ```{quiz}
+        How many nats?
+        = 50 ± 0.5 | Yes, $8 \\cdot 6.25$.
+        ```
+        """,
+        """
+        **Question 1**
+
+        How many nats?
+
+        <details>
+        <summary><b>Answer</b></summary>
+
+        **50 ± 0.5** — Yes, $8 \\cdot 6.25$.
+
+        </details>
+        """,
+    ),
+    "footnotes": (
+        """
+        One[^b] two[^a] one[^b].
+
+        [^a]: First *defined*.
+        [^b]: See {cite:t}`team`.
+
+            More.
+        """,
+        """
+        One<sup>1</sup> two<sup>2</sup> one<sup>1</sup>.
+
+        ## Notes
+
+        1. See Vision Team (2021).
+
+           More.
+        2. First *defined*.
+
+        ## References
+
+        - **Vision Team (2021)**: Vision Team. A report. 2021.
+        """,
+    ),
+    "comments, targets, attributes": (
+        """
+        % nobody reads this
+        (aim)=
+        Text `x`{.k} and [span *s*]{.k}, ![a](images/b.png){width=3} with {ref}`a word <aim>`{.z}
+        % nor this
+        more.
+        """,
+        """
+        Text `x` and span *s*, ![a](images/b.png) with a word{.z}
+
+        more.
+        """,
+    ),
+    "small roles": (
+        """
+        {abbr}`KL (Kullback–Leibler)` {term}`latent` {term}`them <latent>` {kbd}`Ctrl` {sub}`a<b`
+        {sup}`2` {guilabel}`Run` {file}`a.py` {bdg-secondary}`Optional` {download}`file <c2.md>`
+        """,
+        """
+        KL (Kullback–Leibler) latent them <kbd>Ctrl</kbd> <sub>a&lt;b</sub>
+        <sup>2</sup> **Run** `a.py` **Optional** [file](c2.ipynb)
+        """,
+    ),
+    "definitions": (
+        """
+        Encoder
+        : Gives {math}`μ`.
+
+          And σ.
+
+        Decoder
+        : Gives x̂.
+        : In [0, 1].
+        """,
+        """
+        - **Encoder**: Gives $μ$.
+
+          And σ.
+        - **Decoder**: Gives x̂.
+
+          In [0, 1].
+        """,
+    ),
+    "tables with bars": (
+        """
+        | `a` | a {ref}`sec` |
+        |-----|--------------|
+        | $\\|x\\|$ {math}`y` | {ref}`sec` {math}`z` |
+
+        (sec)=
+        ## S
+        """,
+        """
+        | `a` | a “S” |
+        |-----|--------------|
+        | $\\|x\\|$ $y$ | “S” $z$ |
+
+        ## S
+        """,
+    ),
+    "grids, cards and tabs": (
+        """
+        ::::{grid} 2
+        :::{grid-item-card} Two
+        :link: c2
+        Head
+        ^^^
+        Body
+        +++
+        Foot
+        :::
+        ::::
+
+        ::::{tab-set}
+        :::{tab-item} One
+        First
+        :::
+        :::{tab-item} Other
+        Second
+        :::
+        ::::
+
+        ```{tableofcontents}
+        ```
+        """,
+        """
+        **[Two](c2.ipynb)**
+
+        Head
+
+        Body
+
+        Foot
+
+        **One**
+
+        First
+
+        **Other**
+
+        Second
+
+        - [Two](c2.ipynb)
+        - The start
+        """,
+    ),
+    "code as text": (
+        """
+        ````{code-block} python
+        :lineno-start: 3
+        # ```{note}
+        x = "{ref}`a`"
+        ````
+
+        `` {ref}`a` `` and
+
+        ```text
+        :::{note}
+        {ref}`a` % (a)=
+        ```
+        """,
+        """
+        ````python
+        # ```{note}
+        x = "{ref}`a`"
+        ````
+
+        `` {ref}`a` `` and
+
+        ```text
+        :::{note}
+        {ref}`a` % (a)=
+        ```
+        """,
+    ),
+}
+OTHERS = {
+    "c2": "# Two\n\n(there)=\n## Section\n\n$$a$$ (far)\n\n"
+    "```{figure} x.png\n:name: far-figure\n```\n",
+    "intro": "---\n---\n# The start\n\n```{toctree}\n```\n{unknown}`x` [a][b]\n\n"
+    "[b]: https://example.org\n",
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_construct_becomes_plain_markdown(name: str, tmp_path: Path) -> None:
+    source, expected = map(show, CASES[name])
+
+    assert convert(tmp_path, source, **OTHERS) == expected
+
+
+PLAIN = [
+    "A paragraph with `code`, **bold**, $x_1$,\nand a second line.",
+    "## A heading with `{ref}` in it",
+    "- one\n- two\n\n  more of two\n   1. deep",
+    "> A quote\n> with $a$ and\n>\n> ```python\n> x = {1}\n> ```",
+    "| a | b |\n|--:|:--|\n| `x` | \\| $\\|y\\|$ |",
+    "```python\n% (a)= {ref}`x` :::\n    indented\n```",
+    "<details>\n<summary>S</summary>\n\ntext\n\n</details>",
+    "![alt](images/a.png) and [link](https://example.org/a_b) <https://example.org>",
+    "- [ ] to do\n- [x] done",
+    "Set ext heading\n===============",
+    "hard break  \nand one\\\nmore; 5 < 6, R&D, \\$5, \\{x\\} {y} set {z}",
+    "    indented code",
+    "***",
+]
+
+
+@given(st.lists(st.sampled_from(PLAIN), max_size=6), st.sampled_from(["\n\n", "\n\n\n"]))
+@example(PLAIN, "\n\n")
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_plain_markdown_stays_as_it_is(tmp_path: Path, blocks: list[str], between: str) -> None:
+    text = "start" + between + between.join(blocks)
+
+    assert convert(tmp_path, text) == text.rstrip("\n")
+
+
+# What must not pass -------------------------------------------------------------------------------
+
+ERRORS = {
+    "unknown directive": ("a\n\n```{mermaid}\nx\n```", 3, "the directive {mermaid}"),
+    "unknown directive inside": ("```{note}\na\n\n:::{mermaid}\n:::\n```", 4, "{mermaid}"),
+    "unknown role": ("a\n{py:func}`x`", 2, "the role {py:func}"),
+    "unknown role in a title": ("a\n\n```{admonition} A {x}`y`\nb\n```", 3, "the role {x}"),
+    "unknown role in a table": ("| a |\n|---|\n| {x}`y` |", 3, "the role {x}"),
+    "glue": ("{glue}`x`", 1, "{glue} is not allowed"),
+    "glue, a directive": ("```{glue:figure} x\n```", 1, "{glue} is not allowed"),
+    "unknown label": ("a\n\n{ref}`nowhere`", 3, "'nowhere'"),
+    "unknown work": ("{cite:p}`kingma, nobody`", 1, "references.bib has no work 'nobody'"),
+    "unknown page": ("{doc}`13-x`", 1, "'13-x' is no page"),
+    "dead link": ("[a](images/none.png)", 1, "'images/none.png' is no page"),
+    "label without a text": ("(a)=\nb {ref}`a`", 2, "needs a text"),
+    "label twice": ("(a)=\n## b\n\n(a)=\n## c", 5, "the label 'a' is used twice"),
+    "project link": ("<project:#a>", 1, "project:#a"),
+    "definition of a link": ("[a][b]\n\n[b]: https://example.org", 3, "write the link [B] inline"),
+    "role in an alt text": ("![{math}`x`](a.png)", 1, "alt text takes no roles"),
+    "never closed": ("a\n\n:::{note}\nb", 3, "{note} is not closed"),
+    "closed without opening": ("a\n\n:::\n", 3, "this `:::` closes nothing"),
+    "outer fence too short": ("```{note}\n```{tip}\na\n```\n```", 2, "{tip} is not closed"),
+    "code cell inside a box": ("````{note}\n```{code-cell}\nx\n```\n````", 2, "inside another"),
+    "code cell between colons": (":::{note}\n```{code-cell}\nx\n```\n:::", 2, "inside another"),
+    "solution of nothing": ("```{solution} none\nx\n```", 1, "'none'"),
+    "start without end": ("```{exercise-start}\n```", 1, "{exercise-start} is never ended"),
+    "end without start": ("```{solution-end}\n```", 1, "without {solution-start}"),
+    "start inside a box": ("````{note}\n```{exercise-start}\n```\n````", 2, "inside another block"),
+    "start in a start": (
+        "```{exercise-start}\n```\n\n```{exercise-start}\n```", 4, "{exercise-end} is missing"
+    ),
+    "quiz without an answer": ("```{quiz}\nWhat?\n- [ ] a\n- [ ] b\n```", 1, "one of them right"),
+    "TeX labels": ("$$\na \\label{x}\n$$", 1, "\\label"),
+    "environment": ("\\begin{multline}\na\n\\end{multline}", 1, "multline"),
+    "formula in a paragraph": ("a\n$$\nb\n$$", 2, "needs a blank line"),
+    "raw cell": ("```{raw-cell}\nx\n```", 1, "raw-cell"),
+    "bad options": ("```{figure} a.png\n:alt\n```", 1, "{figure}: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_has_no_form_in_a_notebook_is_one_clear_error(name: str, tmp_path: Path) -> None:
+    body, line, message = ERRORS[name]
+    start = HEADER.count("\n") + 2  # the title and a blank line
+
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        convert(tmp_path, body)
+    assert str(error.value).startswith(f"{tmp_path}/book/c1.md:{start + line}: ")
+
+
+def test_footnote_without_a_definition_is_left_over(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"c1\.md: syntax of the book is left in cell 3"):
+        convert(tmp_path, "text[^none]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ":::{note}\n:::", "```{note}\n```", "{ref}`x`", "(a)=\ntext", "% comment", "x[^1]",
+        "`a`{.b}", "[a]{.b}", "$$a$$ (b)", "+++", "\\begin{align}\na\n\\end{align}", "a\n: b",
+        "> - {ref}`x`",
+    ],
+)  # fmt: skip
+def test_the_last_check_finds_what_only_the_book_knows(text: str, tmp_path: Path) -> None:
+    extensions = {"amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"}
+
+    assert Pages(tmp_path, extensions).left_over(text)
+
+
+def test_titles_that_refer_to_one_another_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="run in a circle"):
+        convert(tmp_path, "(a)=\n## A {ref}`b`\n\n(b)=\n## B {ref}`a`")
+
+
+def test_unknown_extension_and_missing_config(tmp_path: Path) -> None:
+    book = make_book(tmp_path, c1="# T")
+    config = tmp_path / "_config.yml"
+    config.write_text(config.read_text().replace("deflist", "substitution"))
+    with pytest.raises(ValueError, match="enabled is also substitution"):
+        Book(book)
+    config.unlink()
+    with pytest.raises(ValueError, match=r"_config\.yml"):
+        Book(book)
+
+
+# Whole chapters -----------------------------------------------------------------------------------
+
+CHAPTER = (
+    HEADER.replace("---\nj", "---\ncolab: {gpu: true}\nj", 1)
+    + """
+(start)=
+# A *mini* chapter
+
+Opening, see {ref}`start`.
+
++++
+
+Another cell.
+
+```{code-cell} ipython3
+:tags: [hide-input, slow]
+:lines: 3
+x = 1  # {ref}`start` :::
+
+print(f"{x}`")
+```
+
+```{code-cell}
+---
+mystnb:
+  figure:
+    caption: What {math}`x` does
+    name: fig-x
+---
+plot(x)
+```
+
+{numref}`fig-x`
+
+## Exercises
+
+```{exercise-start} Compute
+:label: ex
+```
+
+Fill in:
+
+```{code-cell}
+y = ...
+```
+
+```{exercise-end}
+```
+
+```{solution-start} ex
+:class: dropdown
+```
+```{code-cell}
+y = 2
+```
+
+Now
+
+- this.
+
+```{code-cell}
+%%time
+y = 3
+```
+```{solution-end}
+```
+
+The end.
+"""
+)
+
+GOLDEN = [
+    (
+        "markdown",
+        "# A *mini* chapter\n\nThis notebook is generated from `book/01-mini.md` of *A Book*; "
+        "changes belong there. Its first code cell sees to it that `companion`, the library of the "
+        "book, is at hand.",
+        {},
+    ),
+    (
+        "code",
+        bootstrap(Repository("", "", "book")),
+        {"cellView": "form", "jupyter": {"source_hidden": True}},
+    ),
+    ("markdown", "Opening, see “A *mini* chapter”.", {}),
+    ("markdown", "Another cell.", {}),
+    (
+        "code",
+        'x = 1  # {ref}`start` :::\n\nprint(f"{x}`")',
+        {"cellView": "form", "jupyter": {"source_hidden": True}, "lines": 3, "tags": ["slow"]},
+    ),
+    ("code", "plot(x)", {}),
+    ("markdown", "*Figure 1. What $x$ does*", {}),
+    (
+        "markdown",
+        "Figure 1\n\n## Exercises\n\n### Exercise 1 — Compute\n\nFill in:",
+        {},
+    ),
+    ("code", "y = ...", {}),
+    ("markdown", "### Solution to exercise 1", {}),
+    (
+        "code",
+        "# @title Solution to exercise 1\ny = 2",
+        {"cellView": "form", "jupyter": {"source_hidden": True}},
+    ),
+    (
+        "markdown",
+        "<details>\n<summary><b>Show the solution</b></summary>\n\nNow\n\n- this.\n\n</details>",
+        {},
+    ),
+    ("code", "%%time\ny = 3", {"cellView": "form", "jupyter": {"source_hidden": True}}),
+    ("markdown", "The end.", {}),
+]
+
+
+def test_a_whole_chapter(tmp_path: Path) -> None:
+    book = make_book(tmp_path, **{"01_mini": CHAPTER})
+
+    text = Book(book).notebooks()[book / "01-mini.ipynb"]
+    notebook = nbformat.reads(text, as_version=4)
+
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert [(c.cell_type, c.source, dict(c.metadata)) for c in notebook.cells] == GOLDEN
+    assert all(
+        not c.outputs and c.execution_count is None for c in notebook.cells if "outputs" in c
+    )
+    assert notebook.metadata == {
+        "accelerator": "GPU",
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert text.endswith("}\n")
+
+
+def test_no_gpu_unless_asked_for_and_title_from_front_matter(tmp_path: Path) -> None:
+    text = HEADER.replace("---\nj", "---\ntitle: From above\nj", 1) + "Text."
+    book = make_book(tmp_path, c1=text)
+
+    notebook = nbformat.reads(Book(book).notebooks()[book / "c1.ipynb"], as_version=4)
+
+    assert "accelerator" not in notebook.metadata
+    assert notebook.cells[0].source.startswith("# From above\n")
+    assert notebook.cells[2].source == "Text."
+
+
+def test_the_address_stands_in_the_first_cells(tmp_path: Path) -> None:
+    book = make_book(tmp_path, url="https://github.com/owner/name/", c1="# T\n\ntext")
+    note, set_up, _ = cells_of(book, "c1")
+
+    assert "[`book/c1.md`](https://github.com/owner/name/blob/main/book/c1.md)" in note.source
+    colab = "https://colab.research.google.com/github/owner/name/blob/main/book/c1.ipynb"
+    assert f"[Open it in Colab]({colab})" in note.source
+    assert "'git+https://github.com/owner/name@main'" in set_up.source
+    make_book(tmp_path, url="https://gitlab.example.org/owner/name")
+    note, set_up, _ = cells_of(book, "c1")
+    assert "(https://gitlab.example.org/owner/name/-/blob/main/book/c1.md)" in note.source
+    assert "Colab" not in note.source
+    make_book(tmp_path)
+    note, set_up, _ = cells_of(book, "c1")
+    assert "http" not in note.source + set_up.source
+    make_book(tmp_path, url="https://github.com/owner/name")
+    config = tmp_path / "_config.yml"
+    config.write_text(config.read_text().replace("branch: main", "branch:"))
+    with pytest.raises(ValueError, match=r"repository\.branch"):
+        Book(book)
+
+
+def test_the_same_bytes_every_time_and_ids_that_stay(tmp_path: Path) -> None:
+    book = make_book(tmp_path, c1=CHAPTER, c2="# Two\n\nsame\n\n+++\n\nsame")
+    first, second = Book(book).notebooks(), Book(book)
+    assert second.notebooks() == first == second.notebooks()
+
+    before = [cell.id for cell in cells_of(book, "c1")]
+    assert len(set(before)) == len(before)
+    assert len({cell.id for cell in cells_of(book, "c2")}) == 4
+    chapter = book / "c1.md"
+    chapter.write_text(chapter.read_text().replace("Another cell.", "Another cell!"))
+    after = [cell.id for cell in cells_of(book, "c1")]
+    assert [a == b for a, b in zip(before, after, strict=True)].count(False) == 1
+
+
+def test_write_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = make_book(tmp_path, c1=CHAPTER, intro="---\n---\n# Intro")
+    notebook = book / "c1.ipynb"
+    assert check(book) == [f"{notebook}: missing"]
+    assert write(book) == [notebook]
+    assert write(book) == []
+    assert check(book) == []
+    assert main(["--check", str(book)]) == 0
+
+    good = notebook.read_text()
+    notebook.write_text(good.replace("Another cell.", "Another cell!"))  # edited by hand
+    assert check(book) == [f"{notebook}: out of step with c1.md"]
+    assert main([str(book)]) == 0
+    assert notebook.read_text() == good
+
+    chapter = book / "c1.md"
+    chapter.write_text(chapter.read_text().replace("The end.", "The end!"))  # one character
+    assert main(["--check", str(book)]) == 1
+    assert f"{notebook}: out of step with c1.md" in capsys.readouterr().err
+    assert notebook.read_text() == good
+
+    assert main([str(book)]) == 0
+    (book / "gone.ipynb").write_text("{}")
+    assert check(book) == [f"{book / 'gone.ipynb'}: no chapter gone.md with a kernelspec"]
+
+    chapter.write_text(chapter.read_text() + "\n{nonsense}`x`\n")
+    capsys.readouterr()
+    assert main([str(book)]) == 1
+    assert "the role {nonsense}" in capsys.readouterr().err
+
+
+def test_jupytext_reads_the_same_code_from_chapter_and_notebook(tmp_path: Path) -> None:
+    def code(cells: list[nbformat.NotebookNode]) -> list[str]:
+        sources = (cell.source for cell in cells if cell.cell_type == "code")
+        return [re.sub(r"\A# @title .*\n", "", source) for source in sources]
+
+    book = make_book(tmp_path, c1=CHAPTER)
+    notebook = nbformat.reads(Book(book).notebooks()[book / "c1.ipynb"], as_version=4)
+    back = jupytext.reads(jupytext.writes(notebook, fmt="md:myst"), fmt="md:myst")
+
+    assert code(back.cells) == code(notebook.cells)
+    chapter = jupytext.reads((book / "c1.md").read_text(), fmt="md:myst")
+    assert code(notebook.cells)[1:] == code(chapter.cells)
+
+
+LINES = st.text(st.sampled_from("ab1 \t=#%$:`~{}()[]<>|*_\\'\"!^+-.é…"), max_size=12)
+CODE = st.lists(LINES.map(str.rstrip), min_size=1, max_size=6).map("\n".join)
+
+
+@given(
+    st.lists(
+        st.tuples(CODE.filter(lambda c: c.strip() and c == c.strip("\n")), st.booleans()),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_code_is_never_altered(tmp_path: Path, cells: list[tuple[str, bool]]) -> None:
+    parts = ["# T", "```{exercise} E\n:label: e\nx\n```"]
+    for code, solution in cells:
+        fence = "`" * (3 + max((len(run) for run in re.findall("`+", code)), default=0))
+        cell = f"{fence}{{code-cell}}\n\n{code}\n{fence}"
+        gates = ("```{solution-start} e\n```", "```{solution-end}\n```")
+        parts += [gates[0], cell, gates[1]] if solution else [cell]
+    book = make_book(tmp_path, c1="\n\n".join(parts) + "\n")
+
+    made = [c.source for c in cells_of(book, "c1") if c.cell_type == "code"][1:]
+
+    for (code, solution), source in zip(cells, made, strict=True):
+        titled = solution and not code.startswith("%%")
+        assert source == ("# @title Solution to exercise 1\n" if titled else "") + code
+
+
+# The first code cell, run for real ----------------------------------------------------------------
+
+FAKE_TORCH = """
+__version__ = "{version}"
+class accelerator:
+    is_available = staticmethod(lambda: False)
+"""
+BACKEND = '''
+"""Builds the wheel of a package of one file, with nothing but the standard library."""
+import zipfile
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "tiny_companion-1.2-py3-none-any.whl"
+    info = "tiny_companion-1.2.dist-info/"
+    with zipfile.ZipFile(f"{wheel_directory}/{name}", "w") as wheel:
+        wheel.writestr("companion/__init__.py", '__version__ = "1.2"\\n')
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tiny-companion\\n"
+                       "Version: 1.2\\nRequires-Dist: torch>=TORCH\\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n"
+                       "Tag: py3-none-any\\n")
+        wheel.writestr(info + "RECORD", "")
+    return name
+'''
+
+
+def fake_package(folder: Path, name: str, version: str, code: str) -> None:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text(code)
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "RECORD").write_text("")
+    (info / "INSTALLER").write_text("pip\n")
+
+
+def run_cell(source: str, python: list[str], cwd: Path, **more: str) -> tuple[int, str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))}
+    command = [*python, "-c", source]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=kept | more, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+BARE = [sys.executable, "-S"]  # no site-packages: only what the test puts on the path
+
+
+@pytest.mark.parametrize(
+    ("url", "colab"), list(product(["", "https://example.org/x"], [False, True]))
+)
+def test_first_cell_where_companion_is_there(url: str, colab: bool, tmp_path: Path) -> None:
+    fake_package(tmp_path / "lib", "companion", "9.9", '__version__ = "9.9"')
+    fake_package(tmp_path / "lib", "torch", "2.99", FAKE_TORCH.format(version="2.99+cpu"))
+    cell = bootstrap(Repository(url, "main", "book"))
+    if colab:
+        cell = 'import sys\nsys.modules["google.colab"] = sys\n' + cell
+
+    status, out, err = run_cell(cell, BARE, tmp_path, PYTHONPATH=str(tmp_path / "lib"))
+
+    assert (status, err) == (0, "")
+    assert out.startswith("companion 9.9, torch 2.99+cpu, device: cpu\n")
+    assert ("Change runtime type" in out) == colab
+
+
+def test_first_cell_where_companion_is_missing_and_has_no_address(tmp_path: Path) -> None:
+    status, out, err = run_cell(bootstrap(Repository("", "", "book")), BARE, tmp_path)
+
+    assert (status, out) == (1, "")
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: companion, the library of this book, is missing")
+    assert "pip install path/to/the/project" in last
+
+
+@pytest.fixture(scope="module")
+def colab_like(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path, dict[str, str]]:
+    """An environment with a torch of its own, and a shelf with a newer one to tempt pip."""
+    folder = tmp_path_factory.mktemp("colab")
+    venv.create(folder / "env", with_pip=False, symlinks=True)
+    library = next((folder / "env" / "lib").glob("python*")) / "site-packages"
+    pip = importlib.util.find_spec("pip")
+    assert pip is not None
+    assert pip.submodule_search_locations
+    (library / "pip").symlink_to(pip.submodule_search_locations[0])
+    fake_package(library, "torch", "2.5.1+cu121", FAKE_TORCH.format(version="2.5.1+cu121"))
+    shelf = folder / "shelf"
+    shelf.mkdir()
+    with zipfile.ZipFile(shelf / "torch-2.99-py3-none-any.whl", "w") as wheel:
+        info = "torch-2.99.dist-info/"
+        wheel.writestr("torch/__init__.py", FAKE_TORCH.format(version="2.99"))
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 2.99\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(info + "RECORD", "")
+    settings = {
+        "PIP_CONFIG_FILE": os.devnull,  # Colab has none; this machine's may hold constraints
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(shelf),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_CACHE_DIR": "1",
+    }
+    return [str(folder / "env" / "bin" / "python")], library, settings
+
+
+def repository_with(folder: Path, torch: str) -> Repository:
+    """A git repository that holds a companion which asks for a torch."""
+    source = folder / "source"
+    source.mkdir()
+    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (source / "pyproject.toml").write_text(build)
+    (source / "backend.py").write_text(BACKEND.replace("TORCH", torch))
+    who = [
+        "-c",
+        "user.name=Test",
+        "-c",
+        "user.email=test@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    for command in (["init", "-b", "main"], ["add", "."], [*who, "commit", "-m", "Companion"]):
+        subprocess.run(["git", "-C", str(source), *command], check=True, capture_output=True)
+    return Repository(source.as_uri(), "main", "book")
+
+
+def test_first_cell_keeps_colabs_torch_where_pip_would_replace_it(
+    tmp_path: Path, colab_like: tuple[list[str], Path, dict[str, str]]
+) -> None:
+    python, library, settings = colab_like
+    cell = bootstrap(repository_with(tmp_path, torch="2.6"))
+
+    status, _, err = run_cell(cell, python, tmp_path, **settings)
+
+    assert status == 1
+    assert "RuntimeError: pip could not install companion:" in err
+    assert "torch==2.5.1+cu121" in err  # what was to be kept
+    assert (library / "torch-2.5.1+cu121.dist-info").exists()
+    assert not (library / "companion").exists()
+
+
+def test_first_cell_installs_what_is_missing(
+    tmp_path: Path, colab_like: tuple[list[str], Path, dict[str, str]]
+) -> None:
+    python, _, settings = colab_like
+    cell = bootstrap(repository_with(tmp_path, torch="2.4"))
+
+    status, out, err = run_cell(cell, python, tmp_path, **settings)
+
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "Installing companion, the library of this book …",
+        "companion 1.2, torch 2.5.1+cu121, device: cpu",
+    ]
+    status, out, _ = run_cell(cell, python, tmp_path, **settings)  # a second time
+    assert out.splitlines() == ["companion 1.2, torch 2.5.1+cu121, device: cpu"]
+
+
+# The book -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=[path.stem for path in CHAPTERS])
+def test_the_books_notebook_is_in_step(chapter: Path) -> None:
+    path = chapter.with_suffix(".ipynb")
+
+    assert path.exists(), "run `make notebooks`"
+    assert json.loads(path.read_text()) == json.loads(Book(chapter.parent).notebooks()[path])
+
+
+def test_nothing_in_the_book_is_out_of_step() -> None:
+    assert check(ROOT / "book") == []

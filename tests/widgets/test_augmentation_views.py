@@ -1,0 +1,170 @@
+"""The augmentation widget: its pixels in the page are those that Python makes."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from companion.figures import to_uint8
+from companion.training.augmentation import colour_components, views
+from companion.widgets import AugmentationViews
+from support.front_end import HOSTILE, Tags, settle
+
+
+def images(n: int = 2, side: int = 40) -> torch.Tensor:
+    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def pixels(tab):
+    """The views on show, V×size×size×3."""
+    settle(tab)
+    shown = tab.eval_on_selector_all(
+        ".augment-tile:not([hidden]) canvas",
+        """all => all.map((c) => [c.width, Array.from(c.getContext("2d")
+             .getImageData(0, 0, c.width, c.height).data)])""",
+    )
+    return np.array([np.reshape(data, (w, w, 4))[..., :3] for w, data in shown])
+
+
+def assert_agrees(tab, widget):
+    expected = to_uint8(widget.views()).astype(int)
+    got = pixels(tab)
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() <= 1
+
+
+@pytest.mark.browser
+class TestFrontEnd:
+    @pytest.mark.parametrize("kind", ["none", "flip", "crop_flip"])
+    @pytest.mark.parametrize("side", [40, 36])  # 36: the margin, 36 − 32, has a middle; 40: 5, odd
+    def test_the_slides_views(self, page, kind, side):
+        widget = AugmentationViews(images(side=side), kind=kind)
+        tab = page(widget)
+        assert_agrees(tab, widget)
+        count = {"none": 1, "flip": 2, "crop_flip": 10}[kind]
+        assert tab.get_attribute("[data-quantity=views]", "data-value") == str(count)
+
+    @pytest.mark.parametrize(
+        ("padding", "sigma", "seed"), [(0, 0, 0), (7, 0.3, 5), (20, 1, 2**32 - 1)]
+    )
+    def test_random_views(self, page, padding, sigma, seed):
+        widget = AugmentationViews(images(), kind="random", padding=padding, sigma=sigma, seed=seed)
+        tab = page(widget)
+        assert_agrees(tab, widget)
+        tab.get_by_role("button", name="Draw again").click()
+        widget.seed = (seed + 1) % 2**32
+        assert_agrees(tab, widget)
+
+    def test_every_control(self, page):
+        widget = AugmentationViews(images(), names=["first", "second"], padding=3)
+        tab = page(widget)
+        tab.get_by_role("radio", name="random").check(force=True)
+        tab.get_by_role("slider", name="width of the frame").press("ArrowRight")
+        tab.get_by_role("slider", name="strength of the colour").press("End")
+        tab.get_by_label("Image", exact=True).select_option(label="second")
+        widget.kind, widget.padding, widget.sigma, widget.chosen = "random", 4, 1.0, 1
+        assert_agrees(tab, widget)
+        assert tab.evaluate("['padding', 'sigma'].map((n) => model.get(n))") == [4, 1]
+
+    def test_pointing_tells_where_a_view_is_from(self, page):
+        widget = AugmentationViews(images(), kind="random", padding=5, sigma=0.4, seed=9)
+        tab = page(widget)
+        draw = widget.draws()[3]
+        tab.get_by_role("button", name="View 4:").focus()
+        settle(tab)
+        text = tab.inner_text("main").replace("−", "-")
+        assert "View 4 of 10" in text
+        assert (
+            f"rows {draw.top} to {draw.top + 39}, columns {draw.left} to {draw.left + 39}" in text
+        )
+        words = tab.locator(".augment-words").first.inner_text()
+        assert ("mirrored" in words) == draw.mirrored
+        assert "Colours: red" in text
+
+    def test_a_picture_of_the_readers_own(self, page, tmp_path):
+        from PIL import Image
+
+        own = torch.randint(0, 256, (40, 40, 3), dtype=torch.uint8)
+        Image.fromarray(own.numpy()).save(tmp_path / "own <b>.png")
+        (tmp_path / "text.png").write_text("no picture")
+        widget = AugmentationViews(images(), kind="none")
+        tab = page(widget)
+        chooser = tab.locator("input[type=file]")
+        chooser.set_input_files(tmp_path / "own <b>.png")
+        tab.wait_for_function("model.get('chosen') === 2")
+        assert np.array_equal(pixels(tab)[0], own.numpy())
+        chooser.set_input_files(tmp_path / "text.png")
+        tab.wait_for_selector("text=could not be read as a picture")
+        assert np.array_equal(pixels(tab)[0], own.numpy())
+
+    def test_hostile_text_runs_nothing(self, page):
+        tab = page(AugmentationViews(images(), names=[HOSTILE, HOSTILE], title=HOSTILE))
+        assert tab.inner_text(".companion-title") == HOSTILE
+        assert tab.locator("main img").count() == 0
+        assert tab.evaluate("window.hurt") is None
+
+    @pytest.mark.parametrize("width", [320, 390, 1280])
+    @pytest.mark.parametrize("kind", ["crop_flip", "random"])
+    def test_fits_its_page(self, page, width, kind):
+        tab = page(AugmentationViews(images(), kind=kind))
+        tab.set_viewport_size({"width": width, "height": 800})
+        settle(tab)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        tab.set_viewport_size({"width": 800, "height": 900})
+
+    def test_cleans_up(self, page):
+        tab = page(AugmentationViews(images()))
+        assert tab.evaluate("model.listening()") > 0
+        tab.evaluate("stop()")
+        assert tab.evaluate("model.listening()") == 0
+
+
+class TestPython:
+    def test_default_photographs(self):
+        widget = AugmentationViews()
+        assert widget.views().shape == (10, 3, 140, 140)
+        assert torch.equal(widget.views(), views(widget._images[:1])[0])
+        assert "10 views of astronaut" in widget.describe()
+        assert len(json.dumps(widget.page_state())) < 400_000
+
+    def test_draws_cover_the_frame(self):
+        widget = AugmentationViews(images(), kind="random", padding=2, sigma=0.5)
+        drawn = []
+        for seed in range(200):
+            widget.seed = seed
+            drawn += widget.draws()
+        for places in ({d.top for d in drawn}, {d.left for d in drawn}):
+            assert places == {-2, -1, 0, 1, 2}
+        assert np.mean([d.mirrored for d in drawn]) == pytest.approx(0.5, abs=0.05)
+        assert np.std([d.alpha for d in drawn], axis=0) == pytest.approx([0.5] * 3, rel=0.06)
+
+    def test_grey_images_and_given_components(self):
+        components = colour_components(images())
+        widget = AugmentationViews(torch.rand(1, 1, 20, 20), components=components)
+        assert widget.components["variances"] == components.variances.tolist()
+        assert widget.views().shape[1] == 3
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"images": torch.rand(3, 20, 20)}, "expected square images N×3×S×S, got 3×20×20"),
+            ({"images": torch.rand(1, 3, 20, 30)}, "expected square images"),
+            ({"images": torch.rand(1, 3, 8, 8)}, "16 pixels or more, got 8"),
+            ({"names": ["one"]}, "expected 2 names"),
+            ({"kind": "crop"}, "kind must be one of 'none'"),
+            ({"padding": 21}, "padding must be from 0 to 20, got 21"),
+            ({"sigma": -1.0}, "sigma must be from 0 to 1"),
+            ({"seed": -1}, "seed must be from 0"),
+        ],
+    )
+    def test_bad_arguments(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            AugmentationViews(**{"images": images()} | arguments)
+
+    def test_preview_has_alt_texts_and_no_markup_of_others(self):
+        preview = AugmentationViews(images(), names=[HOSTILE] * 2, title=HOSTILE).preview()
+        tags = Tags(preview)
+        assert HOSTILE in tags.text
+        assert all(a["alt"] for tag, a in tags.seen if tag == "img")
+        assert not {"script", "b"} & tags.names
