@@ -17,10 +17,12 @@ const KINDS = [
 const STORY = {
   none: "One view: the image as it is.",
   flip: "Two views: the image and its mirror image.",
-  crop_flip: "Ten views: four corners and the middle, seven eighths of the side each, then the same of the mirror image. "
-    + "AlexNet’s answer to an image was the mean of its answers to these ten.",
-  random: "Ten of the many images that one can become in training. Each is shifted, mirrored or not, and its colours move "
-    + "together; what a crop leaves uncovered is black.",
+  crop_flip:
+    "Ten views: four corners and the middle, seven eighths of the side each, then the same of the mirror image. " +
+    "AlexNet’s answer to an image was the mean of its answers to these ten.",
+  random:
+    "Ten of the many images that one can become in training. Each is shifted, mirrored or not, and its colours move " +
+    "together; what a crop leaves uncovered is black.",
 };
 
 /** The pixels of a picture, its middle square scaled to side × side: an ImageData. */
@@ -69,13 +71,28 @@ function render({ model, el }) {
   const pickers = h("div", {});
   let which;
   const offer = () => {
-    which = ui.select({ label: "Image", options, value: model.get("chosen"), onChange: (i) => put({ chosen: i }) });
+    which = ui.select({
+      label: "Image",
+      options,
+      value: model.get("chosen"),
+      onChange: (i) => put({ chosen: i }),
+    });
     pickers.replaceChildren(which.el);
   };
   offer();
   const trouble = ui.notice();
-  const file = h("input", { type: "file", accept: "image/*", class: "companion-spoken", tabindex: "-1", "aria-hidden": "true" });
-  const own = ui.button({ label: "Your own picture …", title: "It stays on your machine", onClick: () => file.click() });
+  const file = h("input", {
+    type: "file",
+    accept: "image/*",
+    class: "companion-spoken",
+    tabindex: "-1",
+    "aria-hidden": "true",
+  });
+  const own = ui.button({
+    label: "Your own picture …",
+    title: "It stays on your machine",
+    onClick: () => file.click(),
+  });
   file.addEventListener("change", async () => {
     const chosen = file.files[0];
     if (!chosen) return;
@@ -95,21 +112,48 @@ function render({ model, el }) {
     }
   });
   const kind = ui.segmented({
-    label: "Views", options: KINDS, value: model.get("kind"),
-    onChange: (next) => { pointed = 0; put({ kind: next }); },
+    label: "Views",
+    options: KINDS,
+    value: model.get("kind"),
+    onChange: (next) => {
+      pointed = 0;
+      put({ kind: next });
+    },
   });
   const padding = ui.slider({
-    label: "Frame", name: "width of the frame in pixels", ...PADDING, value: model.get("padding"), quantity: "padding",
-    format: (v) => `${v} px`, describe: (v) => `${v} pixels`, onInput: (v) => put({ padding: v }),
+    label: "Frame",
+    name: "width of the frame in pixels",
+    ...PADDING,
+    value: model.get("padding"),
+    quantity: "padding",
+    format: (v) => `${v} px`,
+    describe: (v) => `${v} pixels`,
+    onInput: (v) => put({ padding: v }),
   });
   const sigma = ui.slider({
-    label: "Colour", name: "strength of the colour shift, sigma", ...SIGMA, value: model.get("sigma"), quantity: "sigma",
+    label: "Colour",
+    name: "strength of the colour shift, sigma",
+    ...SIGMA,
+    value: model.get("sigma"),
+    quantity: "sigma",
     annotation: "AlexNet: 0.1",
-    format: (v) => `σ = ${ui.fixed(v)}`, describe: (v) => `sigma ${ui.fixed(v)}`, onInput: (v) => put({ sigma: v }),
+    format: (v) => `σ = ${ui.fixed(v)}`,
+    describe: (v) => `sigma ${ui.fixed(v)}`,
+    onInput: (v) => put({ sigma: v }),
   });
   kind.el.classList.add("augment-kinds");
-  const again = ui.button({ label: "Draw again", kind: "primary", title: "Ten new random views", onClick: () => put({ seed: (model.get("seed") + 1) % 2 ** 32 }) });
-  const random = h("div", { class: "companion-stack augment-random" }, ui.sliders(padding.el, sigma.el), ui.row(again.el));
+  const again = ui.button({
+    label: "Draw again",
+    kind: "primary",
+    title: "Ten new random views",
+    onClick: () => put({ seed: (model.get("seed") + 1) % 2 ** 32 }),
+  });
+  const random = h(
+    "div",
+    { class: "companion-stack augment-random" },
+    ui.sliders(padding.el, sigma.el),
+    ui.row(again.el),
+  );
 
   // -------- the image, and the views of it
   const reach = side + 2 * PADDING.max;
@@ -125,34 +169,85 @@ function render({ model, el }) {
   };
   const tiles = Array.from({ length: DRAWS }, (_, i) => {
     const canvas = h("canvas", { "aria-hidden": "true" });
-    const el_ = h("button", {
-      type: "button", class: "augment-tile", onclick: () => point(i), onpointerenter: () => point(i), onfocus: () => point(i),
-    }, canvas);
+    const el_ = h(
+      "button",
+      {
+        type: "button",
+        class: "augment-tile",
+        onclick: () => point(i),
+        onpointerenter: () => point(i),
+        onfocus: () => point(i),
+      },
+      canvas,
+    );
     return { el: el_, canvas, context: canvas.getContext("2d") };
   });
-  const sheet = h("div", { class: "augment-sheet", role: "group", "aria-label": "The views" }, ...tiles.map((tile) => tile.el));
-  const count = ui.number({ quantity: "views", value: 0, format: (v) => (v === Infinity ? "As many as you like." : `${v}× the data.`) });
+  const sheet = h(
+    "div",
+    { class: "augment-sheet", role: "group", "aria-label": "The views" },
+    ...tiles.map((tile) => tile.el),
+  );
+  const count = ui.number({
+    quantity: "views",
+    value: 0,
+    format: (v) => (v === Infinity ? "As many as you like." : `${v}× the data.`),
+  });
   const story = h("span", {});
 
   // -------- the colours' principal components
   const total = components.variances.reduce((sum, v) => sum + v, 0);
-  const swatches = h("div", { class: "augment-components" }, ...components.variances.map((variance, k) => {
-    const direction = components.directions.map((row) => row[k]);
-    const colour = (t) => `rgb(${direction.map((p) => Math.round(255 * Math.min(1, Math.max(0, 0.5 + t * p)))).join(" ")})`;
-    const strip = h("span", { class: "augment-strip", style: `background:linear-gradient(to right, ${colour(-0.55)}, ${colour(0)}, ${colour(0.55)})`, "aria-hidden": "true" });
-    return h("div", { class: "augment-component" }, strip,
-      h("span", {}, ui.maths(`p_${k + 1}`), ` = (${direction.map((p) => ui.fixed(p)).join(", ")}), ${(100 * variance / total).toFixed(1)} % of the variance`));
-  }));
-  const colours = ui.panel({ title: "How the colours vary together" }, swatches,
-    h("p", { class: "companion-note" }, "The principal components of red, green and blue over all pixels. A random shift goes along each of them, in "
-      + "proportion to its variance: mostly brighter or darker, a little warmer or colder."));
+  const swatches = h(
+    "div",
+    { class: "augment-components" },
+    ...components.variances.map((variance, k) => {
+      const direction = components.directions.map((row) => row[k]);
+      const colour = (t) =>
+        `rgb(${direction.map((p) => Math.round(255 * Math.min(1, Math.max(0, 0.5 + t * p)))).join(" ")})`;
+      const strip = h("span", {
+        class: "augment-strip",
+        style: `background:linear-gradient(to right, ${colour(-0.55)}, ${colour(0)}, ${colour(0.55)})`,
+        "aria-hidden": "true",
+      });
+      return h(
+        "div",
+        { class: "augment-component" },
+        strip,
+        h(
+          "span",
+          {},
+          ui.maths(`p_${k + 1}`),
+          ` = (${direction.map((p) => ui.fixed(p)).join(", ")}), ${((100 * variance) / total).toFixed(1)} % of the variance`,
+        ),
+      );
+    }),
+  );
+  const colours = ui.panel(
+    { title: "How the colours vary together" },
+    swatches,
+    h(
+      "p",
+      { class: "companion-note" },
+      "The principal components of red, green and blue over all pixels. A random shift goes along each of them, in " +
+        "proportion to its variance: mostly brighter or darker, a little warmer or colder.",
+    ),
+  );
 
   const root = ui.frame(
-    { title: model.get("title"), describe: "Choose how the training set grows. Point at a view to see where it was cut; the filled corner is its upper left." },
+    {
+      title: model.get("title"),
+      describe:
+        "Choose how the training set grows. Point at a view to see where it was cut; the filled corner is its upper left.",
+    },
     ui.panel({}, ui.row(pickers, own.el, file), trouble.el, kind.el, random),
-    h("div", { class: "augment-stage" }, h("div", { class: "companion-stack" }, stage, words, shiftWords),
-      h("div", { class: "companion-stack" }, sheet, h("p", {}, h("strong", {}, count.el), " ", story))),
-    colours, voice.el);
+    h(
+      "div",
+      { class: "augment-stage" },
+      h("div", { class: "companion-stack" }, stage, words, shiftWords),
+      h("div", { class: "companion-stack" }, sheet, h("p", {}, h("strong", {}, count.el), " ", story)),
+    ),
+    colours,
+    voice.el,
+  );
   root.dataset.state = "waiting";
   el.append(root);
 
@@ -193,7 +288,9 @@ function render({ model, el }) {
     sigma.set(model.get("sigma"));
     random.hidden = !isRandom;
     colours.hidden = !isRandom;
-    views = isRandom ? randomViews(model.get("seed"), side, model.get("padding"), model.get("sigma")) : slideViews(way, side);
+    views = isRandom
+      ? randomViews(model.get("seed"), side, model.get("padding"), model.get("sigma"))
+      : slideViews(way, side);
 
     const context = whole.getContext("2d");
     context.clearRect(0, 0, reach, reach);
@@ -204,7 +301,10 @@ function render({ model, el }) {
     }
     context.putImageData(image, PADDING.max, PADDING.max);
     const name = options[at].label;
-    whole.setAttribute("aria-label", `The image, ${name}${isRandom && model.get("padding") ? `, in a black frame of ${model.get("padding")} pixels` : ""}.`);
+    whole.setAttribute(
+      "aria-label",
+      `The image, ${name}${isRandom && model.get("padding") ? `, in a black frame of ${model.get("padding")} pixels` : ""}.`,
+    );
 
     tiles.forEach((tile, i) => {
       const view = views[i];
@@ -222,19 +322,26 @@ function render({ model, el }) {
     count.set(isRandom ? Infinity : views.length);
     story.textContent = STORY[way];
     mark();
-    if (traits.touched) voice.say(`${views.length === 1 ? "One view" : `${views.length} views`} of ${name}. ${words.textContent}`);
+    if (traits.touched)
+      voice.say(
+        `${views.length === 1 ? "One view" : `${views.length} views`} of ${name}. ${words.textContent}`,
+      );
     el.dispatchEvent(new CustomEvent("companion-painted", { bubbles: true, detail: { views } }));
   }
 
-  Promise.all(known.map(({ picture }) => pixelsOf(picture, side))).then((decoded) => {
-    if (ended) return;
-    decoded.forEach((image, i) => { images[i] = image; });
-    draw();
-    root.dataset.state = "ready";
-    el.dispatchEvent(new CustomEvent("companion-ready", { bubbles: true }));
-  }).catch((error) => {
-    el.dispatchEvent(new CustomEvent("companion-failed", { bubbles: true, detail: error }));
-  });
+  Promise.all(known.map(({ picture }) => pixelsOf(picture, side)))
+    .then((decoded) => {
+      if (ended) return;
+      decoded.forEach((image, i) => {
+        images[i] = image;
+      });
+      draw();
+      root.dataset.state = "ready";
+      el.dispatchEvent(new CustomEvent("companion-ready", { bubbles: true }));
+    })
+    .catch((error) => {
+      el.dispatchEvent(new CustomEvent("companion-failed", { bubbles: true, detail: error }));
+    });
 
   return () => {
     ended = true;

@@ -7,7 +7,11 @@ import { correlate, matrixOf, outputSize, sum, terms, turned } from "./maths/con
 
 const { h, maths } = ui;
 
-const SLIDE = [[1, 2, 1], [0, 0, 0], [-1, -2, -1]];
+const SLIDE = [
+  [1, 2, 1],
+  [0, 0, 0],
+  [-1, -2, -1],
+];
 const INPUTS = {
   "the slide’s 1 … 9": matrixOf(3, 3, (r, c) => 3 * r + c + 1),
   "a single 1": matrixOf(5, 5, (r, c) => Number(r === 2 && c === 2)),
@@ -18,10 +22,18 @@ const INPUTS = {
 const KERNELS = {
   "the slide’s window": SLIDE,
   "its turn by 180°": turned(SLIDE),
-  "left to right (Sobel)": [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
+  "left to right (Sobel)": [
+    [-1, 0, 1],
+    [-2, 0, 2],
+    [-1, 0, 1],
+  ],
   "1 … 9": matrixOf(3, 3, (r, c) => 3 * r + c + 1),
   "sum of the window": matrixOf(3, 3, () => 1),
-  "sharpen": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+  sharpen: [
+    [0, -1, 0],
+    [-1, 5, -1],
+    [0, -1, 0],
+  ],
   "mean of 2×2": matrixOf(2, 2, () => 0.25),
 };
 const OWN = "own numbers";
@@ -77,36 +89,81 @@ function render({ model, el }) {
 
   // -------- controls
   const input = ui.select({
-    label: h("span", {}, "Input ", maths("x")), options: [...Object.keys(INPUTS), OWN], value: nameOf(INPUTS, get("x")),
+    label: h("span", {}, "Input ", maths("x")),
+    options: [...Object.keys(INPUTS), OWN],
+    value: nameOf(INPUTS, get("x")),
     onChange: (name) => change({ x: INPUTS[name] ?? get("x") }),
   });
   const kernel = ui.select({
-    label: h("span", {}, "Kernel ", maths("h")), options: [...Object.keys(KERNELS), OWN], value: nameOf(KERNELS, get("kernel")),
+    label: h("span", {}, "Kernel ", maths("h")),
+    options: [...Object.keys(KERNELS), OWN],
+    value: nameOf(KERNELS, get("kernel")),
     onChange: (name) => change({ kernel: KERNELS[name] ?? get("kernel") }),
   });
-  const padding = ui.segmented({ label: "Padding", options: [0, 1, 2], value: get("padding"), onChange: (v) => change({ padding: v }) });
-  const stride = ui.segmented({ label: "Stride", options: [1, 2, 3], value: get("stride"), onChange: (v) => change({ stride: v }) });
+  const padding = ui.segmented({
+    label: "Padding",
+    options: [0, 1, 2],
+    value: get("padding"),
+    onChange: (v) => change({ padding: v }),
+  });
+  const stride = ui.segmented({
+    label: "Stride",
+    options: [1, 2, 3],
+    value: get("stride"),
+    onChange: (v) => change({ stride: v }),
+  });
   const way = ui.segmented({
-    label: "Lay the kernel", value: get("flip"),
-    options: [{ value: false, label: "as drawn: cross-correlation" }, { value: true, label: "turned by 180°: convolution" }],
+    label: "Lay the kernel",
+    value: get("flip"),
+    options: [
+      { value: false, label: "as drawn: cross-correlation" },
+      { value: true, label: "turned by 180°: convolution" },
+    ],
     onChange: (v) => put({ flip: v }),
   });
-  const back = ui.button({ label: "Back", title: "One window back", onClick: () => { stop(); stand(get("position") - 1); } });
-  const next = ui.button({ label: "Next window", kind: "primary", onClick: () => { stop(); stand(get("position") + 1); } });
-  const play = ui.button({
-    label: "Play", title: "Slide over the whole input",
+  const back = ui.button({
+    label: "Back",
+    title: "One window back",
     onClick: () => {
-      if (playing) { stop(); return; }
+      stop();
+      stand(get("position") - 1);
+    },
+  });
+  const next = ui.button({
+    label: "Next window",
+    kind: "primary",
+    onClick: () => {
+      stop();
+      stand(get("position") + 1);
+    },
+  });
+  const play = ui.button({
+    label: "Play",
+    title: "Slide over the whole input",
+    onClick: () => {
+      if (playing) {
+        stop();
+        return;
+      }
       if (get("position") === rows * columns - 1) restart();
       play.el.textContent = "Pause";
       playing = setTimeout(tick, STEP_MS);
     },
   });
   const all = ui.button({
-    label: "Fill all", title: "Compute every output",
-    onClick: () => { stop(); for (let i = 0; i < rows * columns; i += 1) visited.add(i); schedule(); },
+    label: "Fill all",
+    title: "Compute every output",
+    onClick: () => {
+      stop();
+      for (let i = 0; i < rows * columns; i += 1) visited.add(i);
+      schedule();
+    },
   });
-  const again = ui.button({ label: "Start over", title: "Empty the output, back to the first window", onClick: restart });
+  const again = ui.button({
+    label: "Start over",
+    title: "Empty the output, back to the first window",
+    onClick: restart,
+  });
   const trackHolder = h("div", {});
 
   // A change of the numbers keeps the window where it is; a change of a size starts over (see draw).
@@ -115,7 +172,8 @@ function render({ model, el }) {
     put(changes);
     schedule();
   };
-  const edit = (name) => (r, c, value) => change({ [name]: get(name).map((row, i) => (i === r ? row.map((v, j) => (j === c ? value : v)) : row)) });
+  const edit = (name) => (r, c, value) =>
+    change({ [name]: get(name).map((row, i) => (i === r ? row.map((v, j) => (j === c ? value : v)) : row)) });
 
   // -------- boards, built anew when a size changes
   const stage = h("div", { class: "convolution-boards" });
@@ -144,7 +202,9 @@ function render({ model, el }) {
       if (position !== get("position") || !visited.has(position)) stand(position);
     };
     const xs = cells({
-      rows: x.length + 2 * p, columns: x[0].length + 2 * p, label: "Input x with its padding",
+      rows: x.length + 2 * p,
+      columns: x[0].length + 2 * p,
+      label: "Input x with its padding",
       edit: (r, c) => (inside(r, c) ? `x, row ${r - p}, column ${c - p}` : null),
       onEdit: (r, c, value) => edit("x")(r - p, c - p, value),
       onPoint: (r, c, event) => pointed(toInput(r, c), event),
@@ -156,47 +216,81 @@ function render({ model, el }) {
       return small;
     });
     const ks = cells({
-      rows: k.length, columns: k[0].length, label: "Kernel h",
-      edit: (r, c) => `h, row ${r}, column ${c}`, onEdit: edit("kernel"),
+      rows: k.length,
+      columns: k[0].length,
+      label: "Kernel h",
+      edit: (r, c) => `h, row ${r}, column ${c}`,
+      onEdit: edit("kernel"),
     });
     const ys = cells({
-      rows: Math.max(1, rows), columns: Math.max(1, columns), label: "Output y",
+      rows: Math.max(1, rows),
+      columns: Math.max(1, columns),
+      label: "Output y",
       onPoint: (r, c, event) => pointed(r * columns + c, event),
     });
-    const products = k.map((row, a) => row.map((_, b) => h("span", { class: "convolution-term", data: { row: a, column: b } })));
+    const products = k.map((row, a) =>
+      row.map((_, b) => h("span", { class: "convolution-term", data: { row: a, column: b } })),
+    );
     const total = ui.number({ quantity: "y", value: 0, format: short });
     const place = h("span", {});
     work.replaceChildren(
       h("p", { class: "convolution-left" }, h("i", {}, "y"), place, " ="),
-      h("div", { class: "convolution-terms", style: `--columns: ${k[0].length}` },
-        ...products.flatMap((line, a) => line.map((term, b) => h("span", { class: "convolution-slot" }, a + b ? "+ " : "", term)))),
-      h("p", { class: "companion-result convolution-total" }, "= ", total.el));
-    const track = rows * columns > 1
-      ? ui.slider({
-        label: "Window", min: 0, max: rows * columns - 1, step: 1, value: 0,
-        format: (i) => `${i + 1} of ${rows * columns}`,
-        describe: (i) => `row ${Math.floor(i / columns)}, column ${i % columns}`,
-        onInput: (i) => { stop(); stand(i, { aloud: false }); },
-      })
-      : null;
+      h(
+        "div",
+        { class: "convolution-terms", style: `--columns: ${k[0].length}` },
+        ...products.flatMap((line, a) =>
+          line.map((term, b) => h("span", { class: "convolution-slot" }, a + b ? "+ " : "", term)),
+        ),
+      ),
+      h("p", { class: "companion-result convolution-total" }, "= ", total.el),
+    );
+    const track =
+      rows * columns > 1
+        ? ui.slider({
+            label: "Window",
+            min: 0,
+            max: rows * columns - 1,
+            step: 1,
+            value: 0,
+            format: (i) => `${i + 1} of ${rows * columns}`,
+            describe: (i) => `row ${Math.floor(i / columns)}, column ${i % columns}`,
+            onInput: (i) => {
+              stop();
+              stand(i, { aloud: false });
+            },
+          })
+        : null;
     track?.input.addEventListener("keydown", (event) => {
       const way = { ArrowUp: -columns, ArrowDown: columns }[event.key];
       if (!way) return;
       event.preventDefault();
       const to = get("position") + way;
-      if (to >= 0 && to < rows * columns) { stop(); stand(to, { aloud: false }); }
+      if (to >= 0 && to < rows * columns) {
+        stop();
+        stand(to, { aloud: false });
+      }
     });
     trackHolder.replaceChildren(...(track ? [track.el] : []));
 
     const board = (caption, grid, kind, ...rest) =>
-      h("figure", { class: `convolution-board convolution-${kind}` }, h("figcaption", {}, caption), grid.el, ...rest);
+      h(
+        "figure",
+        { class: `convolution-board convolution-${kind}` },
+        h("figcaption", {}, caption),
+        grid.el,
+        ...rest,
+      );
     const widths = [x[0].length + 2 * p, k[0].length, Math.max(1, columns)];
     stage.style.setProperty("--parts", widths.map((n) => `minmax(0, ${n}fr)`).join(" "));
-    stage.style.setProperty("--cells", widths.reduce((a, b) => a + b));
+    stage.style.setProperty(
+      "--cells",
+      widths.reduce((a, b) => a + b),
+    );
     stage.replaceChildren(
       board(h("span", {}, "Input ", maths("x"), p ? ` in a frame of zeros` : ""), xs, "x"),
       board(h("span", {}, "Kernel ", maths("h")), ks, "h", turn),
-      board(h("span", {}, "Output ", maths("y")), ys, "y"));
+      board(h("span", {}, "Output ", maths("y")), ys, "y"),
+    );
 
     // Point at a weight, a product or a pixel of the window: all three light up.
     const shine = (a, b) => {
@@ -205,17 +299,22 @@ function render({ model, el }) {
       const [pr, pc] = [Math.floor(get("position") / columns), get("position") % columns];
       const s = get("stride");
       const [ka, kb] = get("flip") ? [k.length - 1 - a, k[0].length - 1 - b] : [a, b];
-      for (const node of [products[a][b], ks.cell(ka, kb).el, xs.cell(s * pr + a, s * pc + b).el]) node.classList.add("convolution-lit");
+      for (const node of [products[a][b], ks.cell(ka, kb).el, xs.cell(s * pr + a, s * pc + b).el])
+        node.classList.add("convolution-lit");
     };
     if (rows) {
-      products.forEach((line, a) => line.forEach((term, b) => {
-        term.addEventListener("pointerenter", () => shine(a, b));
-        term.addEventListener("pointerleave", () => shine());
-        const weight = ks.cell(a, b).el;
-        const [la, lb] = [a, b];
-        weight.addEventListener("pointerenter", () => (get("flip") ? shine(k.length - 1 - la, k[0].length - 1 - lb) : shine(la, lb)));
-        weight.addEventListener("pointerleave", () => shine());
-      }));
+      products.forEach((line, a) =>
+        line.forEach((term, b) => {
+          term.addEventListener("pointerenter", () => shine(a, b));
+          term.addEventListener("pointerleave", () => shine());
+          const weight = ks.cell(a, b).el;
+          const [la, lb] = [a, b];
+          weight.addEventListener("pointerenter", () =>
+            get("flip") ? shine(k.length - 1 - la, k[0].length - 1 - lb) : shine(la, lb),
+          );
+          weight.addEventListener("pointerleave", () => shine());
+        }),
+      );
     }
     boards = { xs, ks, ys, weights, products, total, place, track };
   }
@@ -247,7 +346,12 @@ function render({ model, el }) {
     k.forEach((line, r) => line.forEach((value, c) => ks.set(r, c, value, kLimit)));
 
     const fits = rows > 0;
-    trouble.set(fits ? "" : `A kernel of ${by(k.length, k[0].length)} does not fit into an input of ${by(x.length + 2 * p, x[0].length + 2 * p)}.`, "error");
+    trouble.set(
+      fits
+        ? ""
+        : `A kernel of ${by(k.length, k[0].length)} does not fit into an input of ${by(x.length + 2 * p, x[0].length + 2 * p)}.`,
+      "error",
+    );
     work.hidden = !fits;
     const along = (n, m, count) => `⌊(${n} + 2·${p} − ${m}) / ${s}⌋ + 1 = ${count}`;
     size.textContent = !fits
@@ -263,8 +367,12 @@ function render({ model, el }) {
     const weightsLaid = laid();
     const y = correlate(x, weightsLaid, options());
     const yLimit = magnitude(y);
-    matrixOf(rows, columns, (r, c) => (visited.has(r * columns + c) ? ys.set(r, c, y[r][c], yLimit) : ys.text(r, c, "·")));
-    ys.describe(`Output y, ${rows} by ${columns}. ${y.map((line, r) => `Row ${r}: ${line.map((v, c) => (visited.has(r * columns + c) ? say(v) : "not computed yet")).join(", ")}.`).join(" ")}`);
+    matrixOf(rows, columns, (r, c) =>
+      visited.has(r * columns + c) ? ys.set(r, c, y[r][c], yLimit) : ys.text(r, c, "·"),
+    );
+    ys.describe(
+      `Output y, ${rows} by ${columns}. ${y.map((line, r) => `Row ${r}: ${line.map((v, c) => (visited.has(r * columns + c) ? say(v) : "not computed yet")).join(", ")}.`).join(" ")}`,
+    );
     ys.frame(row, column);
     xs.frame(s * row, s * column, k.length, k[0].length);
 
@@ -290,18 +398,25 @@ function render({ model, el }) {
     next.enable(position < rows * columns - 1);
   }
 
-  el.append(ui.frame(
-    {
-      title: get("title"),
-      describe: "The window slides over the input; at each place the products are summed. Point at a cell, step, or press Play. "
-        + "Every number of x and h can be changed.",
-    },
-    ui.row(input.el, kernel.el),
-    stage, trouble.el, work,
-    ui.row(next.el, back.el, play.el, all.el, again.el),
-    trackHolder,
-    ui.panel({}, ui.row(padding.el, stride.el, way.el), size),
-    scale.el, voice.el));
+  el.append(
+    ui.frame(
+      {
+        title: get("title"),
+        describe:
+          "The window slides over the input; at each place the products are summed. Point at a cell, step, or press Play. " +
+          "Every number of x and h can be changed.",
+      },
+      ui.row(input.el, kernel.el),
+      stage,
+      trouble.el,
+      work,
+      ui.row(next.el, back.el, play.el, all.el, again.el),
+      trackHolder,
+      ui.panel({}, ui.row(padding.el, stride.el, way.el), size),
+      scale.el,
+      voice.el,
+    ),
+  );
   draw();
 
   return () => {

@@ -22,7 +22,8 @@ const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 function interior(plane, width, height, reach) {
   let most = 0;
   for (let r = reach; r < height - reach; r += 1) {
-    for (let i = r * width + reach; i < (r + 1) * width - reach; i += 1) most = Math.max(most, Math.abs(plane[i]));
+    for (let i = r * width + reach; i < (r + 1) * width - reach; i += 1)
+      most = Math.max(most, Math.abs(plane[i]));
   }
   return most || 1;
 }
@@ -99,7 +100,9 @@ function side(title, label) {
       if (canvas.height !== height) canvas.height = height;
       canvas.style.imageRendering = Math.max(width, height) <= 96 ? "pixelated" : "auto";
     },
-    paint(image) { canvas.getContext("2d").putImageData(image, 0, 0); },
+    paint(image) {
+      canvas.getContext("2d").putImageData(image, 0, 0);
+    },
     mark(row, column, span) {
       const { width, height } = canvas;
       marker.style.setProperty("--x", `${(100 * (column + 0.5)) / width}%`);
@@ -135,7 +138,8 @@ function render({ model, el }) {
   let dark = false;
   let alive = true;
 
-  const plane = (name) => (planes[name] ??= name === "grey" ? luminance(image.data) : channel(image.data, Number(name)));
+  const plane = (name) =>
+    (planes[name] ??= name === "grey" ? luminance(image.data) : channel(image.data, Number(name)));
   const show = (next) => {
     image = next;
     planes = {};
@@ -186,13 +190,22 @@ function render({ model, el }) {
       show(loaded.get(key));
     }
   }
-  const clear = ui.button({ label: "Clear the pad", onClick: () => { pad.clear(); show(pad.read()); } });
+  const clear = ui.button({
+    label: "Clear the pad",
+    onClick: () => {
+      pad.clear();
+      show(pad.read());
+    },
+  });
   clear.el.hidden = true;
-  const sources = h("div", { class: "lab-sources", role: "radiogroup", "aria-label": "Picture" },
+  const sources = h(
+    "div",
+    { class: "lab-sources", role: "radiogroup", "aria-label": "Picture" },
     ...pictures.map(({ picture, caption }, i) => tile(i, caption, h("img", { src: picture, alt: "" }))),
     tile("drawing", "Draw", h("span", { class: "lab-word" }, "draw")),
     h("label", { class: "companion-button lab-open" }, file, "Your own picture …"),
-    clear.el);
+    clear.el,
+  );
 
   // -------- the two pictures and the loupe's place
   const before = side("Input", "The input picture");
@@ -227,11 +240,20 @@ function render({ model, el }) {
       }
       place(...at);
     });
-    for (const end of ["pointerup", "pointercancel"]) part.frame.addEventListener(end, () => { brush = null; });
+    for (const end of ["pointerup", "pointercancel"])
+      part.frame.addEventListener(end, () => {
+        brush = null;
+      });
   }
   // By keyboard: two ranges in the picture, which a screen reader can tell apart; arrows work in both.
   const ranges = ["row", "column"].map((name, axis) => {
-    const input = h("input", { type: "range", class: "companion-cover", min: 0, step: 1, "aria-label": `Loupe: ${name}` });
+    const input = h("input", {
+      type: "range",
+      class: "companion-cover",
+      min: 0,
+      step: 1,
+      "aria-label": `Loupe: ${name}`,
+    });
     input.addEventListener("input", () => {
       const next = [...get("position")];
       next[axis] = Number(input.value);
@@ -256,7 +278,8 @@ function render({ model, el }) {
 
   // -------- the kernel
   const preset = ui.select({
-    label: "Kernel", options: [...presets.map(({ name }) => name), OWN],
+    label: "Kernel",
+    options: [...presets.map(({ name }) => name), OWN],
     onChange: (name) => {
       const found = presets.find((one) => one.name === name);
       if (found) put({ kernel: found.kernel, bias: 0, view: COLOURFUL.test(name) ? "colour" : "signed" });
@@ -264,31 +287,64 @@ function render({ model, el }) {
     },
   });
   const size = ui.segmented({
-    label: "Size", options: [{ value: 3, label: "3 × 3" }, { value: 5, label: "5 × 5" }], value: get("kernel").length,
+    label: "Size",
+    options: [
+      { value: 3, label: "3 × 3" },
+      { value: 5, label: "5 × 5" },
+    ],
+    value: get("kernel").length,
     onChange: (n) => put({ kernel: resized(get("kernel"), n) }),
   });
   const one = ui.button({
-    label: "Make the sum 1", title: "Divide all weights by their sum, so that brightness is kept",
-    onClick: () => { const s = total(get("kernel")); put({ kernel: get("kernel").map((row) => row.map((v) => v / s)) }); },
+    label: "Make the sum 1",
+    title: "Divide all weights by their sum, so that brightness is kept",
+    onClick: () => {
+      const s = total(get("kernel"));
+      put({ kernel: get("kernel").map((row) => row.map((v) => v / s)) });
+    },
   });
   const turn = ui.button({
-    label: "Turn by 180°", title: "What a convolution does before it lays the kernel over the picture",
-    onClick: () => put({ kernel: get("kernel").map((row) => [...row].reverse()).reverse() }),
+    label: "Turn by 180°",
+    title: "What a convolution does before it lays the kernel over the picture",
+    onClick: () =>
+      put({
+        kernel: get("kernel")
+          .map((row) => [...row].reverse())
+          .reverse(),
+      }),
   });
   const bias = ui.slider({
-    label: "Bias", min: -1, max: 1, step: 0.01, value: get("bias"), neutral: 0, describe: (v) => ui.spoken(v), quantity: "bias",
+    label: "Bias",
+    min: -1,
+    max: 1,
+    step: 0.01,
+    value: get("bias"),
+    neutral: 0,
+    describe: (v) => ui.spoken(v),
+    quantity: "bias",
     onInput: (v) => put({ bias: v }),
   });
   const view = ui.segmented({
-    label: "Show the output", value: get("view"),
-    options: [{ value: "signed", label: "signed" }, { value: "grey", label: "clipped, grey" }, { value: "colour", label: "clipped, colour" }],
+    label: "Show the output",
+    value: get("view"),
+    options: [
+      { value: "signed", label: "signed" },
+      { value: "grey", label: "clipped, grey" },
+      { value: "colour", label: "clipped, colour" },
+    ],
     onChange: (v) => put({ view: v }),
   });
 
   // -------- the loupe: patch times kernel, summed
-  const number = (quantity, digits = 3) => ui.number({ quantity, value: 0, format: (v) => ui.fixed(v, digits) });
+  const number = (quantity, digits = 3) =>
+    ui.number({ quantity, value: 0, format: (v) => ui.fixed(v, digits) });
   const shown = {
-    y: number("y"), sum: number("sum"), weights: number("weights", 2), low: number("low", 2), high: number("high", 2), outside: number("outside", 1),
+    y: number("y"),
+    sum: number("sum"),
+    weights: number("weights", 2),
+    low: number("low", 2),
+    high: number("high", 2),
+    outside: number("outside", 1),
   };
   const biasWords = h("span", {});
   const [where, plusBias] = [h("span", {}), h("span", {})];
@@ -296,24 +352,64 @@ function render({ model, el }) {
   const tints = colourScale("kernel and products");
   let grids = null;
   function buildLoupe(n) {
-    const edit = (r, c, value) => put({ kernel: get("kernel").map((row, i) => row.map((v, j) => (i === r && j === c ? value : v))) });
+    const edit = (r, c, value) =>
+      put({ kernel: get("kernel").map((row, i) => row.map((v, j) => (i === r && j === c ? value : v))) });
     grids = {
       size: n,
       patch: cells({ rows: n, columns: n, label: "Patch of the picture", format: (v) => ui.fixed(v) }),
-      kernel: cells({ rows: n, columns: n, label: "Kernel", edit: (r, c) => `weight, row ${r}, column ${c}`, onEdit: edit }),
+      kernel: cells({
+        rows: n,
+        columns: n,
+        label: "Kernel",
+        edit: (r, c) => `weight, row ${r}, column ${c}`,
+        onEdit: edit,
+      }),
       products: cells({ rows: n, columns: n, label: "Products", format: (v) => (v ? ui.fixed(v) : "0") }),
     };
-    const part = (name, grid, sign) => h("figure", { class: "lab-part" }, h("figcaption", {}, name),
-      h("div", { class: "lab-factor" }, sign ? h("span", { class: "lab-sign", "aria-hidden": "true" }, sign) : null, grid.el));
+    const part = (name, grid, sign) =>
+      h(
+        "figure",
+        { class: "lab-part" },
+        h("figcaption", {}, name),
+        h(
+          "div",
+          { class: "lab-factor" },
+          sign ? h("span", { class: "lab-sign", "aria-hidden": "true" }, sign) : null,
+          grid.el,
+        ),
+      );
     loupe.dataset.size = n;
     loupe.replaceChildren(
-      part("Patch", grids.patch), part("Kernel (edit it)", grids.kernel, "×"), part("Products", grids.products, "="));
+      part("Patch", grids.patch),
+      part("Kernel (edit it)", grids.kernel, "×"),
+      part("Products", grids.products, "="),
+    );
   }
-  const sums = h("p", { class: "lab-sum companion-maths" }, h("i", {}, "y"), where, " = sum of the products", plusBias,
-    h("span", {}, " = ", shown.sum.el), biasWords, " = ", h("strong", {}, shown.y.el));
+  const sums = h(
+    "p",
+    { class: "lab-sum companion-maths" },
+    h("i", {}, "y"),
+    where,
+    " = sum of the products",
+    plusBias,
+    h("span", {}, " = ", shown.sum.el),
+    biasWords,
+    " = ",
+    h("strong", {}, shown.y.el),
+  );
   const legend = colourScale();
   legend.el.querySelector(".cell-scale-bar").classList.add("lab-scale-bar");
-  const facts = h("p", { class: "companion-note" }, "The weights add up to ", shown.weights.el, ". The output goes from ", shown.low.el, " to ", shown.high.el, ".");
+  const facts = h(
+    "p",
+    { class: "companion-note" },
+    "The weights add up to ",
+    shown.weights.el,
+    ". The output goes from ",
+    shown.low.el,
+    " to ",
+    shown.high.el,
+    ".",
+  );
   const clipped = h("span", {}, " ", shown.outside.el, " % of its values lie outside 0 … 1 and are clipped.");
   const full = h("span", {}, " Colours are full at the largest value away from the border.");
   facts.append(clipped, full);
@@ -321,14 +417,18 @@ function render({ model, el }) {
   // -------- from the state to the screen
   function compute() {
     const [kernel, b, v] = [get("kernel"), get("bias"), get("view")];
-    if (result && result.kernel === kernel && result.bias === b && result.view === v && result.dark === dark) return;
+    if (result && result.kernel === kernel && result.bias === b && result.view === v && result.dark === dark)
+      return;
     const { width, height } = image;
     const fresh = !result || result.kernel !== kernel || result.bias !== b;
     const filtered = (name) => filterPlane(plane(name), width, height, kernel, b);
     const colours = v === "colour" ? ["0", "1", "2"].map(filtered) : null;
     let grey = result?.grey;
     // Filtering is linear: the grey of the filtered colours is the filtered grey.
-    if (fresh) grey = colours ? colours[0].map((red, i) => 0.299 * red + 0.587 * colours[1][i] + 0.114 * colours[2][i]) : filtered("grey");
+    if (fresh)
+      grey = colours
+        ? colours[0].map((red, i) => 0.299 * red + 0.587 * colours[1][i] + 0.114 * colours[2][i])
+        : filtered("grey");
     const parts = colours ?? [grey];
     let [low, high, outside] = [Infinity, -Infinity, 0];
     for (const values of parts) {
@@ -361,7 +461,17 @@ function render({ model, el }) {
     for (const part of [before, after]) part.resize(width, height);
     before.paint(input);
     after.paint(picture);
-    result = { kernel, bias: b, view: v, dark, grey, low, high, limit, outside: outside / (parts.length * grey.length) };
+    result = {
+      kernel,
+      bias: b,
+      view: v,
+      dark,
+      grey,
+      low,
+      high,
+      limit,
+      outside: outside / (parts.length * grey.length),
+    };
   }
 
   function draw() {
@@ -383,23 +493,25 @@ function render({ model, el }) {
     const reach = (n - 1) / 2;
     const strongest = magnitude(kernel);
     let sum = 0;
-    kernel.forEach((line, r) => line.forEach((weight, c) => {
-      const [y, x] = [row + r - reach, column + c - reach];
-      const inside = y >= 0 && x >= 0 && y < height && x < width;
-      const value = inside ? planes.grey[y * width + x] : 0;
-      sum += weight * value;
-      grids.patch.set(r, c, value, 1);
-      const { el: cell } = grids.patch.cell(r, c);
-      const shade = Math.round(255 * value);
-      if (cell.dataset.shade !== String(shade)) {
-        cell.dataset.shade = shade;
-        cell.style.background = `rgb(${shade}, ${shade}, ${shade})`;
-        cell.style.color = value > 0.45 ? "#000" : "#fff";
-      }
-      cell.classList.toggle("lab-outside", !inside);
-      grids.kernel.set(r, c, weight, strongest);
-      grids.products.set(r, c, weight * value, strongest);
-    }));
+    kernel.forEach((line, r) =>
+      line.forEach((weight, c) => {
+        const [y, x] = [row + r - reach, column + c - reach];
+        const inside = y >= 0 && x >= 0 && y < height && x < width;
+        const value = inside ? planes.grey[y * width + x] : 0;
+        sum += weight * value;
+        grids.patch.set(r, c, value, 1);
+        const { el: cell } = grids.patch.cell(r, c);
+        const shade = Math.round(255 * value);
+        if (cell.dataset.shade !== String(shade)) {
+          cell.dataset.shade = shade;
+          cell.style.background = `rgb(${shade}, ${shade}, ${shade})`;
+          cell.style.color = value > 0.45 ? "#000" : "#fff";
+        }
+        cell.classList.toggle("lab-outside", !inside);
+        grids.kernel.set(r, c, weight, strongest);
+        grids.products.set(r, c, weight * value, strongest);
+      }),
+    );
     where.textContent = `[${row}, ${column}]`;
     plusBias.textContent = b ? " + bias" : "";
     const words = (name) => `${name} at row ${row}, column ${column}`;
@@ -422,12 +534,21 @@ function render({ model, el }) {
     legend.el.querySelector(".lab-scale-bar").style.background = scaleOf(v);
     before.mark(row, column, n);
     after.mark(row, column, 1);
-    before.canvas.setAttribute("aria-label", `The input picture: ${source === "own" ? "your own" : source === "drawing" ? "your drawing" : pictures[source].caption}`);
-    after.canvas.setAttribute("aria-label", `The output, ${v === "signed" ? "blue negative, orange positive" : "clipped to 0 to 1"}, from ${ui.spoken(result.low)} to ${ui.spoken(result.high)}`);
+    before.canvas.setAttribute(
+      "aria-label",
+      `The input picture: ${source === "own" ? "your own" : source === "drawing" ? "your drawing" : pictures[source].caption}`,
+    );
+    after.canvas.setAttribute(
+      "aria-label",
+      `The output, ${v === "signed" ? "blue negative, orange positive" : "clipped to 0 to 1"}, from ${ui.spoken(result.low)} to ${ui.spoken(result.high)}`,
+    );
     ranges.forEach((input, axis) => {
       input.max = (axis ? width : height) - 1;
       input.value = [row, column][axis];
-      input.setAttribute("aria-valuetext", `${["row", "column"][axis]} ${[row, column][axis]}, output ${ui.spoken(result.grey[row * width + column], 3)}`);
+      input.setAttribute(
+        "aria-valuetext",
+        `${["row", "column"][axis]} ${[row, column][axis]}, output ${ui.spoken(result.grey[row * width + column], 3)}`,
+      );
     });
   }
   const scaleOf = (v) => {
@@ -439,15 +560,28 @@ function render({ model, el }) {
   const root = ui.frame(
     {
       title: get("title"),
-      describe: "Choose a picture and a kernel, or type your own weights. Move over the pictures: the loupe shows the patch under the kernel, and what becomes of it.",
+      describe:
+        "Choose a picture and a kernel, or type your own weights. Move over the pictures: the loupe shows the patch under the kernel, and what becomes of it.",
     },
-    sources, trouble.el,
+    sources,
+    trouble.el,
     ui.row(preset.el, size.el, view.el),
     h("div", { class: "lab-pair" }, before.el, after.el),
     h("div", { class: "lab-legend" }, legend.el, facts),
-    ui.panel({}, loupe, sums, bias.el, ui.row(one.el, turn.el, tints.el),
-      h("p", { class: "companion-note" }, "The loupe reads the picture in grey. In colour the same happens to red, green and blue. Beyond the border the picture counts as 0.")),
-    voice.el);
+    ui.panel(
+      {},
+      loupe,
+      sums,
+      bias.el,
+      ui.row(one.el, turn.el, tints.el),
+      h(
+        "p",
+        { class: "companion-note" },
+        "The loupe reads the picture in grey. In colour the same happens to red, green and blue. Beyond the border the picture counts as 0.",
+      ),
+    ),
+    voice.el,
+  );
   root.dataset.state = "waiting";
   el.append(root);
 
@@ -472,7 +606,8 @@ function render({ model, el }) {
     });
 
   const fromPython = () => {
-    if (get("selected") !== source && typeof source === "number") choose(get("selected")).catch((error) => trouble.set(error.message, "error"));
+    if (get("selected") !== source && typeof source === "number")
+      choose(get("selected")).catch((error) => trouble.set(error.message, "error"));
   };
   model.on("change:selected", fromPython);
   return () => {

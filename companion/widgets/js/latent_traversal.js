@@ -1,6 +1,19 @@
 // A walk through a decoder's latent space: by a slider for each latent, on a pad over two of them,
 // along the way between two images, or by samples. See LatentTraversal in latent_traversal.py for the state.
-import { announcer, bar, button, fixed, frame, h, notice, segmented, select, slider, sliders, spoken } from "./ui/controls.js";
+import {
+  announcer,
+  bar,
+  button,
+  fixed,
+  frame,
+  h,
+  notice,
+  segmented,
+  select,
+  slider,
+  sliders,
+  spoken,
+} from "./ui/controls.js";
 import { imageGrid } from "./ui/canvas.js";
 import { noise } from "./maths/noise.js";
 import { openDecoder } from "./runtime/session.js";
@@ -56,7 +69,10 @@ function render({ model, el }) {
 
   // Set and sent in one go: the kernel's echo of an earlier point then never overtakes the reader.
   const save = throttled(() => {
-    model.set("z", Array.from(z, (value) => Number(value.toFixed(4))));
+    model.set(
+      "z",
+      Array.from(z, (value) => Number(value.toFixed(4))),
+    );
     model.save_changes();
   });
 
@@ -105,7 +121,12 @@ function render({ model, el }) {
   // A bar for next to nothing must not look long, even where nothing is longer.
   const full = kl ? Math.max(0.5, ...kl) : 1;
   const meter = (i) =>
-    h("span", { class: "traversal-kl" }, `${kl[i].toFixed(1)} nats`, bar({ share: kl[i] / full, token: "data-3" }).el);
+    h(
+      "span",
+      { class: "traversal-kl" },
+      `${kl[i].toFixed(1)} nats`,
+      bar({ share: kl[i] / full, token: "data-3" }).el,
+    );
 
   const controls = [];
   for (const i of order) {
@@ -116,15 +137,22 @@ function render({ model, el }) {
       step: (high - low) / 120,
       value: z[i],
       neutral: clamp(0, low, high),
-      describe: (value) => [labels[i], `value ${spoken(value, 1)}`, kl && klText(i)].filter(Boolean).join(", "),
+      describe: (value) =>
+        [labels[i], `value ${spoken(value, 1)}`, kl && klText(i)].filter(Boolean).join(", "),
       annotation: kl ? meter(i) : undefined,
-      onInput: (value) => move(() => { z[i] = value; }),
+      onInput: (value) =>
+        move(() => {
+          z[i] = value;
+        }),
     });
     const look = () => strip.show({ latent: i });
     controls[i].input.addEventListener("focus", look);
-    controls[i].el.addEventListener("pointerenter", (event) => { if (!event.buttons) look(); });
+    controls[i].el.addEventListener("pointerenter", (event) => {
+      if (!event.buttons) look();
+    });
   }
-  const rows = (wanted) => sliders(...order.filter((i) => unused.has(i) === wanted).map((i) => controls[i].el));
+  const rows = (wanted) =>
+    sliders(...order.filter((i) => unused.has(i) === wanted).map((i) => controls[i].el));
   const rack = h("div", { class: "traversal-sliders" });
   if (unused.size < latentDim) rack.append(rows(false));
   if (unused.size) rack.append(h("p", { class: "traversal-unused" }, "unused by the model"), rows(true));
@@ -185,7 +213,10 @@ function render({ model, el }) {
       const box = grid.el.getBoundingClientRect();
       const t = clamp(((event.clientX - box.left) / box.width) * FRAMES - 0.5, 0, FRAMES - 1) / (FRAMES - 1);
       if ("path" in shown) way.go(t);
-      else move(() => { z[shown.latent] = low + (high - low) * t; });
+      else
+        move(() => {
+          z[shown.latent] = low + (high - low) * t;
+        });
     };
     film.addEventListener("pointerdown", (event) => {
       if (event.button) return;
@@ -196,8 +227,12 @@ function render({ model, el }) {
       if (film.hasPointerCapture(event.pointerId)) scrub(event);
     });
     return {
-      el: h("figure", { class: "traversal-strip" }, film,
-        h("figcaption", { class: "companion-caption" }, left, caption, right)),
+      el: h(
+        "figure",
+        { class: "traversal-strip" },
+        film,
+        h("figcaption", { class: "companion-caption" }, left, caption, right),
+      ),
       follow,
       refresh,
       start() {
@@ -240,27 +275,41 @@ function render({ model, el }) {
 
     // Two native range inputs, one an axis, that assistive technology and keys can move. Arrow keys
     // reach both axes from either.
-    const inputs = [0, 1].map((axis) => h("input", {
-      type: "range", class: "companion-cover", min: low, max: high, step: (high - low) / 60,
-      tabindex: axis ? -1 : 0, "aria-roledescription": "two-dimensional slider",
-    }));
+    const inputs = [0, 1].map((axis) =>
+      h("input", {
+        type: "range",
+        class: "companion-cover",
+        min: low,
+        max: high,
+        step: (high - low) / 60,
+        tabindex: axis ? -1 : 0,
+        "aria-roledescription": "two-dimensional slider",
+      }),
+    );
     const step = (event) => (event.shiftKey ? 5 : 1) * ((high - low) / 60);
     const arrows = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], ArrowUp: [1, 1] };
     inputs.forEach((input, axis) => {
-      input.addEventListener("input", () => move(() => { z[axes[axis]] = Number(input.value); }));
+      input.addEventListener("input", () =>
+        move(() => {
+          z[axes[axis]] = Number(input.value);
+        }),
+      );
       input.addEventListener("keydown", (event) => {
         const arrow = arrows[event.key];
         if (!arrow) return;
         event.preventDefault();
         const [target, sign] = arrow;
         const latent = axes[target];
-        move(() => { z[latent] = clamp(z[latent] + sign * step(event), low, high); });
+        move(() => {
+          z[latent] = clamp(z[latent] + sign * step(event), low, high);
+        });
         if (target !== axis) inputs[target].focus();
       });
     });
 
     // The middle of an image of the map is the point that it is decoded from.
-    const place = (value) => `${(100 * (0.5 + ((MAP - 1) * (clamp(value, low, high) - low)) / (high - low))) / MAP}%`;
+    const place = (value) =>
+      `${(100 * (0.5 + ((MAP - 1) * (clamp(value, low, high) - low)) / (high - low))) / MAP}%`;
     const follow = () => {
       handle.style.insetInlineStart = place(z[axes[0]]);
       handle.style.insetBlockEnd = place(z[axes[1]]);
@@ -270,9 +319,13 @@ function render({ model, el }) {
         input.setAttribute("aria-valuetext", (axis ? both.reverse() : both).join(", "));
       });
     };
-    const name = () => inputs.forEach((input, axis) => {
-      input.setAttribute("aria-label", `${labels[axes[axis]]} (${axis ? "up and down" : "left and right"})`);
-    });
+    const name = () =>
+      inputs.forEach((input, axis) => {
+        input.setAttribute(
+          "aria-label",
+          `${labels[axes[axis]]} (${axis ? "up and down" : "left and right"})`,
+        );
+      });
 
     const el = h("div", { class: "companion-pad traversal-pad" }, grid.el, handle, ...inputs);
     const drag = (event) => {
@@ -307,13 +360,18 @@ function render({ model, el }) {
       strip.show({ latent: axes[0] });
     };
     const choices = ["across", "up"].map((label, axis) =>
-      select({ label, options, value: axes[axis], onChange: (latent) => choose(axis, latent) }));
+      select({ label, options, value: axes[axis], onChange: (latent) => choose(axis, latent) }),
+    );
     let stale = true;
     name();
     follow();
     return {
-      el: h("div", { class: "traversal-plane", role: "group", "aria-label": "Two latents at once" }, el,
-        h("div", { class: "traversal-axes" }, ...choices.map((choice) => choice.el))),
+      el: h(
+        "div",
+        { class: "traversal-plane", role: "group", "aria-label": "Two latents at once" },
+        el,
+        h("div", { class: "traversal-axes" }, ...choices.map((choice) => choice.el)),
+      ),
       follow,
       open() {
         strip.show({ latent: axes[0] });
@@ -334,8 +392,13 @@ function render({ model, el }) {
   const way = (() => {
     if (examples.length < 2) return { el: null };
     const t = slider({
-      label: "A to B", min: 0, max: 1, step: 0.01, value: 0,
-      describe: (value) => `${Math.round(100 * value)} % of the way from ${examples[from].caption} to ${examples[to].caption}`,
+      label: "A to B",
+      min: 0,
+      max: 1,
+      step: 0.01,
+      value: 0,
+      describe: (value) =>
+        `${Math.round(100 * value)} % of the way from ${examples[from].caption} to ${examples[to].caption}`,
       onInput: (value) => go(value),
     });
     function go(value) {
@@ -344,22 +407,48 @@ function render({ model, el }) {
     }
     const group = `traversal-${Math.random().toString(36).slice(2)}`;
     const pick = (end, name, choose) =>
-      h("div", { class: "traversal-pick", role: "radiogroup", "aria-label": name },
+      h(
+        "div",
+        { class: "traversal-pick", role: "radiogroup", "aria-label": name },
         h("span", { class: "traversal-end", "aria-hidden": "true" }, name),
-        h("div", { class: "traversal-tiles" }, ...examples.map(({ picture, caption }, k) => {
-          const input = h("input", { type: "radio", class: "companion-cover", name: `${group}-${name}`, "aria-label": `${name}: ${caption}` });
-          input.checked = k === end;
-          input.addEventListener("change", () => {
-            choose(k);
-            strip.refresh();
-            move(() => z.set(between(t.get())));
-          });
-          const style = smooth ? null : "image-rendering: pixelated";
-          return h("label", { class: "companion-tile", title: caption }, input, h("img", { src: picture, alt: "", style }));
-        })));
+        h(
+          "div",
+          { class: "traversal-tiles" },
+          ...examples.map(({ picture, caption }, k) => {
+            const input = h("input", {
+              type: "radio",
+              class: "companion-cover",
+              name: `${group}-${name}`,
+              "aria-label": `${name}: ${caption}`,
+            });
+            input.checked = k === end;
+            input.addEventListener("change", () => {
+              choose(k);
+              strip.refresh();
+              move(() => z.set(between(t.get())));
+            });
+            const style = smooth ? null : "image-rendering: pixelated";
+            return h(
+              "label",
+              { class: "companion-tile", title: caption },
+              input,
+              h("img", { src: picture, alt: "", style }),
+            );
+          }),
+        ),
+      );
     return {
-      el: h("div", { class: "traversal-between" },
-        pick(from, "A", (k) => { from = k; }), pick(to, "B", (k) => { to = k; }), t.el),
+      el: h(
+        "div",
+        { class: "traversal-between" },
+        pick(from, "A", (k) => {
+          from = k;
+        }),
+        pick(to, "B", (k) => {
+          to = k;
+        }),
+        t.el,
+      ),
       get: t.get,
       go,
     };
@@ -379,15 +468,26 @@ function render({ model, el }) {
   const names = { sliders: "One by one", pad: "Two at once", between: "Between images" };
   const ways = segmented({
     label: "How to move",
-    options: Object.keys(panels).filter((name) => panels[name]).map((name) => ({ value: name, label: names[name] })),
+    options: Object.keys(panels)
+      .filter((name) => panels[name])
+      .map((name) => ({ value: name, label: names[name] })),
     value: active,
     onChange: open,
   });
-  const side = h("div", { class: "traversal-side" }, pad.el || way.el ? ways.el : null,
-    h("div", { class: "traversal-panels" }, ...Object.values(panels).filter(Boolean)));
+  const side = h(
+    "div",
+    { class: "traversal-side" },
+    pad.el || way.el ? ways.el : null,
+    h("div", { class: "traversal-panels" }, ...Object.values(panels).filter(Boolean)),
+  );
 
   let drawn = 0;
-  const summary = () => order.filter((i) => !unused.has(i)).slice(0, 3).map((i) => `${labels[i]} ${spoken(z[i], 1)}`).join(", ");
+  const summary = () =>
+    order
+      .filter((i) => !unused.has(i))
+      .slice(0, 3)
+      .map((i) => `${labels[i]} ${spoken(z[i], 1)}`)
+      .join(", ");
   const sample = button({
     label: "Random sample",
     title: "Draw z from the prior N(0, I)",
@@ -409,11 +509,18 @@ function render({ model, el }) {
 
   const root = frame(
     { title: model.get("title") },
-    h("div", { class: "traversal" },
-      h("div", { class: "traversal-hero" },
+    h(
+      "div",
+      { class: "traversal" },
+      h(
+        "div",
+        { class: "traversal-hero" },
         h("div", { class: "traversal-picture" }, hero.el, status.el),
-        h("div", { class: "traversal-actions" }, sample.el, reset.el)),
-      side, strip.el),
+        h("div", { class: "traversal-actions" }, sample.el, reset.el),
+      ),
+      side,
+      strip.el,
+    ),
     said.el,
   );
   root.dataset.state = "waiting";

@@ -61,17 +61,26 @@ const text = (content, attributes) => s("text", attributes, content);
 
 /** A row of the widget: a picture on the left, what it says on the right. */
 const plate = (title, picture, ...words) =>
-  h("div", { class: "companion-plate", role: "group", "aria-label": title },
+  h(
+    "div",
+    { class: "companion-plate", role: "group", "aria-label": title },
     h("p", { class: "companion-heading", "aria-hidden": "true" }, title),
-    h("div", { class: "companion-split" },
+    h(
+      "div",
+      { class: "companion-split" },
       h("div", { class: "companion-stack" }, ...picture),
-      h("div", { class: "companion-stack" }, ...words)));
+      h("div", { class: "companion-stack" }, ...words),
+    ),
+  );
 
 // ---------------------------------------------------------------- the four pictures
 
 function densityChart() {
   const height = 190;
-  const [qFill, qLine] = [mark("path", "companion-fill", "data-1"), mark("path", "companion-curve", "data-1")];
+  const [qFill, qLine] = [
+    mark("path", "companion-fill", "data-1"),
+    mark("path", "companion-curve", "data-1"),
+  ];
   const pLine = mark("path", "companion-curve companion-dashed", "data-6");
   const follow = mark("line", "companion-guide");
   const [left, bottom] = [axis("left"), axis("bottom")];
@@ -81,8 +90,10 @@ function densityChart() {
     el,
     draw({ mu, sigma, x, width, z }) {
       const y = linear([0, Math.max(0.45, 0.44 / sigma)], [height - 24, 8]);
-      const points = (m, sd) => T.map((t) => [x(m + sd * t), y(density(m + sd * t, m, sd))])
-        .filter(([px]) => px >= MARGIN.left - 1 && px <= width - MARGIN.right + 1);
+      const points = (m, sd) =>
+        T.map((t) => [x(m + sd * t), y(density(m + sd * t, m, sd))]).filter(
+          ([px]) => px >= MARGIN.left - 1 && px <= width - MARGIN.right + 1,
+        );
       const q = points(mu, sigma);
       setAll(qFill, { d: area(q, y(0)) });
       setAll(qLine, { d: path(q) });
@@ -91,8 +102,9 @@ function densityChart() {
       left.draw({ scale: y, at: MARGIN.left, from: MARGIN.left, to: width - MARGIN.right, count: 3 });
       bottom.draw({ scale: x, at: height - 24, from: MARGIN.left, to: width - MARGIN.right });
       setAll(svg, {
-        "aria-label": `Density of q, a bell of mean ${ui.spoken(mu)} and standard deviation ${ui.spoken(sigma)},`
-          + " over that of the prior, a bell of mean 0 and standard deviation 1.",
+        "aria-label":
+          `Density of q, a bell of mean ${ui.spoken(mu)} and standard deviation ${ui.spoken(sigma)},` +
+          " over that of the prior, a bell of mean 0 and standard deviation 1.",
       });
     },
   };
@@ -100,7 +112,10 @@ function densityChart() {
 
 function integrandChart() {
   const height = 180;
-  const parts = ["plus", "minus"].map((tint) => [mark("path", "companion-fill", tint), mark("path", "companion-curve", tint)]);
+  const parts = ["plus", "minus"].map((tint) => [
+    mark("path", "companion-fill", tint),
+    mark("path", "companion-curve", tint),
+  ]);
   const [left, bottom] = [axis("left"), axis("bottom")];
   const zero = mark("line", "companion-baseline");
   const { el, svg } = chart(height, left.el, zero, ...parts.flat(), bottom.el);
@@ -109,19 +124,25 @@ function integrandChart() {
     draw({ x, width, parts: { z: zs, value, above, below } }) {
       const low = Math.min(-0.12, 1.15 * Math.min(...value));
       const y = linear([low, Math.max(0.3, 1.1 * Math.max(...value))], [height - 24, 8]);
-      const clipped = [...zs].map((v, i) => [x(v), value[i]])
+      const clipped = [...zs]
+        .map((v, i) => [x(v), value[i]])
         .filter(([px]) => px >= MARGIN.left - 1 && px <= width - MARGIN.right + 1);
       [Math.max, Math.min].forEach((half, k) => {
         const points = clipped.map(([px, v]) => [px, y(half(v, 0))]);
         setAll(parts[k][0], { d: area(points, y(0)) });
-        setAll(parts[k][1], { d: runs(points, ([, py]) => Math.abs(py - y(0)) > 0.3).map(path).join("") });
+        setAll(parts[k][1], {
+          d: runs(points, ([, py]) => Math.abs(py - y(0)) > 0.3)
+            .map(path)
+            .join(""),
+        });
       });
       left.draw({ scale: y, at: MARGIN.left, from: MARGIN.left, to: width - MARGIN.right, count: 4 });
       setAll(zero, { x1: MARGIN.left, x2: width - MARGIN.right, y1: y(0), y2: y(0) });
       bottom.draw({ scale: x, at: height - 24, from: MARGIN.left, to: width - MARGIN.right });
       setAll(svg, {
-        "aria-label": `The integrand q times log q over p along z. Its positive area is ${three(above)},`
-          + ` its negative area ${three(below)}; the difference is KL.`,
+        "aria-label":
+          `The integrand q times log q over p along z. Its positive area is ${three(above)},` +
+          ` its negative area ${three(below)}; the difference is KL.`,
       });
     },
   };
@@ -134,11 +155,29 @@ function sampleChart(onPick) {
   const zDots = lines.map(() => mark("circle", "companion-dot", "data-1", { r: 4.5 }));
   const eDots = lines.map(() => mark("circle", "companion-dot", "data-6", { r: 4.5 }));
   const [byMu, bySigma] = [0, 1].map(() => mark("path", "companion-arrow", "data-4"));
-  const [muName, sigmaName] = ["∂z/∂μ", "∂z/∂σ"].map((name) => text(name, { class: "companion-italic companion-tinted-text", "data-tint": "data-4" }));
+  const [muName, sigmaName] = ["∂z/∂μ", "∂z/∂σ"].map((name) =>
+    text(name, { class: "companion-italic companion-tinted-text", "data-tint": "data-4" }),
+  );
   const [zAxis, eAxis] = [axis("top"), axis("bottom")];
-  const [zName, eName] = ["z", "ε"].map((name) => text(name, { class: "companion-italic companion-ink", x: 12 }));
+  const [zName, eName] = ["z", "ε"].map((name) =>
+    text(name, { class: "companion-italic companion-ink", x: 12 }),
+  );
   const lost = text("the noise stays inside the draw", { "text-anchor": "middle" });
-  const { el, svg } = chart(height, zAxis.el, eAxis.el, lost, ...lines, ...eDots, ...zDots, byMu, bySigma, muName, sigmaName, zName, eName);
+  const { el, svg } = chart(
+    height,
+    zAxis.el,
+    eAxis.el,
+    lost,
+    ...lines,
+    ...eDots,
+    ...zDots,
+    byMu,
+    bySigma,
+    muName,
+    sigmaName,
+    zName,
+    eName,
+  );
   svg.classList.add("posterior-pickable");
   let pickFrom = () => {};
   for (const event of ["pointermove", "pointerdown"]) svg.addEventListener(event, (e) => pickFrom(e));
@@ -157,7 +196,10 @@ function sampleChart(onPick) {
         setAll(line, {
           d: cut
             ? `M${xz.toFixed(1)} ${top}v34m-5 -5l10 10m-10 0l10 -10`
-            : path([[xe, base], [xz, top]]),
+            : path([
+                [xe, base],
+                [xz, top],
+              ]),
         });
         line.classList.toggle("posterior-followed", i === followed);
         setAll(zDots[i], { cx: xz.toFixed(1), cy: top, r: i === followed ? 6.5 : 4.5 });
@@ -165,7 +207,10 @@ function sampleChart(onPick) {
       });
       const z = zs[followed];
       const lengths = cut ? [0, 0] : [1, epsilon[followed]];
-      [[byMu, muName, 46], [bySigma, sigmaName, 22]].forEach(([shape, name, y], k) => {
+      [
+        [byMu, muName, 46],
+        [bySigma, sigmaName, 22],
+      ].forEach(([shape, name, y], k) => {
         const [from, tip] = [x(z), x(z + lengths[k])];
         setAll(shape, { d: arrow(from, y, tip, y) });
         name.style.display = cut ? "none" : "";
@@ -182,7 +227,9 @@ function sampleChart(onPick) {
         const box = svg.getBoundingClientRect();
         const [px, py] = [event.clientX - box.left, event.clientY - box.top];
         const share = Math.min(1, Math.max(0, (base - py) / (base - top)));
-        const distances = [...epsilon].map((e, i) => Math.abs((cut ? x(zs[i]) : x(e) + share * (x(zs[i]) - x(e))) - px));
+        const distances = [...epsilon].map((e, i) =>
+          Math.abs((cut ? x(zs[i]) : x(e) + share * (x(zs[i]) - x(e))) - px),
+        );
         onPick(distances.indexOf(Math.min(...distances)));
       };
       setAll(svg, {
@@ -231,15 +278,33 @@ function mapChart() {
   const squared = (level, sd) => 2 * level + 1 - sd ** 2 + 2 * Math.log(sd);
   const tops = LEVELS.map((level) => SIGMAS.findLast((sd) => squared(level, sd) >= 0));
   const contours = LEVELS.map(() => mark("path", "posterior-contour"));
-  const names = LEVELS.map((level) => text(String(level), { class: "companion-halo", "text-anchor": "middle" }));
-  const [trail, downhill] = [mark("path", "companion-curve", "data-4"), mark("path", "companion-arrow", "data-4")];
+  const names = LEVELS.map((level) =>
+    text(String(level), { class: "companion-halo", "text-anchor": "middle" }),
+  );
+  const [trail, downhill] = [
+    mark("path", "companion-curve", "data-4"),
+    mark("path", "companion-arrow", "data-4"),
+  ];
   const dots = mark("path", "companion-trail", "data-4");
   const prior = mark("circle", "companion-dot", "data-6", { r: 5 });
   const here = mark("circle", "companion-dot", "data-1", { r: 7 });
   const window = s("svg", {}, ...contours, trail, dots);
   const [left, bottom] = [axis("left"), axis("bottom")];
-  const [muName, sigmaName] = ["μ", "σ"].map((name) => text(name, { class: "companion-italic companion-ink" }));
-  const { el, svg } = chart(height, left.el, bottom.el, window, ...names, prior, downhill, here, muName, sigmaName);
+  const [muName, sigmaName] = ["μ", "σ"].map((name) =>
+    text(name, { class: "companion-italic companion-ink" }),
+  );
+  const { el, svg } = chart(
+    height,
+    left.el,
+    bottom.el,
+    window,
+    ...names,
+    prior,
+    downhill,
+    here,
+    muName,
+    sigmaName,
+  );
   let drawnFor = 0;
   return {
     el,
@@ -251,17 +316,27 @@ function mapChart() {
       const inner = ([m, sd]) => [x(m) - MARGIN.left, y(sd) - 8];
       if (drawnFor !== width) {
         drawnFor = width;
-        setAll(window, { x: MARGIN.left, y: 8, width: to - MARGIN.left, height: base - 8, overflow: "hidden" });
+        setAll(window, {
+          x: MARGIN.left,
+          y: 8,
+          width: to - MARGIN.left,
+          height: base - 8,
+          overflow: "hidden",
+        });
         setAll(prior, { cx: x(0), cy: y(1) });
         setAll(muName, { x: x(2.5) - 4, y: base + 18 });
         setAll(sigmaName, { x: 2, y: y(1.25) + 5 });
         LEVELS.forEach((level, k) => {
-          const branch = SIGMAS.filter((sd) => squared(level, sd) >= 0).map((sd) => [Math.sqrt(squared(level, sd)), sd]);
+          const branch = SIGMAS.filter((sd) => squared(level, sd) >= 0).map((sd) => [
+            Math.sqrt(squared(level, sd)),
+            sd,
+          ]);
           const mirrored = branch.map(([m, sd]) => [-m, sd]).reverse();
           setAll(contours[k], {
-            d: tops[k] < SIGMA.max
-              ? `${path([...branch, ...mirrored].map(inner))}Z`
-              : path(branch.map(inner)) + path(mirrored.map(inner)),
+            d:
+              tops[k] < SIGMA.max
+                ? `${path([...branch, ...mirrored].map(inner))}Z`
+                : path(branch.map(inner)) + path(mirrored.map(inner)),
           });
         });
       }
@@ -273,7 +348,12 @@ function mapChart() {
       });
       const places = [...walked, [mu, sigma]].map(inner);
       setAll(trail, { d: path(places) });
-      setAll(dots, { d: places.slice(0, -1).map(([px, py]) => `M${px.toFixed(1)} ${py.toFixed(1)}h0`).join("") });
+      setAll(dots, {
+        d: places
+          .slice(0, -1)
+          .map(([px, py]) => `M${px.toFixed(1)} ${py.toFixed(1)}h0`)
+          .join(""),
+      });
       setAll(here, { cx: x(mu).toFixed(1), cy: y(sigma).toFixed(1) });
       const [byMu, bySigma] = klGradient(mu, sigma);
       const [dx, dy] = [x(-0.4 * byMu) - x(0), y(-0.4 * bySigma) - y(0)];
@@ -290,27 +370,52 @@ function mapChart() {
 
 /** How values run forward and gradients run back, for either way of drawing z. */
 function graph() {
-  const node = (cx, cy, half, label, cls = "") => s("g", { class: `posterior-node ${cls}` },
-    s("rect", { x: cx - half, y: cy - 16, width: 2 * half, height: 32, rx: 16 }),
-    text(label, { class: "companion-italic companion-ink", x: cx, y: cy + 5, "text-anchor": "middle" }));
+  const node = (cx, cy, half, label, cls = "") =>
+    s(
+      "g",
+      { class: `posterior-node ${cls}` },
+      s("rect", { x: cx - half, y: cy - 16, width: 2 * half, height: 32, rx: 16 }),
+      text(label, { class: "companion-italic companion-ink", x: cx, y: cy + 5, "text-anchor": "middle" }),
+    );
   const forward = s("path", { class: "posterior-forward" });
   const back = mark("path", "companion-arrow", "data-4");
-  const cross = mark("path", "companion-arrow", "data-4", { d: "M62 34l12 12m-12 0l12 -12M58 79l12 12m-12 0l12 -12" });
+  const cross = mark("path", "companion-arrow", "data-4", {
+    d: "M62 34l12 12m-12 0l12 -12M58 79l12 12m-12 0l12 -12",
+  });
   const noiseNode = node(20, 146, 18, "ε", "posterior-noise");
   const kept = node(146, 68, 52, "z = μ + σ·ε");
   const drawn = node(146, 68, 52, "z ∼ N(μ, σ²)");
-  const svg = s("svg", { width: 256, height: 166, viewBox: "0 0 256 166", role: "img" },
-    forward, back, cross, node(20, 20, 18, "μ"), node(20, 83, 18, "σ"), noiseNode, kept, drawn, node(238, 68, 17, "L"));
+  const svg = s(
+    "svg",
+    { width: 256, height: 166, viewBox: "0 0 256 166", role: "img" },
+    forward,
+    back,
+    cross,
+    node(20, 20, 18, "μ"),
+    node(20, 83, 18, "σ"),
+    noiseNode,
+    kept,
+    drawn,
+    node(238, 68, 17, "L"),
+  );
   return {
     el: h("div", { class: "companion-graph" }, svg),
     draw(cut) {
       for (const part of [noiseNode, kept]) part.style.display = cut ? "none" : "";
       for (const part of [drawn, cross]) part.style.display = cut ? "" : "none";
       setAll(forward, {
-        d: arrow(39, 16, 116, 50) + arrow(39, 78, 92, 68) + (cut ? "" : arrow(37, 138, 118, 87)) + arrow(199, 63, 220, 63),
+        d:
+          arrow(39, 16, 116, 50) +
+          arrow(39, 78, 92, 68) +
+          (cut ? "" : arrow(37, 138, 118, 87)) +
+          arrow(199, 63, 220, 63),
       });
       setAll(back, {
-        d: arrow(220, 74, 200, 74) + (cut ? arrow(100, 54, 80, 45) + arrow(93, 78, 76, 82) : arrow(100, 54, 40, 28) + arrow(93, 78, 40, 88)),
+        d:
+          arrow(220, 74, 200, 74) +
+          (cut
+            ? arrow(100, 54, 80, 45) + arrow(93, 78, 76, 82)
+            : arrow(100, 54, 40, 28) + arrow(93, 78, 40, 88)),
       });
       setAll(svg, {
         "aria-label": cut
@@ -356,10 +461,12 @@ function insight(mu, sigma, divergence) {
 }
 
 const MORALS = {
-  kept: "ε is drawn outside and kept. z is then an ordinary function of μ and σ, and the gradient of the "
-    + "reconstruction loss L flows back through it. In PyTorch: rsample().",
-  cut: "A draw has no derivative: the reconstruction loss L cannot tell μ and σ where to go. Only KL, whose "
-    + "closed form needs no draw, still has a gradient. In PyTorch: sample().",
+  kept:
+    "ε is drawn outside and kept. z is then an ordinary function of μ and σ, and the gradient of the " +
+    "reconstruction loss L flows back through it. In PyTorch: rsample().",
+  cut:
+    "A draw has no derivative: the reconstruction loss L cannot tell μ and σ where to go. Only KL, whose " +
+    "closed form needs no draw, still has a gradient. In PyTorch: sample().",
 };
 
 function render({ model, el }) {
@@ -367,9 +474,17 @@ function render({ model, el }) {
   const value = (quantity, format = ui.fixed) => reading.make(quantity, format);
   const bracketed = (quantity) => value(quantity, (v) => (v < 0 ? `(${ui.fixed(v)})` : ui.fixed(v)));
   /** A line of mathematics with live numbers in it: strings are mathematics, elements stand as they are. */
-  const formula = (...parts) => h("p", { class: "companion-formula companion-maths" },
-    ...parts.flatMap((part) => (typeof part === "string" ? [...maths(part).childNodes] : [part])));
-  const purple = (line) => { line.dataset.tint = "data-4"; line.classList.add("companion-tinted"); return line; };
+  const formula = (...parts) =>
+    h(
+      "p",
+      { class: "companion-formula companion-maths" },
+      ...parts.flatMap((part) => (typeof part === "string" ? [...maths(part).childNodes] : [part])),
+    );
+  const purple = (line) => {
+    line.dataset.tint = "data-4";
+    line.classList.add("companion-tinted");
+    return line;
+  };
   const note = (...parts) => h("p", { class: "companion-note" }, ...parts);
 
   const start = { mu: model.get("mu"), sigma: model.get("sigma") };
@@ -416,44 +531,103 @@ function render({ model, el }) {
   // -------- μ and σ, always in sight
   const pushes = { mu: push(), sigma: push() };
   const mu = ui.slider({
-    label: maths("μ"), name: "mean mu", ...MU, neutral: 0, value: start.mu, quantity: "mu",
-    describe: (v) => ui.spoken(v), annotation: pushes.mu.el, onInput: (v) => move({ mu: v }),
+    label: maths("μ"),
+    name: "mean mu",
+    ...MU,
+    neutral: 0,
+    value: start.mu,
+    quantity: "mu",
+    describe: (v) => ui.spoken(v),
+    annotation: pushes.mu.el,
+    onInput: (v) => move({ mu: v }),
   });
   const sigma = ui.slider({
-    label: maths("σ"), name: "standard deviation sigma", ...SIGMA, scale: "log", neutral: 1, value: start.sigma,
-    quantity: "sigma", describe: (v) => ui.spoken(v), annotation: pushes.sigma.el, onInput: (v) => move({ sigma: v }),
+    label: maths("σ"),
+    name: "standard deviation sigma",
+    ...SIGMA,
+    scale: "log",
+    neutral: 1,
+    value: start.sigma,
+    quantity: "sigma",
+    describe: (v) => ui.spoken(v),
+    annotation: pushes.sigma.el,
+    onInput: (v) => move({ sigma: v }),
   });
-  const controls = h("div", { class: "companion-panel companion-sticky companion-pair" }, mu.el, sigma.el,
-    h("p", { class: "posterior-total companion-maths" }, "KL = ", value("kl", three)));
+  const controls = h(
+    "div",
+    { class: "companion-panel companion-sticky companion-pair" },
+    mu.el,
+    sigma.el,
+    h("p", { class: "posterior-total companion-maths" }, "KL = ", value("kl", three)),
+  );
 
   // -------- the densities
   const charts = {
-    density: densityChart(), integrand: integrandChart(), map: mapChart(), samples: sampleChart(pick), estimate: estimateChart(),
+    density: densityChart(),
+    integrand: integrandChart(),
+    map: mapChart(),
+    samples: sampleChart(pick),
+    estimate: estimateChart(),
   };
   const story = h("p", {});
-  const densities = plate("Posterior and prior", [charts.density.el],
+  const densities = plate(
+    "Posterior and prior",
+    [charts.density.el],
     ui.legend([
-      { token: "data-1", label: h("span", { class: "companion-maths" }, maths("q(z|x) = N("), value("mu"), ", ", value("sigma"), maths("^2)")) },
+      {
+        token: "data-1",
+        label: h(
+          "span",
+          { class: "companion-maths" },
+          maths("q(z|x) = N("),
+          value("mu"),
+          ", ",
+          value("sigma"),
+          maths("^2)"),
+        ),
+      },
       { token: "data-6", label: maths("p(z) = N(0, 1)"), mark: "dashed" },
       { token: "soft", label: "the sample followed below", mark: "dotted" },
     ]),
-    note("The encoder answers with a mean and a width for this latent unit: where the code of x is, and how sure that is."),
-    story);
+    note(
+      "The encoder answers with a mean and a width for this latent unit: where the code of x is, and how sure that is.",
+    ),
+    story,
+  );
 
   // -------- KL as an integral and in closed form
   const term = (part) => h("span", {}, ...(typeof part === "string" ? [...maths(part).childNodes] : [part]));
-  const closedForm = h("div", { class: "companion-equation companion-maths" },
+  const closedForm = h(
+    "div",
+    { class: "companion-equation companion-maths" },
     ...["KL", "=", "½(", "μ^2", "+", "σ^2", "−", "log σ^2", "− 1)"].map(term),
-    ...["", "=", "½(", value("mu-squared"), "+", value("sigma-squared"), "−", bracketed("log-sigma-squared"), "− 1)"].map(term));
-  const sum = plate("What KL adds up", [charts.integrand.el],
+    ...[
+      "",
+      "=",
+      "½(",
+      value("mu-squared"),
+      "+",
+      value("sigma-squared"),
+      "−",
+      bracketed("log-sigma-squared"),
+      "− 1)",
+    ].map(term),
+  );
+  const sum = plate(
+    "What KL adds up",
+    [charts.integrand.el],
     formula("KL = ∫ q(z) log [q(z)/p(z)] ", h("span", {}, "d"), "z"),
     ui.legend([
       { token: "plus", label: h("span", {}, "where ", maths("q > p"), " adds ", value("area-above", three)) },
-      { token: "minus", label: h("span", {}, "where ", maths("q < p"), " takes off ", value("area-below", three)) },
+      {
+        token: "minus",
+        label: h("span", {}, "where ", maths("q < p"), " takes off ", value("area-below", three)),
+      },
     ]),
     note("For two Gaussians there is a closed form:"),
     closedForm,
-    h("p", { class: "companion-result companion-maths" }, "KL = ", value("kl", three), " nats"));
+    h("p", { class: "companion-result companion-maths" }, "KL = ", value("kl", three), " nats"),
+  );
 
   // -------- gradient descent on KL alone
   const step = () => {
@@ -471,77 +645,156 @@ function render({ model, el }) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) for (let i = 0; i < count; i += 1) step();
     else walk(count);
   };
-  const descent = plate("Where KL alone leads", [charts.map.el],
+  const descent = plate(
+    "Where KL alone leads",
+    [charts.map.el],
     purple(formula("∂KL/∂μ = μ = ", value("gradient-mu", ui.signed))),
     purple(formula("∂KL/∂σ = σ − 1/σ = ", value("gradient-sigma", ui.signed))),
     ui.row(
       ui.button({ label: "1 step", title: "One step of gradient descent on KL", onClick: () => take(1) }).el,
-      ui.button({ label: "10 steps", title: "Ten steps of gradient descent on KL", onClick: () => take(10) }).el,
-      ui.button({ label: "Reset", title: "Back to the first mean and width", onClick: () => move(start) }).el),
+      ui.button({ label: "10 steps", title: "Ten steps of gradient descent on KL", onClick: () => take(10) })
+        .el,
+      ui.button({ label: "Reset", title: "Back to the first mean and width", onClick: () => move(start) }).el,
+    ),
     ui.legend([
       { token: "edge", label: "equal KL, in nats", mark: "line" },
       { token: "data-4", label: "downhill: against the gradient", mark: "line" },
       { token: "data-1", label: maths("q"), mark: "dot" },
       { token: "data-6", label: "prior", mark: "dot" },
     ]),
-    note("Gradient descent: ", value("steps", (v) => String(v)), ` steps taken, learning rate ${LEARNING_RATE}. Led by KL alone, every `
-      + "latent unit ends at the prior, whatever x is: posterior collapse. The reconstruction loss has to pull the other way."));
+    note(
+      "Gradient descent: ",
+      value("steps", (v) => String(v)),
+      ` steps taken, learning rate ${LEARNING_RATE}. Led by KL alone, every ` +
+        "latent unit ends at the prior, whatever x is: posterior collapse. The reconstruction loss has to pull the other way.",
+    ),
+  );
 
   // -------- samples and the gradient through them
   const follow = ui.slider({
-    label: "Follow sample", min: 1, max: SHOWN, step: 1, value: 1 + order().indexOf(followed), format: (v) => `${v} of ${SHOWN}`,
+    label: "Follow sample",
+    min: 1,
+    max: SHOWN,
+    step: 1,
+    value: 1 + order().indexOf(followed),
+    format: (v) => `${v} of ${SHOWN}`,
     describe: (rank) => `${rank} of ${SHOWN}: ${sampleWords(order()[rank - 1])}`,
     onInput: (rank) => pick(order()[rank - 1]),
   });
   const fresh = ui.button({
-    label: h("span", {}, "New ", maths("ε")), title: "Draw new noise",
+    label: h("span", {}, "New ", maths("ε")),
+    title: "Draw new noise",
     onClick: () => put({ seed: (model.get("seed") + 1) % 2 ** 32 }),
   });
   const way = ui.segmented({
-    label: maths("z is"), value: model.get("reparameterised"),
-    options: [{ value: true, label: "reparameterised" }, { value: false, label: "sampled directly" }],
+    label: maths("z is"),
+    value: model.get("reparameterised"),
+    options: [
+      { value: true, label: "reparameterised" },
+      { value: false, label: "sampled directly" },
+    ],
     onChange: (next) => put({ reparameterised: next }),
   });
   const flow = graph();
-  const kept = formula("z = μ + σ·ε = ", value("mu"), " + ", value("sigma"), " · ", bracketed("sample-epsilon"), " = ", value("sample-z"));
-  const cutOff = formula("z = ", value("sample-z"), ", drawn from N(", value("mu"), ", ", value("sigma"), "^2)");
+  const kept = formula(
+    "z = μ + σ·ε = ",
+    value("mu"),
+    " + ",
+    value("sigma"),
+    " · ",
+    bracketed("sample-epsilon"),
+    " = ",
+    value("sample-z"),
+  );
+  const cutOff = formula(
+    "z = ",
+    value("sample-z"),
+    ", drawn from N(",
+    value("mu"),
+    ", ",
+    value("sigma"),
+    "^2)",
+  );
   const bySigmaName = h("span", {}, h("i", {}, "ε"), " = ");
   const moral = note();
-  const samples = plate("Samples that keep their noise",
+  const samples = plate(
+    "Samples that keep their noise",
     [
-      charts.samples.el, follow.el, kept, cutOff,
-      purple(formula("∂z/∂μ = ", value("dz-dmu", orNone((v) => ui.fixed(v, 0))), h("span", { class: "posterior-gap" }),
-        "∂z/∂σ = ", bySigmaName, value("dz-dsigma", orNone(ui.fixed)))),
+      charts.samples.el,
+      follow.el,
+      kept,
+      cutOff,
+      purple(
+        formula(
+          "∂z/∂μ = ",
+          value(
+            "dz-dmu",
+            orNone((v) => ui.fixed(v, 0)),
+          ),
+          h("span", { class: "posterior-gap" }),
+          "∂z/∂σ = ",
+          bySigmaName,
+          value("dz-dsigma", orNone(ui.fixed)),
+        ),
+      ),
       ui.row(fresh.el),
     ],
-    way.el, flow.el,
+    way.el,
+    flow.el,
     ui.legend([
       { token: "edge", label: "values", mark: "line" },
       { token: "data-4", label: "gradient of the loss L", mark: "line" },
     ]),
-    moral);
+    moral,
+  );
 
   // -------- KL from samples
   const count = ui.segmented({
-    label: "Samples", value: model.get("n_samples"),
+    label: "Samples",
+    value: model.get("n_samples"),
     options: COUNTS.map((n) => ({ value: n, label: ui.grouped(n) })),
     onChange: (n) => put({ n_samples: n }),
   });
-  const estimate = plate("KL from samples", [charts.estimate.el],
+  const estimate = plate(
+    "KL from samples",
+    [charts.estimate.el],
     count.el,
-    h("p", {}, "Mean of ", maths("log q(z) − log p(z)"), ": ",
-      h("span", { class: "companion-together" }, h("strong", {}, value("estimate", three)), " ± ", value("standard-error", three))),
+    h(
+      "p",
+      {},
+      "Mean of ",
+      maths("log q(z) − log p(z)"),
+      ": ",
+      h(
+        "span",
+        { class: "companion-together" },
+        h("strong", {}, value("estimate", three)),
+        " ± ",
+        value("standard-error", three),
+      ),
+    ),
     ui.legend([
       { token: "data-5", label: "estimate ± 2 standard errors", mark: "dot" },
       { token: "data-1", label: h("span", {}, "closed form: ", value("kl", three)), mark: "line" },
-    ]));
+    ]),
+  );
 
-  el.append(ui.frame(
-    {
-      title: model.get("title"),
-      describe: "Move the mean and the width of the encoder’s answer for one latent unit. Everything below follows.",
-    },
-    controls, densities, sum, descent, samples, estimate, voice.el));
+  el.append(
+    ui.frame(
+      {
+        title: model.get("title"),
+        describe:
+          "Move the mean and the width of the encoder’s answer for one latent unit. Everything below follows.",
+      },
+      controls,
+      densities,
+      sum,
+      descent,
+      samples,
+      estimate,
+      voice.el,
+    ),
+  );
 
   // -------- from the state to the screen
   function draw() {
@@ -579,13 +832,23 @@ function render({ model, el }) {
     follow.set(1 + order().indexOf(followed));
 
     reading.set({
-      mu: m, sigma: sd, kl: exactKl, steps: walked.length,
-      "mu-squared": m ** 2, "sigma-squared": sd ** 2, "log-sigma-squared": 2 * Math.log(sd),
-      "area-above": parts.above, "area-below": parts.below,
-      "gradient-mu": byMu, "gradient-sigma": bySigma,
-      estimate: monteCarlo.estimate, "standard-error": monteCarlo.standardError,
-      "sample-epsilon": epsilon[followed], "sample-z": z,
-      "dz-dmu": cut ? null : 1, "dz-dsigma": cut ? null : epsilon[followed],
+      mu: m,
+      sigma: sd,
+      kl: exactKl,
+      steps: walked.length,
+      "mu-squared": m ** 2,
+      "sigma-squared": sd ** 2,
+      "log-sigma-squared": 2 * Math.log(sd),
+      "area-above": parts.above,
+      "area-below": parts.below,
+      "gradient-mu": byMu,
+      "gradient-sigma": bySigma,
+      estimate: monteCarlo.estimate,
+      "standard-error": monteCarlo.standardError,
+      "sample-epsilon": epsilon[followed],
+      "sample-z": z,
+      "dz-dmu": cut ? null : 1,
+      "dz-dsigma": cut ? null : epsilon[followed],
     });
     kept.hidden = cut;
     cutOff.hidden = !cut;

@@ -42,8 +42,18 @@ function look({ networks, network, stack, layer, unit }) {
   };
   const levels = influence(below, row);
   return {
-    own, n, layers: known.layers, fields: all, field, depth, count, row, column, below,
-    rows: span(field, row), columns: span(field, column),
+    own,
+    n,
+    layers: known.layers,
+    fields: all,
+    field,
+    depth,
+    count,
+    row,
+    column,
+    below,
+    rows: span(field, row),
+    columns: span(field, column),
     outside: 1 - (inside(row) * inside(column)) / field.size ** 2,
     overlap: Math.max(0, field.size - field.stride),
     spread: spreadOf(levels[0].weights),
@@ -57,8 +67,11 @@ function look({ networks, network, stack, layer, unit }) {
 
 function picture({ photos, onPick }) {
   const id = `field-${Math.random().toString(36).slice(2, 7)}-${(born += 1)}`;
-  const hatch = s("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-    s("line", { class: "field-hatch", x1: 0, y1: 0, x2: 0, y2: 7 }));
+  const hatch = s(
+    "pattern",
+    { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+    s("line", { class: "field-hatch", x1: 0, y1: 0, x2: 0, y2: 7 }),
+  );
   const clips = ["section", "photo"].map((part) => s("clipPath", { id: `${id}-${part}` }, s("path")));
   const layersGroup = s("g");
   const names = s("g", { "aria-hidden": "true" });
@@ -67,14 +80,28 @@ function picture({ photos, onPick }) {
   const edge = mark("path", "field-edge");
   const [cone, nextCone] = [mark("path", "field-cone", "data-1"), mark("path", "field-next", "data-2")];
   const [square, nextSquare] = [mark("path", "field-square", "data-1"), mark("path", "field-next", "data-2")];
-  const [curve, dots, here] = [mark("path", "companion-fill field-weights", "data-1"), mark("path", "field-dots"), mark("circle", "field-here", "data-1", { r: 5 })];
+  const [curve, dots, here] = [
+    mark("path", "companion-fill field-weights", "data-1"),
+    mark("path", "field-dots"),
+    mark("circle", "field-here", "data-1", { r: 5 }),
+  ];
   const curveLine = mark("path", "companion-curve field-weights-line", "data-1");
   const chosen = mark("path", "field-chosen", "data-1");
-  const svg = s("svg", { role: "img" },
-    s("defs", {}, hatch, ...clips), outside, sides, edge, layersGroup,
+  const svg = s(
+    "svg",
+    { role: "img" },
+    s("defs", {}, hatch, ...clips),
+    outside,
+    sides,
+    edge,
+    layersGroup,
     s("g", { "clip-path": `url(#${id}-section)` }, nextCone, cone),
     s("g", { "clip-path": `url(#${id}-photo)` }, nextSquare, square, dots, here),
-    curve, curveLine, chosen, names);
+    curve,
+    curveLine,
+    chosen,
+    names,
+  );
   const canvas = h("canvas", { class: "field-photo", "aria-hidden": "true" });
   const el = h("div", { class: "companion-chart field-picture" }, canvas, svg);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -96,9 +123,20 @@ function picture({ photos, onPick }) {
       const start = side + 66;
       const pitch = Math.min(76, (width - start - beyond) / count);
       return {
-        wide, width, height: top + side + 8, top, left: 0, side, scale, pitch, start,
-        pos: (p) => top + (p + m + 0.5) * scale, at: (d) => start + d * pitch, thick: Math.min(18, 0.62 * pitch),
-        base: side + 8, reach: 40,
+        wide,
+        width,
+        height: top + side + 8,
+        top,
+        left: 0,
+        side,
+        scale,
+        pitch,
+        start,
+        pos: (p) => top + (p + m + 0.5) * scale,
+        at: (d) => start + d * pitch,
+        thick: Math.min(18, 0.62 * pitch),
+        base: side + 8,
+        reach: 40,
       };
     }
     const left = 90;
@@ -108,9 +146,20 @@ function picture({ photos, onPick }) {
     const start = 12 + count * pitch;
     const top = start + 62;
     return {
-      wide, width, height: top + side + 2, top, left, side, scale, pitch, start,
-      pos: (p) => left + (p + m + 0.5) * scale, at: (d) => start - d * pitch, thick: Math.min(16, 0.6 * pitch),
-      base: top - 8, reach: 40,
+      wide,
+      width,
+      height: top + side + 2,
+      top,
+      left,
+      side,
+      scale,
+      pitch,
+      start,
+      pos: (p) => left + (p + m + 0.5) * scale,
+      at: (d) => start - d * pitch,
+      thick: Math.min(16, 0.6 * pitch),
+      base: top - 8,
+      reach: 40,
     };
   };
 
@@ -124,11 +173,17 @@ function picture({ photos, onPick }) {
       ? `M${f(g.at(d) - t / 2)} ${f(lo)}h${f(t)}v${f(hi - lo)}h${f(-t)}Z`
       : `M${f(lo)} ${f(g.at(d) - t / 2)}h${f(hi - lo)}v${f(t)}h${f(-(hi - lo))}Z`;
   };
-  const gapOf = (g, stride) => (stride * g.scale >= 3.2 ? Math.min(1.4, 0.2 * stride * g.scale) / g.scale : 0);
+  const gapOf = (g, stride) =>
+    stride * g.scale >= 3.2 ? Math.min(1.4, 0.2 * stride * g.scale) / g.scale : 0;
 
   /** Rows of cells and names: what stays while the reader picks units. */
   const drawRows = (state, g) => {
-    const key = JSON.stringify([g.width, state.n, state.margin, state.layers.map((l) => [l.name, l.size, l.paths])]);
+    const key = JSON.stringify([
+      g.width,
+      state.n,
+      state.margin,
+      state.layers.map((l) => [l.name, l.size, l.paths]),
+    ]);
     if (key === drawn) return;
     drawn = key;
     cells.length = 0;
@@ -140,7 +195,9 @@ function picture({ photos, onPick }) {
       const gap = gapOf(g, f.stride);
       const half = f.stride / 2;
       let path = "";
-      if (gap) for (let i = 0; i < count; i += 1) path += box(g, d, centre(f, i) - half + gap / 2, centre(f, i) + half - gap / 2);
+      if (gap)
+        for (let i = 0; i < count; i += 1)
+          path += box(g, d, centre(f, i) - half + gap / 2, centre(f, i) + half - gap / 2);
       else path = box(g, d, centre(f, 0) - half, centre(f, count - 1) + half);
       const all = mark("path", "field-cells", null, { d: path });
       const used = s("g", { class: "field-used" });
@@ -148,11 +205,21 @@ function picture({ photos, onPick }) {
       nodes.push(all, used);
       const name = d ? short(state.layers[d - 1].name) : "image";
       const [x, y] = g.wide ? [g.at(d) + 4, g.top - 8] : [g.left - 8, g.at(d) + 4];
-      labels.push(s("text", {
-        x: x.toFixed(1), y: y.toFixed(1), class: "field-name",
-        "text-anchor": g.wide ? "start" : "end",
-        ...(g.wide && { transform: `rotate(${-SLANT * 180 / Math.PI} ${x.toFixed(1)} ${y.toFixed(1)})` }),
-      }, name));
+      labels.push(
+        s(
+          "text",
+          {
+            x: x.toFixed(1),
+            y: y.toFixed(1),
+            class: "field-name",
+            "text-anchor": g.wide ? "start" : "end",
+            ...(g.wide && {
+              transform: `rotate(${(-SLANT * 180) / Math.PI} ${x.toFixed(1)} ${y.toFixed(1)})`,
+            }),
+          },
+          name,
+        ),
+      );
     }
     layersGroup.replaceChildren(...nodes);
     names.replaceChildren(...labels);
@@ -161,11 +228,15 @@ function picture({ photos, onPick }) {
     const frame = `M${g.left} ${g.top}h${g.side}v${g.side}h${-g.side}Z`;
     const [x0, y0, w] = [g.left + state.margin * g.scale, g.top + state.margin * g.scale, state.n * g.scale];
     setAll(outside, { d: state.margin ? `${frame}M${x0} ${y0}h${w}v${w}h${-w}Z` : "" });
-    setAll(sides, { d: state.margin ? box(g, 0, -state.margin - 0.5, lo) + box(g, 0, hi, state.n - 0.5 + state.margin) : "" });
+    setAll(sides, {
+      d: state.margin ? box(g, 0, -state.margin - 0.5, lo) + box(g, 0, hi, state.n - 0.5 + state.margin) : "",
+    });
     setAll(edge, { d: `M${x0} ${y0}h${w}v${w}h${-w}Z` });
     // A field may reach further out than is drawn.
     setAll(clips[0].firstChild, {
-      d: g.wide ? `M${g.side} ${g.top}H${g.width}v${g.side}H${g.side}Z` : `M${g.left} 0h${g.side}V${g.top}h${-g.side}Z`,
+      d: g.wide
+        ? `M${g.side} ${g.top}H${g.width}v${g.side}H${g.side}Z`
+        : `M${g.left} 0h${g.side}V${g.top}h${-g.side}Z`,
     });
     setAll(clips[1].firstChild, { d: frame });
     setAll(svg, { height: g.height, viewBox: `0 0 ${g.width} ${g.height}`, width: g.width });
@@ -227,7 +298,8 @@ function picture({ photos, onPick }) {
     const beside = main + 1 < state.count ? main + 1 : main - 1;
     const shows = neighbour && beside >= 0;
     setAll(nextCone, { d: shows ? conePath(state, g, influence(state.below, beside)) : "" });
-    const unitAt = (a, b) => (g.wide ? [span(state.field, a), span(state.field, b)] : [span(state.field, b), span(state.field, a)]);
+    const unitAt = (a, b) =>
+      g.wide ? [span(state.field, a), span(state.field, b)] : [span(state.field, b), span(state.field, a)];
     setAll(square, { d: squarePath(state, g, state.rows, state.columns) });
     setAll(nextSquare, { d: shows ? squarePath(state, g, ...unitAt(beside, other)) : "" });
     // Units that take part, the darker the more they count; only those that exist.
@@ -243,7 +315,10 @@ function picture({ photos, onPick }) {
       let run = null;
       weights.forEach((w, i) => {
         const at = first + i;
-        if (w <= 0 || at < 0 || at >= count) { run = null; return; }
+        if (w <= 0 || at < 0 || at >= count) {
+          run = null;
+          return;
+        }
         const shade = d === state.depth ? 9 : Math.min(9, 3 + Math.floor((7 * w) / peak));
         const [a, b] = [centre(f, at) - f.stride / 2 + gap / 2, centre(f, at) + f.stride / 2 - gap / 2];
         if (!gap && run && run.shade === shade) run.to = b;
@@ -252,9 +327,14 @@ function picture({ photos, onPick }) {
           paths.set(shade, [...(paths.get(shade) ?? []), run]);
         }
       });
-      used.replaceChildren(...[...paths].map(([shade, runs]) => mark("path", "field-use", "data-1", {
-        d: runs.map(({ from, to }) => box(g, d, from, to)).join(""), "fill-opacity": shade / 10,
-      })));
+      used.replaceChildren(
+        ...[...paths].map(([shade, runs]) =>
+          mark("path", "field-use", "data-1", {
+            d: runs.map(({ from, to }) => box(g, d, from, to)).join(""),
+            "fill-opacity": shade / 10,
+          }),
+        ),
+      );
       return undefined;
     });
     // How much each pixel counts, between photograph and input.
@@ -273,11 +353,16 @@ function picture({ photos, onPick }) {
     const [begin, end] = [points[0], points.at(-1)];
     setAll(curveLine, { d: g.scale >= 3 ? line : "" });
     setAll(curve, {
-      d: !begin ? "" : g.wide
-        ? `M${g.base} ${begin[1].toFixed(1)}${line.replace("M", "L")}L${g.base} ${end[1].toFixed(1)}Z`
-        : `M${begin[0].toFixed(1)} ${g.base}${line.replace("M", "L")}L${end[0].toFixed(1)} ${g.base}Z`,
+      d: !begin
+        ? ""
+        : g.wide
+          ? `M${g.base} ${begin[1].toFixed(1)}${line.replace("M", "L")}L${g.base} ${end[1].toFixed(1)}Z`
+          : `M${begin[0].toFixed(1)} ${g.base}${line.replace("M", "L")}L${end[0].toFixed(1)} ${g.base}Z`,
     });
-    const xy = (r, c) => [g.left + (centre(state.field, c) + state.margin + 0.5) * g.scale, g.top + (centre(state.field, r) + state.margin + 0.5) * g.scale];
+    const xy = (r, c) => [
+      g.left + (centre(state.field, c) + state.margin + 0.5) * g.scale,
+      g.top + (centre(state.field, r) + state.margin + 0.5) * g.scale,
+    ];
     const apart = state.field.stride * g.scale;
     let points2 = "";
     if (apart >= 9) {
@@ -292,13 +377,16 @@ function picture({ photos, onPick }) {
     const [x, y] = xy(state.row, state.column);
     setAll(here, { cx: x.toFixed(1), cy: y.toFixed(1) });
     const f = state.field;
-    setAll(chosen, { d: box(g, state.depth, centre(f, main) - f.stride / 2, centre(f, main) + f.stride / 2) });
+    setAll(chosen, {
+      d: box(g, state.depth, centre(f, main) - f.stride / 2, centre(f, main) + f.stride / 2),
+    });
     [...names.children].forEach((name, d) => name.classList.toggle("companion-ink", d === state.depth));
     photo(state, weighed);
     setAll(svg, {
-      "aria-label": `A section through ${state.layers.length} layers, and the image of ${state.n} by ${state.n} pixels. `
-        + `Unit ${state.row}, ${state.column} of ${state.layers[state.depth - 1].name} sees rows ${said(state.rows[0])} to `
-        + `${said(state.rows[1])} and columns ${said(state.columns[0])} to ${said(state.columns[1])}.`,
+      "aria-label":
+        `A section through ${state.layers.length} layers, and the image of ${state.n} by ${state.n} pixels. ` +
+        `Unit ${state.row}, ${state.column} of ${state.layers[state.depth - 1].name} sees rows ${said(state.rows[0])} to ` +
+        `${said(state.rows[1])} and columns ${said(state.columns[0])} to ${said(state.columns[1])}.`,
     });
   };
 
@@ -314,20 +402,25 @@ function picture({ photos, onPick }) {
     };
     const onPhoto = x >= g.left && x <= g.left + g.side && y >= g.top && y <= g.top + g.side;
     if (onPhoto) {
-      const [c, r] = [(x - g.left) / g.scale - state.margin - 0.5, (y - g.top) / g.scale - state.margin - 0.5];
+      const [c, r] = [
+        (x - g.left) / g.scale - state.margin - 0.5,
+        (y - g.top) / g.scale - state.margin - 0.5,
+      ];
       onPick({ row: nearest(r, state.depth), column: nearest(c, state.depth) });
       return;
     }
     const d = Math.round(g.wide ? (x - g.start) / g.pitch : (g.start - y) / g.pitch);
     if (d < 1 || d > state.layers.length) return;
-    const p = ((g.wide ? y - g.top : x - g.left) / g.scale) - state.margin - 0.5;
+    const p = (g.wide ? y - g.top : x - g.left) / g.scale - state.margin - 0.5;
     const reached = nearest(p, d);
     // The other axis stays where the unit looks now.
     const stay = nearest(centre(state.field, g.wide ? state.column : state.row), d);
     onPick(g.wide ? { layer: d, row: reached, column: stay } : { layer: d, row: stay, column: reached });
   };
   svg.addEventListener("pointerdown", pick);
-  svg.addEventListener("pointermove", (event) => { if (event.buttons & 1) pick(event); });
+  svg.addEventListener("pointermove", (event) => {
+    if (event.buttons & 1) pick(event);
+  });
   return { el, draw };
 }
 
@@ -339,18 +432,28 @@ function render({ model, el }) {
     for (const [name, value] of Object.entries(values)) model.set(name, value);
     model.save_changes();
   };
-  const state = () => look({
-    networks: get("networks"), network: get("network"), stack: get("stack"), layer: get("layer"), unit: get("unit"),
-  });
+  const state = () =>
+    look({
+      networks: get("networks"),
+      network: get("network"),
+      stack: get("stack"),
+      layer: get("layer"),
+      unit: get("unit"),
+    });
   const nameOf = (number) => state().layers[number - 1]?.name ?? "";
 
   const network = ui.select({
-    label: "Network", value: get("network"),
+    label: "Network",
+    value: get("network"),
     options: [STACK, ...get("networks").map(({ name }) => name)].map((name) => ({
-      value: name, label: name === STACK ? "A stack of your own" : name,
+      value: name,
+      label: name === STACK ? "A stack of your own" : name,
     })),
     onChange: (name) => {
-      const size = name === STACK ? stackLayers(get("stack"), STACK_SIZE) : get("networks").find((n) => n.name === name).layers;
+      const size =
+        name === STACK
+          ? stackLayers(get("stack"), STACK_SIZE)
+          : get("networks").find((n) => n.name === name).layers;
       const last = size.at(-1).size;
       const middle = Math.floor((last - 1) / 2);
       put({ network: name, layer: size.length, unit: [middle, middle] });
@@ -363,28 +466,49 @@ function render({ model, el }) {
     const f = now.fields[layer];
     const count = now.layers[layer - 1].size;
     const unit = [now.row, now.column].map((place) =>
-      Math.min(count - 1, Math.max(0, Math.round((centre(now.field, place) - centre(f, 0)) / f.stride))));
+      Math.min(count - 1, Math.max(0, Math.round((centre(now.field, place) - centre(f, 0)) / f.stride))),
+    );
     put({ layer, unit });
     update();
   };
   const layer = ui.slider({
-    label: "Layer", min: 1, max: 99, step: 1, value: get("layer"), quantity: "layer",
-    format: (v) => `${v} · ${nameOf(v)}`, describe: (v) => `${v}, ${nameOf(v)}`, onInput: toLayer,
+    label: "Layer",
+    min: 1,
+    max: 99,
+    step: 1,
+    value: get("layer"),
+    quantity: "layer",
+    format: (v) => `${v} · ${nameOf(v)}`,
+    describe: (v) => `${v}, ${nameOf(v)}`,
+    onInput: toLayer,
   });
-  const place = (label, index, quantity) => ui.slider({
-    label, name: `${label} of the unit`, min: 0, max: 999, step: 1, value: get("unit")[index], format: whole, quantity,
-    onInput: (v) => {
-      const { row, column } = state();
-      put({ unit: index ? [row, v] : [v, column] });
-      update();
-    },
-  });
+  const place = (label, index, quantity) =>
+    ui.slider({
+      label,
+      name: `${label} of the unit`,
+      min: 0,
+      max: 999,
+      step: 1,
+      value: get("unit")[index],
+      format: whole,
+      quantity,
+      onInput: (v) => {
+        const { row, column } = state();
+        put({ unit: index ? [row, v] : [v, column] });
+        update();
+      },
+    });
   const [row, column] = [place("Row", 0, "row"), place("Column", 1, "column")];
 
   // --- the stack's own controls
   const every = ui.segmented({
-    label: "Sliders change", options: [{ value: true, label: "all layers" }, { value: false, label: "the chosen layer" }],
-    value: true, onChange: () => update(),
+    label: "Sliders change",
+    options: [
+      { value: true, label: "all layers" },
+      { value: false, label: "the chosen layer" },
+    ],
+    value: true,
+    onChange: () => update(),
   });
   const restack = (change) => {
     const now = state();
@@ -405,57 +529,108 @@ function render({ model, el }) {
     const f = fields(layers)[depth];
     const count = layers[depth - 1].size;
     const unit = [now.row, now.column].map((p) =>
-      Math.min(count - 1, Math.max(0, Math.round((centre(now.field, p) - centre(f, 0)) / f.stride))));
+      Math.min(count - 1, Math.max(0, Math.round((centre(now.field, p) - centre(f, 0)) / f.stride))),
+    );
     put({ stack, layer: depth, unit });
     return update();
   };
-  const knob = (label, index, max, quantity) => ui.slider({
-    label, min: 1, max, step: 1, value: get("stack")[0][index], format: whole, quantity,
-    onInput: (v) => restack((window) => { window[index] = v; }),
-  });
+  const knob = (label, index, max, quantity) =>
+    ui.slider({
+      label,
+      min: 1,
+      max,
+      step: 1,
+      value: get("stack")[0][index],
+      format: whole,
+      quantity,
+      onInput: (v) =>
+        restack((window) => {
+          window[index] = v;
+        }),
+    });
   const depth = ui.slider({
-    label: "Depth", min: 1, max: 6, step: 1, value: get("stack").length, format: whole, quantity: "depth",
+    label: "Depth",
+    min: 1,
+    max: 6,
+    step: 1,
+    value: get("stack").length,
+    format: whole,
+    quantity: "depth",
     describe: (v) => `${v} ${v === 1 ? "layer" : "layers"}`,
     onInput: (v) => {
       const stack = get("stack");
       const now = state();
-      settle(v <= stack.length ? stack.slice(0, v) : [...stack, ...Array(v - stack.length).fill(stack.at(-1))],
-        { ...now, depth: now.layers.length });
+      settle(
+        v <= stack.length ? stack.slice(0, v) : [...stack, ...Array(v - stack.length).fill(stack.at(-1))],
+        { ...now, depth: now.layers.length },
+      );
     },
   });
   const kernel = knob("Kernel", 0, 7, "kernel");
   const stride = knob("Stride", 1, 3, "layer-stride");
   const dilation = knob("Dilation", 3, 3, "dilation");
   const padding = ui.segmented({
-    label: "Padding", options: [{ value: true, label: "half a window" }, { value: false, label: "none" }],
-    value: get("stack").some((window) => window[2] > 0), onChange: () => restack(() => {}),
+    label: "Padding",
+    options: [
+      { value: true, label: "half a window" },
+      { value: false, label: "none" },
+    ],
+    value: get("stack").some((window) => window[2] > 0),
+    onChange: () => restack(() => {}),
   });
-  const own = h("div", { class: "field-own" },
+  const own = h(
+    "div",
+    { class: "field-own" },
     h("div", { class: "companion-pair" }, depth.el, kernel.el, stride.el, dilation.el),
-    ui.row(padding.el, every.el));
+    ui.row(padding.el, every.el),
+  );
 
   const neighbour = ui.toggle({ label: "Its neighbour", checked: true, onChange: () => update() });
   const weighed = ui.toggle({ label: "Fade pixels by how much they count", onChange: () => update() });
 
   // --- what the picture says
-  const shown = Object.fromEntries([
-    ["field", whole], ["stride", whole], ["start", whole], ["first-row", whole], ["last-row", whole],
-    ["first-column", whole], ["last-column", whole], ["overlap", whole], ["outside", percent], ["spread", (v) => ui.fixed(v, 1)],
-    ["map", whole],
-  ].map(([quantity, format]) => [quantity, ui.number({ quantity, value: 0, format })]));
+  const shown = Object.fromEntries(
+    [
+      ["field", whole],
+      ["stride", whole],
+      ["start", whole],
+      ["first-row", whole],
+      ["last-row", whole],
+      ["first-column", whole],
+      ["last-column", whole],
+      ["overlap", whole],
+      ["outside", percent],
+      ["spread", (v) => ui.fixed(v, 1)],
+      ["map", whole],
+    ].map(([quantity, format]) => [quantity, ui.number({ quantity, value: 0, format })]),
+  );
   const n = (quantity) => shown[quantity].el;
   const fieldAgain = h("span");
   const mapAgain = h("span");
-  const fact = (term, ...words) => h("div", { class: "field-fact" }, h("dt", {}, term), h("dd", {}, ...words));
-  const facts = h("dl", { class: "field-facts" },
+  const fact = (term, ...words) =>
+    h("div", { class: "field-fact" }, h("dt", {}, term), h("dd", {}, ...words));
+  const facts = h(
+    "dl",
+    { class: "field-facts" },
     fact("Receptive field", h("strong", {}, n("field"), fieldAgain), " pixels"),
     fact("Effective stride", n("stride"), " px between neighbours"),
     fact("Start", "unit 0 begins at pixel ", n("start")),
-    fact("This unit sees", "rows ", n("first-row"), " to ", n("last-row"), ", columns ", n("first-column"), " to ", n("last-column")),
+    fact(
+      "This unit sees",
+      "rows ",
+      n("first-row"),
+      " to ",
+      n("last-row"),
+      ", columns ",
+      n("first-column"),
+      " to ",
+      n("last-column"),
+    ),
     fact("Shared with its neighbour", n("overlap"), " px along a side"),
     fact("Outside of the image", n("outside"), " of the field"),
     fact("Map of this layer", n("map"), mapAgain, " units"),
-    fact(h("span", {}, "Where the weight lies"), maths("σ"), " = ", n("spread"), " px"));
+    fact(h("span", {}, "Where the weight lies"), maths("σ"), " = ", n("spread"), " px"),
+  );
   const step = h("p", { class: "field-step" });
   const warning = ui.notice("");
   const spoken = ui.announcer();
@@ -470,7 +645,9 @@ function render({ model, el }) {
   });
 
   let width = 0;
-  const update = ui.perFrame(() => { if (width) show(); });
+  const update = ui.perFrame(() => {
+    if (width) show();
+  });
 
   const explain = (now) => {
     const [before, after] = [now.fields[now.depth - 1], now.field];
@@ -478,21 +655,26 @@ function render({ model, el }) {
     const parts = kind ? [`${kind}. `] : [];
     const sum = (path) => {
       let j = before.stride;
-      return path.map(([k, st, , d]) => {
-        const term = `${d > 1 ? `${d} · ` : ""}(${k} − 1) · ${j}`;
-        j *= st;
-        return term;
-      }).join(" + ");
+      return path
+        .map(([k, st, , d]) => {
+          const term = `${d > 1 ? `${d} · ` : ""}(${k} − 1) · ${j}`;
+          j *= st;
+          return term;
+        })
+        .join(" + ");
     };
     const longest = paths.reduce((a, b) => {
-      const size = (path) => path.reduce(([r, j], [k, st, , d]) => [r + d * (k - 1) * j, j * st], [before.size, before.stride])[0];
+      const size = (path) =>
+        path.reduce(([r, j], [k, st, , d]) => [r + d * (k - 1) * j, j * st], [before.size, before.stride])[0];
       return size(b) > size(a) ? b : a;
     });
     const strides = longest.map(([, st]) => st).filter((st, i, all) => st > 1 || all.length === 1);
     parts.push(
       paths.length > 1 ? "Along its longest path: " : "",
-      maths("r"), ` = ${before.size}${longest.length ? ` + ${sum(longest)}` : ""} = ${after.size},  `,
-      maths("j"), ` = ${[before.stride, ...strides].join(" · ")} = ${after.stride},  `,
+      maths("r"),
+      ` = ${before.size}${longest.length ? ` + ${sum(longest)}` : ""} = ${after.size},  `,
+      maths("j"),
+      ` = ${[before.stride, ...strides].join(" · ")} = ${after.stride},  `,
       `start = ${whole(-before.padding)} − ${after.padding - before.padding} = ${whole(-after.padding)}.`,
     );
     step.replaceChildren(...parts);
@@ -516,44 +698,73 @@ function render({ model, el }) {
       stride.set(window[1]);
       dilation.set(window[3]);
     }
-    warning.set(now.cut
-      ? `Layer ${now.layers.length + 1} has no units: its window is larger than the map below it. The stack ends here.`
-      : "");
+    warning.set(
+      now.cut
+        ? `Layer ${now.layers.length + 1} has no units: its window is larger than the map below it. The stack ends here.`
+        : "",
+    );
     view.draw(now, { width, neighbour: neighbour.get(), weighed: weighed.get() });
     for (const [quantity, value] of Object.entries({
-      field: now.field.size, stride: now.field.stride, start: -now.field.padding || 0,
-      "first-row": now.rows[0], "last-row": now.rows[1], "first-column": now.columns[0], "last-column": now.columns[1],
-      overlap: now.overlap, outside: now.outside, spread: now.spread, map: now.count,
-    })) shown[quantity].set(value);
+      field: now.field.size,
+      stride: now.field.stride,
+      start: -now.field.padding || 0,
+      "first-row": now.rows[0],
+      "last-row": now.rows[1],
+      "first-column": now.columns[0],
+      "last-column": now.columns[1],
+      overlap: now.overlap,
+      outside: now.outside,
+      spread: now.spread,
+      map: now.count,
+    }))
+      shown[quantity].set(value);
     fieldAgain.textContent = `×${now.field.size}`;
     mapAgain.textContent = `×${now.count}`;
     explain(now);
-    spoken.say(`Receptive field ${now.field.size} by ${now.field.size} pixels, stride ${now.field.stride}, start ${said(-now.field.padding)}.`
-      + ` The unit sees rows ${said(now.rows[0])} to ${said(now.rows[1])} and columns ${said(now.columns[0])} to ${said(now.columns[1])}.`);
+    spoken.say(
+      `Receptive field ${now.field.size} by ${now.field.size} pixels, stride ${now.field.stride}, start ${said(-now.field.padding)}.` +
+        ` The unit sees rows ${said(now.rows[0])} to ${said(now.rows[1])} and columns ${said(now.columns[0])} to ${said(now.columns[1])}.`,
+    );
   };
 
-  el.append(ui.frame({
-    title: get("title"),
-    describe: "A section through a network, and what one of its units sees of the image. Choose the unit with the sliders,"
-      + " or point at the photograph or at a layer.",
-  },
-  ui.panel({},
-    network.el, own,
-    h("div", { class: "companion-pair field-unit" }, layer.el, row.el, column.el)),
-  warning.el,
-  ui.figure(view.el),
-  ui.legend([
-    { token: "data-1", label: "the unit, what it sees, and how much each pixel counts if all weights are equal" },
-    { token: "data-2", label: "its neighbour", mark: "dashed" },
-  ]),
-  ui.row(neighbour.el, weighed.el),
-  facts, step, spoken.el));
+  el.append(
+    ui.frame(
+      {
+        title: get("title"),
+        describe:
+          "A section through a network, and what one of its units sees of the image. Choose the unit with the sliders," +
+          " or point at the photograph or at a layer.",
+      },
+      ui.panel(
+        {},
+        network.el,
+        own,
+        h("div", { class: "companion-pair field-unit" }, layer.el, row.el, column.el),
+      ),
+      warning.el,
+      ui.figure(view.el),
+      ui.legend([
+        {
+          token: "data-1",
+          label: "the unit, what it sees, and how much each pixel counts if all weights are equal",
+        },
+        { token: "data-2", label: "its neighbour", mark: "dashed" },
+      ]),
+      ui.row(neighbour.el, weighed.el),
+      facts,
+      step,
+      spoken.el,
+    ),
+  );
 
   const stopResize = ui.onResize(view.el, (next) => {
     width = next;
     show();
   });
-  for (const [name, source] of [["photo", photos.large], ["small_photo", photos.small]]) {
+  for (const [name, source] of [
+    ["photo", photos.large],
+    ["small_photo", photos.small],
+  ]) {
     source.onload = () => update();
     source.src = get(name);
   }

@@ -15,12 +15,17 @@ const signed = (v) => ui.signed(v, 3);
 /** Three decimals, or two digits and a power of ten where those would all be 0. */
 const small = (v) => (v === 0 || v >= 5e-4 ? three(v) : v.toExponential(1).replace("e-", "e−"));
 /** e^z can be too large for any float: that is why softmax is not computed from it. */
-const power = (v) => (v === Infinity ? "overflow" : v < 1000 ? ui.fixed(v, 3) : v.toExponential(1).replace("e+", "e"));
+const power = (v) =>
+  v === Infinity ? "overflow" : v < 1000 ? ui.fixed(v, 3) : v.toExponential(1).replace("e+", "e");
 
 /** A small bar beside its number. `both`: the bar starts in the middle and goes to either side. */
 function cell({ quantity, format, tint, both }) {
   const bar = h("span", { class: "softmax-bar" });
-  const track = h("span", { class: `softmax-track${both ? " softmax-both" : ""}`, data: { tint }, "aria-hidden": "true" }, bar);
+  const track = h(
+    "span",
+    { class: `softmax-track${both ? " softmax-both" : ""}`, data: { tint }, "aria-hidden": "true" },
+    bar,
+  );
   const shown = ui.number({ quantity, value: 0, format });
   return {
     el: h("div", { class: "softmax-cell" }, track, shown.el),
@@ -59,14 +64,28 @@ function lossChart() {
       const level = Math.log(classes);
       setAll(chance, { x1: margin.left, x2: to, y1: y(level), y2: y(level) });
       const [cx, cy] = at(loss);
-      setAll(drop, { d: path([[margin.left, cy], [cx, cy], [cx, base]]) });
+      setAll(drop, {
+        d: path([
+          [margin.left, cy],
+          [cx, cy],
+          [cx, base],
+        ]),
+      });
       setAll(here, { cx: cx.toFixed(1), cy: cy.toFixed(1) });
-      setAll(trail, { d: walked.map((l) => { const [a, b] = at(l); return `M${a.toFixed(1)} ${b.toFixed(1)}h0`; }).join("") });
+      setAll(trail, {
+        d: walked
+          .map((l) => {
+            const [a, b] = at(l);
+            return `M${a.toFixed(1)} ${b.toFixed(1)}h0`;
+          })
+          .join(""),
+      });
       left.draw({ scale: y, at: margin.left, from: margin.left, to, count: 5 });
       bottom.draw({ scale: x, at: base, from: margin.left, to, count: 5, name: "p of the right class" });
       setAll(svg, {
-        "aria-label": `The loss as minus log p of the right class: it falls from beyond ${top} at p near 0 to 0 at p = 1. `
-          + `The point is at p = ${small(Math.exp(-loss))}, loss ${small(loss)}; guessing among ${classes} classes costs ${three(level)}.`,
+        "aria-label":
+          `The loss as minus log p of the right class: it falls from beyond ${top} at p near 0 to 0 at p = 1. ` +
+          `The point is at p = ${small(Math.exp(-loss))}, loss ${small(loss)}; guessing among ${classes} classes costs ${three(level)}.`,
       });
     },
   };
@@ -81,8 +100,10 @@ function insight(p, y, names, temperature) {
     const rival = p[best] - p[y] < 1e-3 ? "as probable as" : "more probable than";
     return `“${names[best]}” is ${rival} the right class: an error. A step takes most from “${names[best]}” and gives it all to “${names[y]}”.`;
   }
-  if (p[y] > 0.99) return "Right, and sure of it: the gradient is almost 0, and there is little left to learn from this image.";
-  if (temperature > 3) return "Right, but a high temperature flattens the probabilities: the order stays, the confidence goes.";
+  if (p[y] > 0.99)
+    return "Right, and sure of it: the gradient is almost 0, and there is little left to learn from this image.";
+  if (temperature > 3)
+    return "Right, but a high temperature flattens the probabilities: the order stays, the confidence goes.";
   return "Right, but not sure: the gradient goes on pushing until p of the right class is 1, which it never quite reaches.";
 }
 
@@ -90,7 +111,11 @@ function render({ model, el }) {
   const names = model.get("class_names");
   const [low, high] = model.get("logit_range");
   let top = high; // of the sliders: it rises with the logits
-  const start = { logits: [...model.get("logits")], label: model.get("label"), temperature: model.get("temperature") };
+  const start = {
+    logits: [...model.get("logits")],
+    label: model.get("label"),
+    temperature: model.get("temperature"),
+  };
   const voice = ui.announcer();
   const schedule = ui.perFrame(() => draw());
   let walked = [];
@@ -110,38 +135,73 @@ function render({ model, el }) {
   const rows = names.map((name, k) => {
     const badge = h("span", { class: "softmax-badge" }, "right class");
     const logit = ui.slider({
-      label: h("span", {}, name, badge), name: `logit of ${name}`, min: low, max: high, step: 0.05, neutral: 0,
-      value: start.logits[k], quantity: `z-${k}`, describe: (v) => ui.spoken(v),
+      label: h("span", {}, name, badge),
+      name: `logit of ${name}`,
+      min: low,
+      max: high,
+      step: 0.05,
+      neutral: 0,
+      value: start.logits[k],
+      quantity: `z-${k}`,
+      describe: (v) => ui.spoken(v),
       onInput: (v) => move({ logits: model.get("logits").map((old, j) => (j === k ? v : old)) }),
     });
     logit.el.classList.add("softmax-logit");
     const raised = ui.number({ quantity: `exp-${k}`, value: 0, format: power });
     const p = cell({ quantity: `p-${k}`, format: three, tint: "data-1" });
     const g = cell({ quantity: `gradient-${k}`, format: signed, both: true });
-    const row = h("div", { class: "softmax-row", role: "group", "aria-label": name }, logit.el,
-      h("div", { class: "softmax-cell softmax-power" }, raised.el), p.el, g.el);
+    const row = h(
+      "div",
+      { class: "softmax-row", role: "group", "aria-label": name },
+      logit.el,
+      h("div", { class: "softmax-cell softmax-power" }, raised.el),
+      p.el,
+      g.el,
+    );
     return { row, badge, logit, raised, p, g };
   });
   const head = (label, cls = "") => h("span", { class: cls }, label);
-  const heads = h("div", { class: "softmax-row softmax-heads", "aria-hidden": "true" },
-    head(h("span", {}, "logit ", maths("z"))), head(maths("e^{z/T}"), "softmax-power"),
-    head(h("span", {}, "probability ", maths("p"))), head(h("span", {}, "gradient ", maths("(p − y)/T"))));
+  const heads = h(
+    "div",
+    { class: "softmax-row softmax-heads", "aria-hidden": "true" },
+    head(h("span", {}, "logit ", maths("z"))),
+    head(maths("e^{z/T}"), "softmax-power"),
+    head(h("span", {}, "probability ", maths("p"))),
+    head(h("span", {}, "gradient ", maths("(p − y)/T"))),
+  );
   const sums = {
     power: ui.number({ quantity: "exp-sum", value: 0, format: power }),
     p: ui.number({ quantity: "p-sum", value: 1, format: three }),
-    g: ui.number({ quantity: "gradient-sum", value: 0, format: (v) => ui.signed(Math.abs(v) < 1e-9 ? 0 : v, 3) }),
+    g: ui.number({
+      quantity: "gradient-sum",
+      value: 0,
+      format: (v) => ui.signed(Math.abs(v) < 1e-9 ? 0 : v, 3),
+    }),
   };
-  const total = h("div", { class: "softmax-row softmax-total" }, h("span", {}, "sum"),
+  const total = h(
+    "div",
+    { class: "softmax-row softmax-total" },
+    h("span", {}, "sum"),
     h("div", { class: "softmax-cell softmax-power" }, sums.power.el),
-    h("div", { class: "softmax-cell" }, sums.p.el), h("div", { class: "softmax-cell" }, sums.g.el));
+    h("div", { class: "softmax-cell" }, sums.p.el),
+    h("div", { class: "softmax-cell" }, sums.g.el),
+  );
 
   // -------- what is chosen, what is done
   const temperature = ui.slider({
-    label: h("span", {}, "temperature ", maths("T")), name: "temperature", ...TEMPERATURE, scale: "log", neutral: 1,
-    value: start.temperature, quantity: "temperature", onInput: (v) => move({ temperature: v }),
+    label: h("span", {}, "temperature ", maths("T")),
+    name: "temperature",
+    ...TEMPERATURE,
+    scale: "log",
+    neutral: 1,
+    value: start.temperature,
+    quantity: "temperature",
+    onInput: (v) => move({ temperature: v }),
   });
   const label = ui.select({
-    label: "Right class", value: start.label, options: names.map((name, k) => ({ value: k, label: name })),
+    label: "Right class",
+    value: start.label,
+    options: names.map((name, k) => ({ value: k, label: name })),
     onChange: (k) => move({ label: k }),
   });
   const step = () => {
@@ -160,10 +220,32 @@ function render({ model, el }) {
     else walk(count);
   };
   const actions = ui.row(
-    ui.button({ label: "Take a step", title: "One step of gradient descent on the logits", kind: "primary", onClick: () => take(1) }).el,
-    ui.button({ label: "10 steps", title: "Ten steps of gradient descent on the logits", onClick: () => take(10) }).el,
-    ui.button({ label: "Add 1 to all logits", title: "Shift every logit by the same amount", onClick: () => move({ logits: model.get("logits").map((v) => v + 1) }) }).el,
-    ui.button({ label: "Reset", title: "Back to the first logits", kind: "quiet", onClick: () => { top = high; move({ ...start, logits: [...start.logits] }); } }).el);
+    ui.button({
+      label: "Take a step",
+      title: "One step of gradient descent on the logits",
+      kind: "primary",
+      onClick: () => take(1),
+    }).el,
+    ui.button({
+      label: "10 steps",
+      title: "Ten steps of gradient descent on the logits",
+      onClick: () => take(10),
+    }).el,
+    ui.button({
+      label: "Add 1 to all logits",
+      title: "Shift every logit by the same amount",
+      onClick: () => move({ logits: model.get("logits").map((v) => v + 1) }),
+    }).el,
+    ui.button({
+      label: "Reset",
+      title: "Back to the first logits",
+      kind: "quiet",
+      onClick: () => {
+        top = high;
+        move({ ...start, logits: [...start.logits] });
+      },
+    }).el,
+  );
 
   // -------- the loss
   const chart = lossChart();
@@ -172,23 +254,61 @@ function render({ model, el }) {
   const chance = ui.number({ quantity: "chance", value: Math.log(names.length), format: three });
   const steps = ui.number({ quantity: "steps", value: 0, format: String });
   const story = h("p", {});
-  const lossPlate = h("div", { class: "companion-plate", role: "group", "aria-label": "The loss" },
-    h("div", { class: "companion-split" },
+  const lossPlate = h(
+    "div",
+    { class: "companion-plate", role: "group", "aria-label": "The loss" },
+    h(
+      "div",
+      { class: "companion-split" },
       h("div", { class: "companion-stack" }, chart.el),
-      h("div", { class: "companion-stack" },
-        h("p", { class: "companion-result companion-maths" }, h("i", {}, "L"), " = −log ", pRight.el, " = ", loss.el, " nats"),
+      h(
+        "div",
+        { class: "companion-stack" },
+        h(
+          "p",
+          { class: "companion-result companion-maths" },
+          h("i", {}, "L"),
+          " = −log ",
+          pRight.el,
+          " = ",
+          loss.el,
+          " nats",
+        ),
         story,
         ui.legend([
           { token: "data-1", label: maths("L = −log p"), mark: "line" },
           { token: "data-4", label: "here, and the steps taken", mark: "dot" },
-          { token: "data-6", label: h("span", {}, `guessing: log ${names.length} = `, chance.el), mark: "dashed" },
+          {
+            token: "data-6",
+            label: h("span", {}, `guessing: log ${names.length} = `, chance.el),
+            mark: "dashed",
+          },
         ]),
-        h("p", { class: "companion-note" }, "Gradient descent: ", steps.el, ` steps taken, learning rate ${LEARNING_RATE}.`))));
+        h(
+          "p",
+          { class: "companion-note" },
+          "Gradient descent: ",
+          steps.el,
+          ` steps taken, learning rate ${LEARNING_RATE}.`,
+        ),
+      ),
+    ),
+  );
 
-  el.append(ui.frame(
-    { title: model.get("title"), describe: "Move the logits, or choose another right class. A step goes against the gradient." },
-    ui.row(label.el), h("div", { class: "softmax-rows" }, heads, ...rows.map(({ row }) => row), total),
-    temperature.el, actions, lossPlate, voice.el));
+  el.append(
+    ui.frame(
+      {
+        title: model.get("title"),
+        describe: "Move the logits, or choose another right class. A step goes against the gradient.",
+      },
+      ui.row(label.el),
+      h("div", { class: "softmax-rows" }, heads, ...rows.map(({ row }) => row), total),
+      temperature.el,
+      actions,
+      lossPlate,
+      voice.el,
+    ),
+  );
 
   // -------- from the state to the screen
   function draw() {
@@ -220,7 +340,8 @@ function render({ model, el }) {
     steps.set(walked.length);
     story.textContent = insight(p, y, names, T);
     chart.draw({ width, loss: l, walked, classes: names.length });
-    if (traits.touched) voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story.textContent}`);
+    if (traits.touched)
+      voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story.textContent}`);
   }
 
   const stopResize = ui.onResize(chart.el, (next) => {

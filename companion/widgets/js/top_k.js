@@ -16,18 +16,34 @@ export function errors(counts, total) {
 }
 
 function card({ picture, label, rank, names, p }, crisp, index) {
-  const image = h("img", { src: picture, alt: `An image of the class ${label}.`, class: "topk-image", style: `image-rendering: ${crisp ? "pixelated" : "auto"}` });
+  const image = h("img", {
+    src: picture,
+    alt: `An image of the class ${label}.`,
+    class: "topk-image",
+    style: `image-rendering: ${crisp ? "pixelated" : "auto"}`,
+  });
   const rows = names.map((name, i) => {
     const bar = h("span", { class: "topk-bar", "aria-hidden": "true" });
     bar.style.setProperty("--share", p[i]);
     const tick = i + 1 === rank ? h("span", { class: "companion-spoken" }, " (the right class)") : null;
-    return h("li", { class: "topk-place", "data-right": i + 1 === rank },
+    return h(
+      "li",
+      { class: "topk-place", "data-right": i + 1 === rank },
       h("span", { class: "topk-number", "aria-hidden": "true" }, String(i + 1)),
-      h("span", { class: "topk-name", title: name }, name, tick), h("span", { class: "topk-p" }, ui.fixed(p[i], 3)), bar);
+      h("span", { class: "topk-name", title: name }, name, tick),
+      h("span", { class: "topk-p" }, ui.fixed(p[i], 3)),
+      bar,
+    );
   });
   const verdict = h("p", { class: "topk-verdict", data: { quantity: `verdict-${index}` } });
-  const el = h("div", { class: "topk-card", role: "group", "aria-label": `Image ${index + 1}, right class ${label}` },
-    image, h("p", { class: "topk-label" }, label), h("ol", { class: "topk-list" }, ...rows), verdict);
+  const el = h(
+    "div",
+    { class: "topk-card", role: "group", "aria-label": `Image ${index + 1}, right class ${label}` },
+    image,
+    h("p", { class: "topk-label" }, label),
+    h("ol", { class: "topk-list" }, ...rows),
+    verdict,
+  );
   return {
     el,
     draw(k) {
@@ -56,7 +72,13 @@ function errorChart(all, onPick) {
   svg.classList.add("topk-pickable");
   svg.addEventListener("click", (event) => {
     const box = svg.getBoundingClientRect();
-    onPick(1 + Math.min(all.length - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * all.length))));
+    onPick(
+      1 +
+        Math.min(
+          all.length - 1,
+          Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * all.length)),
+        ),
+    );
   });
   const largest = Math.max(...all, 0.01);
   return {
@@ -66,12 +88,20 @@ function errorChart(all, onPick) {
       const step = width / all.length;
       all.forEach((error, i) => {
         const y = base - (error / largest) * (base - top);
-        setAll(bars[i], { x: (i + 0.18) * step, width: 0.64 * step, y, height: base - y, "data-tint": i + 1 === k ? "data-1" : "edge" });
+        setAll(bars[i], {
+          x: (i + 0.18) * step,
+          width: 0.64 * step,
+          y,
+          height: base - y,
+          "data-tint": i + 1 === k ? "data-1" : "edge",
+        });
         setAll(values[i], { x: (i + 0.5) * step, y: y - 7 });
         setAll(names[i], { x: (i + 0.5) * step, y: base + 18 });
       });
       setAll(line, { x1: 0, x2: width, y1: base, y2: base });
-      setAll(svg, { "aria-label": `Error over all images: ${all.map((v, i) => `top-${i + 1} ${percent(v)}`).join(", ")}.` });
+      setAll(svg, {
+        "aria-label": `Error over all images: ${all.map((v, i) => `top-${i + 1} ${percent(v)}`).join(", ")}.`,
+      });
     },
   };
 }
@@ -81,7 +111,10 @@ function render({ model, el }) {
   const counts = model.get("rank_counts");
   const crisp = model.get("crisp");
   const all = errors(counts, total);
-  const shown = errors(counts.map((_, i) => examples.filter(({ rank }) => rank === i + 1).length), examples.length);
+  const shown = errors(
+    counts.map((_, i) => examples.filter(({ rank }) => rank === i + 1).length),
+    examples.length,
+  );
   const voice = ui.announcer();
   const schedule = ui.perFrame(() => draw());
   let width = 0;
@@ -89,55 +122,117 @@ function render({ model, el }) {
   const choose = (k) => traits.put({ k });
 
   const k = ui.slider({
-    label: h("span", {}, "top ", maths("k")), name: "k, predictions that count", min: 1, max: places, step: 1,
-    value: model.get("k"), quantity: "k", format: String, describe: (v) => `the ${v} most probable`, onInput: choose,
+    label: h("span", {}, "top ", maths("k")),
+    name: "k, predictions that count",
+    min: 1,
+    max: places,
+    step: 1,
+    value: model.get("k"),
+    quantity: "k",
+    format: String,
+    describe: (v) => `the ${v} most probable`,
+    onInput: choose,
   });
   const cards = examples.map((example, i) => card(example, crisp, i));
   const chart = errorChart(all, choose);
   const number = (quantity) => ui.number({ quantity, value: 0, format: percent });
   const numbers = {
-    "shown-1": number("shown-1"), "shown-k": number("shown-k"), "all-1": number("all-1"), "all-k": number("all-k"),
+    "shown-1": number("shown-1"),
+    "shown-k": number("shown-k"),
+    "all-1": number("all-1"),
+    "all-k": number("all-k"),
   };
   const kName = () => h("span", { class: "topk-k" });
   const kNames = [kName(), kName()];
-  const table = h("table", { class: "topk-errors" },
-    h("thead", {}, h("tr", {}, h("td"), h("th", { scope: "col" }, "top-1 error"), h("th", { scope: "col" }, "top-", kNames[0], " error"))),
-    h("tbody", {},
-      h("tr", {}, h("th", { scope: "row" }, `these ${examples.length}`), h("td", {}, numbers["shown-1"].el), h("td", {}, numbers["shown-k"].el)),
-      h("tr", {}, h("th", { scope: "row" }, `all ${ui.grouped(total)}`), h("td", {}, numbers["all-1"].el), h("td", {}, numbers["all-k"].el))));
+  const table = h(
+    "table",
+    { class: "topk-errors" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("td"),
+        h("th", { scope: "col" }, "top-1 error"),
+        h("th", { scope: "col" }, "top-", kNames[0], " error"),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, `these ${examples.length}`),
+        h("td", {}, numbers["shown-1"].el),
+        h("td", {}, numbers["shown-k"].el),
+      ),
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, `all ${ui.grouped(total)}`),
+        h("td", {}, numbers["all-1"].el),
+        h("td", {}, numbers["all-k"].el),
+      ),
+    ),
+  );
   const story = h("p", { class: "companion-note" });
 
-  el.append(ui.frame(
-    { title: model.get("title"), describe: `The most probable classes of ${model.get("model_name")} for ${examples.length} of ${ui.grouped(total)} images. The right class stands under each image.` },
-    h("div", { class: "companion-panel companion-sticky" }, k.el),
-    h("div", { class: "topk-cards" }, ...cards.map((c) => c.el)),
-    ui.legend([
-      { token: "data-1", label: "counts for this k" },
-      { token: "data-3", label: "the right class" },
-      { token: "edge", label: "does not count" },
-    ]),
-    h("div", { class: "companion-plate", role: "group", "aria-label": "Errors" },
-      h("p", { class: "companion-heading" }, `Top-`, maths("k"), ` error over all ${ui.grouped(total)} images`),
-      h("div", { class: "companion-split" },
-        h("div", { class: "companion-stack" }, chart.el), h("div", { class: "companion-stack" }, table, story))),
-    voice.el));
+  el.append(
+    ui.frame(
+      {
+        title: model.get("title"),
+        describe: `The most probable classes of ${model.get("model_name")} for ${examples.length} of ${ui.grouped(total)} images. The right class stands under each image.`,
+      },
+      h("div", { class: "companion-panel companion-sticky" }, k.el),
+      h("div", { class: "topk-cards" }, ...cards.map((c) => c.el)),
+      ui.legend([
+        { token: "data-1", label: "counts for this k" },
+        { token: "data-3", label: "the right class" },
+        { token: "edge", label: "does not count" },
+      ]),
+      h(
+        "div",
+        { class: "companion-plate", role: "group", "aria-label": "Errors" },
+        h(
+          "p",
+          { class: "companion-heading" },
+          `Top-`,
+          maths("k"),
+          ` error over all ${ui.grouped(total)} images`,
+        ),
+        h(
+          "div",
+          { class: "companion-split" },
+          h("div", { class: "companion-stack" }, chart.el),
+          h("div", { class: "companion-stack" }, table, story),
+        ),
+      ),
+      voice.el,
+    ),
+  );
 
   function draw() {
     const now = model.get("k");
     k.set(now);
     for (const c of cards) c.draw(now);
     for (const name of kNames) name.textContent = String(now);
-    table.toggleAttribute("data-first", now === 1);  // both columns would say the same
+    table.toggleAttribute("data-first", now === 1); // both columns would say the same
     numbers["shown-1"].set(shown[0]);
     numbers["shown-k"].set(shown[now - 1]);
     numbers["all-1"].set(all[0]);
     numbers["all-k"].set(all[now - 1]);
     const saved = Math.round(total * (all[0] - all[now - 1]));
-    story.textContent = now === 1
-      ? "With k = 1 only the most probable class counts."
-      : `${ui.grouped(saved)} of the ${ui.grouped(Math.round(total * all[0]))} images whose first guess is wrong have the right class among the first ${now}.`;
+    story.textContent =
+      now === 1
+        ? "With k = 1 only the most probable class counts."
+        : `${ui.grouped(saved)} of the ${ui.grouped(Math.round(total * all[0]))} images whose first guess is wrong have the right class among the first ${now}.`;
     if (width) chart.draw(now, width);
-    if (traits.touched) voice.say(`Top-${now} error ${percent(all[now - 1])} over all images, ${percent(shown[now - 1])} over these ${examples.length}.`);
+    if (traits.touched)
+      voice.say(
+        `Top-${now} error ${percent(all[now - 1])} over all images, ${percent(shown[now - 1])} over these ${examples.length}.`,
+      );
   }
   draw();
 

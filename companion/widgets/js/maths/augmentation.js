@@ -20,10 +20,22 @@ export function slideViews(kind, side) {
   const size = kind === "crop_flip" ? round((side * 7) / 8) : side;
   const far = side - size;
   const middle = round(far / 2);
-  const places = kind === "crop_flip" ? [[0, 0], [0, far], [far, 0], [far, far], [middle, middle]] : [[middle, middle]];
+  const places =
+    kind === "crop_flip"
+      ? [
+          [0, 0],
+          [0, far],
+          [far, 0],
+          [far, far],
+          [middle, middle],
+        ]
+      : [[middle, middle]];
   const made = places.map(([top, left]) => ({ top, left, size, mirrored: false, alpha: [0, 0, 0] }));
   // The same crops of the mirrored image are crops from its other side, turned over.
-  if (kind !== "none") made.push(...places.map(([top, left]) => ({ top, left: far - left, size, mirrored: true, alpha: [0, 0, 0] })));
+  if (kind !== "none")
+    made.push(
+      ...places.map(([top, left]) => ({ top, left: far - left, size, mirrored: true, alpha: [0, 0, 0] })),
+    );
   return made;
 }
 
@@ -33,7 +45,10 @@ export function randomViews(seed, side, padding, sigma) {
   const normal = noise((seed + 1000003) % 2 ** 32, 3 * DRAWS);
   const place = (share) => Math.floor(share * (2 * padding + 1)) - padding;
   return Array.from({ length: DRAWS }, (_, i) => ({
-    top: place(u[3 * i]), left: place(u[3 * i + 1]), size: side, mirrored: u[3 * i + 2] < 0.5,
+    top: place(u[3 * i]),
+    left: place(u[3 * i + 1]),
+    size: side,
+    mirrored: u[3 * i + 2] < 0.5,
     alpha: [0, 1, 2].map((k) => sigma * normal[3 * i + k]),
   }));
 }

@@ -16,11 +16,13 @@ export const matrixOf = (rows, columns, value) =>
  * {row, column (in the padded input), value, weight, product}.
  */
 export function terms(x, kernel, row, column, { padding = 0, stride = 1 } = {}) {
-  return kernel.flatMap((weights, a) => weights.map((weight, b) => {
-    const [r, c] = [stride * row + a, stride * column + b];
-    const value = x[r - padding]?.[c - padding] ?? 0;
-    return { row: r, column: c, value, weight, product: value * weight };
-  }));
+  return kernel.flatMap((weights, a) =>
+    weights.map((weight, b) => {
+      const [r, c] = [stride * row + a, stride * column + b];
+      const value = x[r - padding]?.[c - padding] ?? 0;
+      return { row: r, column: c, value, weight, product: value * weight };
+    }),
+  );
 }
 
 export const sum = (parts) => parts.reduce((total, { product }) => total + product, 0);
@@ -40,15 +42,18 @@ export function filterPlane(plane, width, height, kernel, bias = 0) {
   const [up, left] = [(kernel.length - 1) / 2, (kernel[0].length - 1) / 2];
   const stride = width + 2 * left;
   const padded = new Float64Array(stride * (height + 2 * up));
-  for (let r = 0; r < height; r += 1) padded.set(plane.subarray(r * width, (r + 1) * width), (r + up) * stride + left);
+  for (let r = 0; r < height; r += 1)
+    padded.set(plane.subarray(r * width, (r + 1) * width), (r + up) * stride + left);
   const out = new Float64Array(width * height);
-  kernel.forEach((weights, a) => weights.forEach((weight, b) => {
-    if (!weight) return;
-    for (let r = 0; r < height; r += 1) {
-      let from = (r + a) * stride + b;
-      for (let to = r * width; to < (r + 1) * width; to += 1, from += 1) out[to] += weight * padded[from];
-    }
-  }));
+  kernel.forEach((weights, a) =>
+    weights.forEach((weight, b) => {
+      if (!weight) return;
+      for (let r = 0; r < height; r += 1) {
+        let from = (r + a) * stride + b;
+        for (let to = r * width; to < (r + 1) * width; to += 1, from += 1) out[to] += weight * padded[from];
+      }
+    }),
+  );
   if (bias) for (let i = 0; i < out.length; i += 1) out[i] += bias;
   return out;
 }

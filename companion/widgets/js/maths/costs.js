@@ -1,8 +1,13 @@
 // What layers cost, counted as companion/explain/costs.py counts: multiplications for one image, and parameters.
 
-export const add = (...costs) => costs.reduce((a, b) => ({
-  multiplications: a.multiplications + b.multiplications, parameters: a.parameters + b.parameters,
-}), { multiplications: 0, parameters: 0 });
+export const add = (...costs) =>
+  costs.reduce(
+    (a, b) => ({
+      multiplications: a.multiplications + b.multiplications,
+      parameters: a.parameters + b.parameters,
+    }),
+    { multiplications: 0, parameters: 0 },
+  );
 
 /** A convolution with an output of size×size; `extra` parameters for each output channel beside the weights. */
 export function conv(size, inChannels, outChannels, kernel, { groups = 1, extra = 1 } = {}) {
@@ -16,9 +21,10 @@ export function conv(size, inChannels, outChannels, kernel, { groups = 1, extra 
 export function inceptionBranches(depth, widths, bottlenecks, five) {
   const [ones, reduceThrees, threes, reduceFives, fives, poolProjection] = widths;
   const step = (kernel, inChannels, outChannels) => ({ kernel, inChannels, outChannels });
-  const reduced = (width, kernel, outChannels) => (bottlenecks
-    ? [step(1, depth, width), step(kernel, width, outChannels)]
-    : [step(kernel, depth, outChannels)]);
+  const reduced = (width, kernel, outChannels) =>
+    bottlenecks
+      ? [step(1, depth, width), step(kernel, width, outChannels)]
+      : [step(kernel, depth, outChannels)];
   return [
     { name: "1×1", convs: [step(1, depth, ones)], outChannels: ones },
     { name: "3×3", convs: reduced(reduceThrees, 3, threes), outChannels: threes },
@@ -38,7 +44,13 @@ export const branchCost = (branch, size) =>
 
 // Stages 2 to 8 of EfficientNet-B0: [expansion, kernel, stride, channels, layers].
 const B0 = [
-  [1, 3, 1, 16, 1], [6, 3, 2, 24, 2], [6, 5, 2, 40, 2], [6, 3, 2, 80, 3], [6, 5, 1, 112, 3], [6, 5, 2, 192, 4], [6, 3, 1, 320, 1],
+  [1, 3, 1, 16, 1],
+  [6, 3, 2, 24, 2],
+  [6, 5, 2, 40, 2],
+  [6, 3, 2, 80, 3],
+  [6, 5, 1, 112, 3],
+  [6, 5, 2, 192, 4],
+  [6, 3, 1, 320, 1],
 ];
 
 /** channels · width, rounded to a multiple of 8, but never down by more than a tenth. */
@@ -67,7 +79,9 @@ function mbconv(size, inChannels, outChannels, expansion, kernel, stride) {
 export function efficientnetStages({ width, depth, resolution }, classes = 1000) {
   let channels = scaledChannels(32, width);
   let size = halved(resolution, 2);
-  const stages = [{ operator: "Conv 3×3", layers: 1, channels, size, cost: conv(size, 3, channels, 3, { extra: 2 }) }];
+  const stages = [
+    { operator: "Conv 3×3", layers: 1, channels, size, cost: conv(size, 3, channels, 3, { extra: 2 }) },
+  ];
   for (const [expansion, kernel, stride, base, repeats] of B0) {
     const layers = Math.ceil(repeats * depth);
     const after = scaledChannels(base, width);
@@ -76,12 +90,18 @@ export function efficientnetStages({ width, depth, resolution }, classes = 1000)
     size = halved(size, stride);
     // All later blocks of a stage are alike.
     const again = mbconv(size, channels, channels, expansion, kernel, 1);
-    const cost = add(first, { multiplications: (layers - 1) * again.multiplications, parameters: (layers - 1) * again.parameters });
+    const cost = add(first, {
+      multiplications: (layers - 1) * again.multiplications,
+      parameters: (layers - 1) * again.parameters,
+    });
     stages.push({ operator: `MBConv${expansion} ${kernel}×${kernel}`, layers, channels, size, cost });
   }
   const last = 4 * channels;
   stages.push({
-    operator: "Conv 1×1, dense", layers: 1, channels: last, size,
+    operator: "Conv 1×1, dense",
+    layers: 1,
+    channels: last,
+    size,
     cost: add(conv(size, channels, last, 1, { extra: 2 }), conv(1, last, classes, 1)),
   });
   return stages;

@@ -11,8 +11,7 @@ export const density = (z, mu, sigma) =>
   Math.exp(-0.5 * ((z - mu) / sigma) ** 2) / (sigma * Math.sqrt(2 * Math.PI));
 
 /** log q(z) − log p(z) for q = N(μ, σ²), p = N(0, 1), at z = μ + σ·ε. */
-const logRatio = (epsilon, mu, sigma) =>
-  0.5 * ((mu + sigma * epsilon) ** 2 - epsilon ** 2) - Math.log(sigma);
+const logRatio = (epsilon, mu, sigma) => 0.5 * ((mu + sigma * epsilon) ** 2 - epsilon ** 2) - Math.log(sigma);
 
 const T = Float64Array.from({ length: 321 }, (_, i) => -8 + i / 20);
 

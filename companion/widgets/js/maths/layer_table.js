@@ -36,19 +36,35 @@ function step(node, state) {
     case "window": {
       const sides = node.window.map((window, axis) => windowSide(shape[axis + 1], window, node.ceil));
       if (Math.min(...sides) < 1) {
-        return { broken: `its window of ${node.window[0][0]}×${node.window[1][0]} is larger than the map of ${shape[1]}×${shape[2]}` };
+        return {
+          broken: `its window of ${node.window[0][0]}×${node.window[1][0]} is larger than the map of ${shape[1]}×${shape[2]}`,
+        };
       }
-      return { shape: [node.channels, ...sides], fields: fields.map((f, axis) => after(f, node.window[axis])), flattened };
+      return {
+        shape: [node.channels, ...sides],
+        fields: fields.map((f, axis) => after(f, node.window[axis])),
+        flattened,
+      };
     }
     case "global":
-      return { shape: [node.channels, 1, 1], fields: fields.map((f, axis) => after(f, whole(shape[axis + 1]))), flattened };
+      return {
+        shape: [node.channels, 1, 1],
+        fields: fields.map((f, axis) => after(f, whole(shape[axis + 1]))),
+        flattened,
+      };
     case "flatten":
       return { shape: [product(shape)], fields, flattened: map ? shape.slice(1) : flattened };
     case "dense":
       if (product(shape) !== node.fanIn[0]) {
-        return { broken: `it has weights for ${node.fanIn[0].toLocaleString("en")} numbers, but ${product(shape).toLocaleString("en")} arrive` };
+        return {
+          broken: `it has weights for ${node.fanIn[0].toLocaleString("en")} numbers, but ${product(shape).toLocaleString("en")} arrive`,
+        };
       }
-      return { shape: [node.channels], fields: fields.map((f, axis) => after(f, whole(flattened[axis]))), flattened: [1, 1] };
+      return {
+        shape: [node.channels],
+        fields: fields.map((f, axis) => after(f, whole(flattened[axis]))),
+        flattened: [1, 1],
+      };
     case "fixed":
       return { shape: node.shape, fields, flattened };
     default:
@@ -58,7 +74,16 @@ function step(node, state) {
 
 function row(node, state, prefix) {
   const path = prefix + node.name;
-  const made = { node, path, name: node.name, kind: node.kind, parameters: node.parameters, multiplications: null, input: null, output: null };
+  const made = {
+    node,
+    path,
+    name: node.name,
+    kind: node.kind,
+    parameters: node.parameters,
+    multiplications: null,
+    input: null,
+    output: null,
+  };
   if (state === null) {
     if (node.parts) made.parts = node.parts.map((part) => row(part, null, `${path}.`)[0]);
     return [made, null];
@@ -73,7 +98,8 @@ function row(node, state, prefix) {
     made.parts = ways.map(([part]) => part);
     const ends = ways.map(([, end]) => end);
     if (ends.includes(null)) next = null;
-    else if (node.rule === "gate") next = state; // gates average over the whole map, and are left out
+    else if (node.rule === "gate")
+      next = state; // gates average over the whole map, and are left out
     else {
       const fields = [0, 1].map((axis) => ends.map((end) => end.fields[axis]).reduce(joined));
       next = { shape: [node.channels, ...ends[0].shape.slice(1)], fields, flattened: state.flattened };

@@ -18,7 +18,9 @@ export function draws(seed) {
   if (drawn.seed === seed) return drawn;
   const square = WIDTH * WIDTH;
   const all = noise(seed, 2 * SIZE + MAX_DEPTH * square);
-  const weights = Array.from({ length: MAX_DEPTH }, (_, l) => all.subarray(2 * SIZE + l * square, 2 * SIZE + (l + 1) * square));
+  const weights = Array.from({ length: MAX_DEPTH }, (_, l) =>
+    all.subarray(2 * SIZE + l * square, 2 * SIZE + (l + 1) * square),
+  );
   const transposed = weights.map((w) => {
     const t = new Float64Array(square);
     for (let i = 0; i < WIDTH; i += 1) for (let j = 0; j < WIDTH; j += 1) t[j * WIDTH + i] = w[i * WIDTH + j];
@@ -126,8 +128,9 @@ export function propagate({ seed, depth, gain, activation, shortcuts, batch_norm
       const earlier = outputs[l - 2];
       for (let k = 0; k < SIZE; k += 1) h[k] += earlier[k];
     }
-    if (activation === "relu") { for (let k = 0; k < SIZE; k += 1) if (!(h[k] > 0)) h[k] = 0; }
-    else if (activation === "tanh") for (let k = 0; k < SIZE; k += 1) h[k] = Math.tanh(h[k]);
+    if (activation === "relu") {
+      for (let k = 0; k < SIZE; k += 1) if (!(h[k] > 0)) h[k] = 0;
+    } else if (activation === "tanh") for (let k = 0; k < SIZE; k += 1) h[k] = Math.tanh(h[k]);
   }
   for (let l = 0; l < depth; l += 1) gradients[l].fill(0);
   gradients[depth].set(direction);

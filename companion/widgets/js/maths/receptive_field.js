@@ -66,7 +66,10 @@ export function influence(layers, unit) {
     const ends = paths.map((path) => down(path, above.weights, above.first));
     const first = Math.min(...ends.map((end) => end.first));
     const weights = new Float64Array(Math.max(...ends.map((end) => end.first + end.weights.length)) - first);
-    for (const end of ends) end.weights.forEach((w, i) => { weights[end.first - first + i] += w / ends.length; });
+    for (const end of ends)
+      end.weights.forEach((w, i) => {
+        weights[end.first - first + i] += w / ends.length;
+      });
     levels.unshift({ first, weights });
   }
   return levels;
@@ -75,7 +78,11 @@ export function influence(layers, unit) {
 /** Standard deviation of where weights with sum 1 lie. */
 export function spreadOf(weights) {
   let [mean, square] = [0, 0];
-  weights.forEach((w, i) => { mean += w * i; });
-  weights.forEach((w, i) => { square += w * (i - mean) ** 2; });
+  weights.forEach((w, i) => {
+    mean += w * i;
+  });
+  weights.forEach((w, i) => {
+    square += w * (i - mean) ** 2;
+  });
   return Math.sqrt(square);
 }

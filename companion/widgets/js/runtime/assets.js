@@ -22,7 +22,9 @@ function labFolder() {
   if (!config) return null;
   try {
     const { fullLabextensionsUrl } = JSON.parse(config.textContent);
-    return fullLabextensionsUrl ? new URL(`${fullLabextensionsUrl}/companion/static/`, document.baseURI).href : null;
+    return fullLabextensionsUrl
+      ? new URL(`${fullLabextensionsUrl}/companion/static/`, document.baseURI).href
+      : null;
   } catch {
     return null;
   }
@@ -99,7 +101,10 @@ const kernel = (name, model) => (page.site ? [] : [() => fromKernel(name, model)
 /** The engine's wasm, gzipped. */
 export function wasmBytes(model) {
   const name = "engine-wasm";
-  return firstOf([...folders().map((folder) => () => fromFile(`${folder}${name}.js?${ENGINE_VERSION}`, name)), ...kernel(name, model)]);
+  return firstOf([
+    ...folders().map((folder) => () => fromFile(`${folder}${name}.js?${ENGINE_VERSION}`, name)),
+    ...kernel(name, model),
+  ]);
 }
 
 /** Run the engine's script. -> onnxruntime-web */
@@ -113,7 +118,9 @@ export async function runEngine(model) {
     return started();
   };
   const fromMessage = async () => {
-    const url = URL.createObjectURL(new Blob([await fromKernel("engine", model)], { type: "text/javascript" }));
+    const url = URL.createObjectURL(
+      new Blob([await fromKernel("engine", model)], { type: "text/javascript" }),
+    );
     try {
       await import(url); // as anywidget itself loads a widget, so it works wherever that does
     } finally {
@@ -121,5 +128,7 @@ export async function runEngine(model) {
     }
     return started();
   };
-  return globalThis.companionEngine ?? firstOf([...folders().map(fromFolder), ...(page.site ? [] : [fromMessage])]);
+  return (
+    globalThis.companionEngine ?? firstOf([...folders().map(fromFolder), ...(page.site ? [] : [fromMessage])])
+  );
 }

@@ -53,7 +53,9 @@ async function enliven(box) {
   live.inert = true; // laid out in the preview's place, but neither seen nor focused yet
   box.append(live, status);
   box.dataset.state = "waiting";
-  const slow = setTimeout(() => { status.textContent = "Loading the model …"; }, 700);
+  const slow = setTimeout(() => {
+    status.textContent = "Loading the model …";
+  }, 700);
   const settle = (state, text = "") => {
     clearTimeout(slow);
     box.dataset.state = state;
@@ -62,7 +64,9 @@ async function enliven(box) {
   try {
     const widget = page.widgets.get(box.dataset.widget);
     if (!widget) throw new Error(`this page has no widget called ${box.dataset.widget}`);
-    const model = new PageModel(JSON.parse(box.querySelector(':scope > script[type="application/json"]').textContent));
+    const model = new PageModel(
+      JSON.parse(box.querySelector(':scope > script[type="application/json"]').textContent),
+    );
     const ready = new Promise((resolve, reject) => {
       live.addEventListener("companion-ready", resolve, { once: true });
       live.addEventListener("companion-failed", (event) => reject(event.detail), { once: true });

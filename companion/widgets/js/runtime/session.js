@@ -20,7 +20,9 @@ async function openSession(sha256, model) {
   const bytes = modelBytes(sha256, model);
   bytes.catch(() => {}); // reported below, once the engine is there
   page.engine ??= startEngine(model);
-  page.engine.catch(() => { page.engine = null; });
+  page.engine.catch(() => {
+    page.engine = null;
+  });
   const { InferenceSession } = await page.engine;
   return InferenceSession.create(await bytes, { executionProviders: ["wasm"] });
 }

@@ -43,7 +43,8 @@ export function arrow(x0, y0, x1, y1, head = 6) {
   if (length < 3) return "";
   const size = Math.min(head, length * 0.7) / length;
   const [ux, uy] = [(x1 - x0) * size, (y1 - y0) * size];
-  const wing = (side) => `${(x1 - ux - side * 0.62 * uy).toFixed(1)} ${(y1 - uy + side * 0.62 * ux).toFixed(1)}`;
+  const wing = (side) =>
+    `${(x1 - ux - side * 0.62 * uy).toFixed(1)} ${(y1 - uy + side * 0.62 * ux).toFixed(1)}`;
   return `M${x0.toFixed(1)} ${y0.toFixed(1)}L${x1.toFixed(1)} ${y1.toFixed(1)}M${wing(1)}L${x1.toFixed(1)} ${y1.toFixed(1)}L${wing(-1)}`;
 }
 
@@ -87,7 +88,8 @@ export function axis(side) {
           s("text", { x, y: at + (down > 0 ? 19 : -9), "text-anchor": "middle" }, text(value)),
         );
       }
-      if (name) parts.push(s("text", { class: "companion-ink", x: to, y: at + 38, "text-anchor": "end" }, name));
+      if (name)
+        parts.push(s("text", { class: "companion-ink", x: to, y: at + 38, "text-anchor": "end" }, name));
     }
     el.replaceChildren(...parts);
   };

@@ -37,32 +37,49 @@ export const magnitude = (matrix) => Math.max(...matrix.flat().map(Math.abs)) ||
  */
 export function cells({ rows, columns, label, format = short, edit = () => null, onEdit, onPoint }) {
   const editable = [];
-  const grid = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, c) => {
-    const name = edit(r, c);
-    const number = name
-      ? h("input", { class: "cell-number", type: "number", step: "any", "aria-label": name, autocomplete: "off" })
-      : h("span", { class: "cell-number" });
-    if (name) {
-      editable.push(number);
-      number.addEventListener("input", () => {
-        const value = number.value === "" ? NaN : Number(number.value);
-        const fine = Number.isFinite(value) && Math.abs(value) < 1e6;
-        if (fine) number.removeAttribute("aria-invalid");
-        else number.setAttribute("aria-invalid", "true");
-        if (fine) onEdit(r, c, value);
-      });
-      number.addEventListener("blur", () => {
-        number.removeAttribute("aria-invalid");
-        number.value = number.dataset.shown;
-      });
-      number.addEventListener("focus", () => number.select());
-    }
-    const el = h("div", { class: "cell", style: `grid-area: ${r + 1} / ${c + 1}` }, number);
-    return { el, number, input: Boolean(name) };
-  }));
+  const grid = Array.from({ length: rows }, (_, r) =>
+    Array.from({ length: columns }, (_, c) => {
+      const name = edit(r, c);
+      const number = name
+        ? h("input", {
+            class: "cell-number",
+            type: "number",
+            step: "any",
+            "aria-label": name,
+            autocomplete: "off",
+          })
+        : h("span", { class: "cell-number" });
+      if (name) {
+        editable.push(number);
+        number.addEventListener("input", () => {
+          const value = number.value === "" ? NaN : Number(number.value);
+          const fine = Number.isFinite(value) && Math.abs(value) < 1e6;
+          if (fine) number.removeAttribute("aria-invalid");
+          else number.setAttribute("aria-invalid", "true");
+          if (fine) onEdit(r, c, value);
+        });
+        number.addEventListener("blur", () => {
+          number.removeAttribute("aria-invalid");
+          number.value = number.dataset.shown;
+        });
+        number.addEventListener("focus", () => number.select());
+      }
+      const el = h("div", { class: "cell", style: `grid-area: ${r + 1} / ${c + 1}` }, number);
+      return { el, number, input: Boolean(name) };
+    }),
+  );
   const window = h("div", { class: "cell-window", hidden: true });
-  const el = h("div", { class: "cells", role: editable.length ? "group" : "img", "aria-label": label, style: `--columns: ${columns}` },
-    ...grid.flat().map((cell) => cell.el), window);
+  const el = h(
+    "div",
+    {
+      class: "cells",
+      role: editable.length ? "group" : "img",
+      "aria-label": label,
+      style: `--columns: ${columns}`,
+    },
+    ...grid.flat().map((cell) => cell.el),
+    window,
+  );
   const cell = (r, c) => grid[r][c];
   const write = ({ number, input }, text) => {
     if (!input) {
@@ -86,7 +103,9 @@ export function cells({ rows, columns, label, format = short, edit = () => null,
     };
     el.addEventListener("pointerdown", point);
     el.addEventListener("pointermove", point);
-    el.addEventListener("pointerleave", () => { last = ""; });
+    el.addEventListener("pointerleave", () => {
+      last = "";
+    });
   }
   return {
     el,
@@ -106,7 +125,9 @@ export function cells({ rows, columns, label, format = short, edit = () => null,
       write(it, text);
       tint(it.el, 0, 1);
     },
-    describe(text) { el.setAttribute("aria-label", text); },
+    describe(text) {
+      el.setAttribute("aria-label", text);
+    },
     /** Draw the frame of a window around some cells. */
     frame(r, c, spanRows = 1, spanColumns = 1) {
       window.hidden = false;
@@ -118,9 +139,14 @@ export function cells({ rows, columns, label, format = short, edit = () => null,
 /** The colour scale of cells: a bar from −limit over 0 to +limit. -> {el, set(limit)} */
 export function colourScale(words = "") {
   const ends = [h("span", {}), h("span", {})];
-  const el = h("div", { class: "cell-scale" },
-    ends[0], h("span", { class: "cell-scale-bar", "aria-hidden": "true" }), ends[1],
-    words ? h("span", { class: "cell-scale-words" }, words) : null);
+  const el = h(
+    "div",
+    { class: "cell-scale" },
+    ends[0],
+    h("span", { class: "cell-scale-bar", "aria-hidden": "true" }),
+    ends[1],
+    words ? h("span", { class: "cell-scale-words" }, words) : null,
+  );
   return {
     el,
     set(low, high) {

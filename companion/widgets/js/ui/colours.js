@@ -1,8 +1,20 @@
 // Colours for pictures that CSS cannot reach: theme tokens for canvases, and two colour scales.
 
 const TOKENS = [
-  "ink", "soft", "line", "surface", "raised", "accent", "plus", "minus",
-  "data-1", "data-2", "data-3", "data-4", "data-5", "data-6",
+  "ink",
+  "soft",
+  "line",
+  "surface",
+  "raised",
+  "accent",
+  "plus",
+  "minus",
+  "data-1",
+  "data-2",
+  "data-3",
+  "data-4",
+  "data-5",
+  "data-6",
 ];
 
 /** The colour tokens of widgets.css as they look at `el` now: {ink: "rgb(…)", "data-1": …}. */

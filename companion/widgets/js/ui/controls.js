@@ -11,7 +11,10 @@ export function h(tag, attributes = {}, ...children) {
   const el = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
-    if (name === "data") for (const key in value) { if (value[key] !== undefined) el.dataset[key] = value[key]; }
+    if (name === "data")
+      for (const key in value) {
+        if (value[key] !== undefined) el.dataset[key] = value[key];
+      }
     else if (typeof value === "function") el.addEventListener(name.slice(2), value);
     else el.setAttribute(name, value === true ? "" : value);
   }
@@ -104,8 +107,20 @@ export function maths(source) {
  * steps; `limit` moves the right end of a linear slider, and the value with it where it must.
  */
 export function slider({
-  label, name, min, max, step = "any", value, neutral, scale = "linear",
-  format = fixed, describe, annotation, quantity, onInput, onChange,
+  label,
+  name,
+  min,
+  max,
+  step = "any",
+  value,
+  neutral,
+  scale = "linear",
+  format = fixed,
+  describe,
+  annotation,
+  quantity,
+  onInput,
+  onChange,
 }) {
   const id = newId();
   const origin = neutral ?? min;
@@ -115,13 +130,22 @@ export function slider({
   const fromTrack = log ? (t) => Number((origin * step ** t).toPrecision(3)) : (t) => t;
 
   const input = h("input", {
-    id, type: "range", class: "companion-range", "aria-label": name,
-    min: log ? Math.round(toTrack(min)) : min, max: log ? Math.round(toTrack(max)) : max,
+    id,
+    type: "range",
+    class: "companion-range",
+    "aria-label": name,
+    min: log ? Math.round(toTrack(min)) : min,
+    max: log ? Math.round(toTrack(max)) : max,
     step: log ? 1 : step,
   });
   const output = h("output", { class: "companion-readout", for: id, "aria-live": "off", data: { quantity } });
-  const el = h("div", { class: "companion-slider" },
-    h("label", { class: "companion-label", for: id }, label), input, output);
+  const el = h(
+    "div",
+    { class: "companion-slider" },
+    h("label", { class: "companion-label", for: id }, label),
+    input,
+    output,
+  );
   if (annotation) el.append(h("div", { class: "companion-annotation" }, annotation));
   if (neutral !== undefined) el.dataset.neutral = "";
 
@@ -176,8 +200,17 @@ export function slider({
 
 /** A button; `kind` "plain" (default), "primary" or "quiet". -> {el, enable(on)} */
 export function button({ label, onClick, title, kind = "plain" }) {
-  const el = h("button", { type: "button", class: `companion-button companion-${kind}`, title, onclick: onClick }, label);
-  return { el, enable: (on) => { el.disabled = !on; } };
+  const el = h(
+    "button",
+    { type: "button", class: `companion-button companion-${kind}`, title, onclick: onClick },
+    label,
+  );
+  return {
+    el,
+    enable: (on) => {
+      el.disabled = !on;
+    },
+  };
 }
 
 const asOption = (option) => (typeof option === "object" ? option : { value: option, label: String(option) });
@@ -186,13 +219,23 @@ const asOption = (option) => (typeof option === "object" ? option : { value: opt
 export function select({ label, options, value, onChange }) {
   const id = newId();
   const known = options.map(asOption);
-  const input = h("select", { id, class: "companion-select" },
-    ...known.map((option, i) => h("option", { value: i }, option.label)));
+  const input = h(
+    "select",
+    { id, class: "companion-select" },
+    ...known.map((option, i) => h("option", { value: i }, option.label)),
+  );
   const get = () => known[input.selectedIndex]?.value;
-  const set = (next) => { input.selectedIndex = known.findIndex((option) => option.value === next); };
+  const set = (next) => {
+    input.selectedIndex = known.findIndex((option) => option.value === next);
+  };
   input.addEventListener("change", () => onChange?.(get()));
   set(value ?? known[0]?.value);
-  const el = h("div", { class: "companion-field" }, h("label", { class: "companion-label", for: id }, label), input);
+  const el = h(
+    "div",
+    { class: "companion-field" },
+    h("label", { class: "companion-label", for: id }, label),
+    input,
+  );
   return { el, input, get, set };
 }
 
@@ -202,23 +245,46 @@ export function toggle({ label, checked = false, onChange }) {
   const input = h("input", { id, type: "checkbox", role: "switch", class: "companion-switch" });
   input.checked = checked;
   input.addEventListener("change", () => onChange?.(input.checked));
-  const el = h("div", { class: "companion-toggle" }, input, h("label", { class: "companion-label", for: id }, label));
-  return { el, input, get: () => input.checked, set: (next) => { input.checked = next; } };
+  const el = h(
+    "div",
+    { class: "companion-toggle" },
+    input,
+    h("label", { class: "companion-label", for: id }, label),
+  );
+  return {
+    el,
+    input,
+    get: () => input.checked,
+    set: (next) => {
+      input.checked = next;
+    },
+  };
 }
 
 /** A few exclusive choices side by side (a radio group). -> {el, get(), set(value)} */
 export function segmented({ label, options, value, onChange }) {
   const group = newId();
   const known = options.map(asOption);
-  const inputs = known.map((_, i) => h("input", { type: "radio", class: "companion-cover", name: group, value: i }));
+  const inputs = known.map((_, i) =>
+    h("input", { type: "radio", class: "companion-cover", name: group, value: i }),
+  );
   const get = () => known[inputs.findIndex((input) => input.checked)]?.value;
-  const set = (next) => inputs.forEach((input, i) => { input.checked = known[i].value === next; });
+  const set = (next) =>
+    inputs.forEach((input, i) => {
+      input.checked = known[i].value === next;
+    });
   for (const input of inputs) input.addEventListener("change", () => onChange?.(get()));
   set(value ?? known[0]?.value);
-  const el = h("fieldset", { class: "companion-segmented" },
+  const el = h(
+    "fieldset",
+    { class: "companion-segmented" },
     h("legend", { class: "companion-label" }, label),
-    h("div", { class: "companion-segments" },
-      ...known.map((option, i) => h("label", {}, inputs[i], h("span", {}, option.label)))));
+    h(
+      "div",
+      { class: "companion-segments" },
+      ...known.map((option, i) => h("label", {}, inputs[i], h("span", {}, option.label))),
+    ),
+  );
   return { el, get, set };
 }
 
@@ -231,18 +297,30 @@ export function segmented({ label, options, value, onChange }) {
 export function frame({ title, describe }, ...parts) {
   const id = newId();
   // JupyterLab would take arrow keys and Enter for its own shortcuts; it leaves marked elements alone.
-  const onfocusin = (event) => { event.target.dataset.lmSuppressShortcuts = "true"; };
-  return h("section", { class: "companion", "aria-labelledby": title ? id : undefined, onfocusin },
-    h("div", { class: "companion-body" },
+  const onfocusin = (event) => {
+    event.target.dataset.lmSuppressShortcuts = "true";
+  };
+  return h(
+    "section",
+    { class: "companion", "aria-labelledby": title ? id : undefined, onfocusin },
+    h(
+      "div",
+      { class: "companion-body" },
       title ? h("p", { class: "companion-title", id }, title) : null,
       describe ? h("p", { class: "companion-lead" }, describe) : null,
-      ...parts));
+      ...parts,
+    ),
+  );
 }
 
 /** A sub-area with a small heading. */
 export function panel({ title }, ...parts) {
-  return h("div", { class: "companion-panel", role: title ? "group" : undefined, "aria-label": title },
-    title ? h("p", { class: "companion-heading", "aria-hidden": "true" }, title) : null, ...parts);
+  return h(
+    "div",
+    { class: "companion-panel", role: title ? "group" : undefined, "aria-label": title },
+    title ? h("p", { class: "companion-heading", "aria-hidden": "true" }, title) : null,
+    ...parts,
+  );
 }
 
 /** Sliders under each other, labels and readouts in line. */
@@ -253,16 +331,28 @@ export const row = (...items) => h("div", { class: "companion-row" }, ...items);
 
 /** A picture with its caption. */
 export const figure = (picture, caption) =>
-  h("figure", { class: "companion-figure" }, picture,
-    caption ? h("figcaption", { class: "companion-caption" }, caption) : null);
+  h(
+    "figure",
+    { class: "companion-figure" },
+    picture,
+    caption ? h("figcaption", { class: "companion-caption" }, caption) : null,
+  );
 
 /** A legend: items {token, label, mark} with `token` a colour of widgets.css ("data-1", "plus", …) and
  * `mark` "area" (default), "line", "dashed", "dotted" or "dot". */
 export function legend(items) {
-  return h("ul", { class: "companion-legend" }, ...items.map(({ token, label, mark = "area" }) => {
-    const key = h("span", { class: `companion-key companion-key-${mark}`, data: { tint: token }, "aria-hidden": "true" });
-    return h("li", {}, key, label);
-  }));
+  return h(
+    "ul",
+    { class: "companion-legend" },
+    ...items.map(({ token, label, mark = "area" }) => {
+      const key = h("span", {
+        class: `companion-key companion-key-${mark}`,
+        data: { tint: token },
+        "aria-hidden": "true",
+      });
+      return h("li", {}, key, label);
+    }),
+  );
 }
 
 /** A thin bar for a share of 0…1, to stand beside a number or as a slider's annotation. -> {el, set(share)} */
@@ -293,7 +383,9 @@ export function announcer() {
     el,
     say(text) {
       clearTimeout(timer);
-      timer = setTimeout(() => { el.textContent = text; }, 600);
+      timer = setTimeout(() => {
+        el.textContent = text;
+      }, 600);
     },
   };
 }
