@@ -24,6 +24,7 @@ STATIC = ROOT / "companion" / "widgets" / "static"
 
 ENGINE = ("engine.js", "engine-wasm.js")
 _RECIPE = Path(__file__).resolve()
+_LOCK_STAMP = ".companion-lock"
 _ORT = "node_modules/onnxruntime-web/dist"
 _BROWSERS = "es2022"
 
@@ -51,8 +52,11 @@ def _programs() -> tuple[Path, list[str]]:
 NODE, _NPM = _programs()
 
 
-def build_frontend(root: Path = ROOT, *, quiet: bool = False) -> Path:
+def build_frontend(root: Path = ROOT, *, tools: bool = True, quiet: bool = False) -> Path:
     """Write companion/widgets/static/ under `root` if a source changed; returns that folder.
+
+    `tools`: also have the packages that only the book's build and the checks need (the
+    devDependencies of package.json), which a wheel does without.
 
     Raises:
         FrontendError: node is missing, a package can't be downloaded, or a source has an error.
@@ -64,14 +68,16 @@ def build_frontend(root: Path = ROOT, *, quiet: bool = False) -> Path:
         )
     engine = _digest(root, [root / "package-lock.json", _RECIPE])
     bundles = _digest(root, [root / "package-lock.json", _RECIPE, *_sources(root)])
-    if _is_built(static, engine, bundles):
+    if _is_built(static, engine, bundles) and not (tools and _missing(root, True)):
         return static
     with _alone(root):
-        if _is_built(static, engine, bundles):
+        built = _is_built(static, engine, bundles)
+        if tools or not built:
+            install_packages(root, tools=tools, quiet=quiet)
+        if built:
             return static
         if not quiet:
             print("Bundling the front end …", flush=True)
-        install_packages(root, quiet=quiet)
         static.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".static-", dir=static.parent) as name:
             aside = Path(name)
@@ -87,29 +93,40 @@ def build_frontend(root: Path = ROOT, *, quiet: bool = False) -> Path:
     return static
 
 
-def install_packages(root: Path = ROOT, *, quiet: bool = False) -> Path:
+def install_packages(root: Path = ROOT, *, tools: bool = True, quiet: bool = False) -> Path:
     """Install what package-lock.json pins into node_modules/, once per lock; returns that folder.
+
+    `tools`: the devDependencies too (see `build_frontend`).
 
     Raises:
         FrontendError: npm is missing or failed.
     """
     packages = root / "node_modules"
-    stamp = packages / ".companion-lock"
-    lock = _digest(root, [root / "package-lock.json"])
-    if stamp.is_file() and stamp.read_text("utf-8") == lock:
+    if not _missing(root, tools):
         return packages
     if not quiet:
         print("Installing the JavaScript packages that package-lock.json pins …", flush=True)
     # No package needs its install script here, so none runs.
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     _run(
-        [*_NPM, *arguments],
+        [*_NPM, *arguments, "--include=dev" if tools else "--omit=dev"],
         root,
         "npm could not install the packages of package-lock.json",
         "check the network connection (or npm's registry and proxy settings) and run it again",
     )
-    stamp.write_text(lock, "utf-8")
+    (packages / _LOCK_STAMP).write_text(f"{_lock(root)} {'all' if tools else 'bundled'}", "utf-8")
     return packages
+
+
+def _lock(root: Path) -> str:
+    return _digest(root, [root / "package-lock.json"])
+
+
+def _missing(root: Path, tools: bool) -> bool:
+    """Whether node_modules/ lacks what this lock pins."""
+    stamp = root / "node_modules" / _LOCK_STAMP
+    wanted = {f"{_lock(root)} all"} | (set() if tools else {f"{_lock(root)} bundled"})
+    return not stamp.is_file() or stamp.read_text("utf-8") not in wanted
 
 
 def widget_names(root: Path = ROOT) -> list[str]:

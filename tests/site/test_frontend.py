@@ -50,7 +50,8 @@ def test_lock_file_pins_exactly_and_names_no_server():
     assert '"resolved"' not in text
     assert "registry" not in text
     packages = json.loads(text)["packages"]
-    for name, version in json.loads((ROOT / "package.json").read_text())["devDependencies"].items():
+    named = json.loads((ROOT / "package.json").read_text("utf-8"))
+    for name, version in (named["dependencies"] | named["devDependencies"]).items():
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
         assert packages[f"node_modules/{name}"]["version"] == version
     missing = [name for name, entry in packages.items() if name and "integrity" not in entry]
@@ -131,6 +132,34 @@ def test_no_network_is_one_sentence(clone, monkeypatch):
         build_frontend(clone, quiet=True)
     assert "\n" not in str(error.value)
     assert not (clone / "companion/widgets/static").exists()
+
+
+def test_a_wheel_needs_only_what_is_bundled(clone, monkeypatch):
+    """One that finds all asks for nothing; a wheel asks for the packages that are bundled."""
+    asked = []
+    run = subprocess.run
+
+    def spy(command, **options):
+        if "ci" in command:
+            asked.append(command[-1])
+            return subprocess.CompletedProcess(command, 0, "", "")
+        return run(command, **options)
+
+    monkeypatch.setattr(frontend.subprocess, "run", spy)
+    build_frontend(clone, tools=False, quiet=True)
+    assert asked == []
+
+    (clone / "node_modules").unlink()
+    (clone / "node_modules").mkdir()
+    build_frontend(clone, tools=False, quiet=True)
+    assert asked == []  # what is built stays
+    frontend.install_packages(clone, tools=False, quiet=True)
+    frontend.install_packages(clone, tools=False, quiet=True)
+    assert asked == ["--omit=dev"]
+    build_frontend(clone, quiet=True)
+    build_frontend(clone, quiet=True)
+    frontend.install_packages(clone, tools=False, quiet=True)
+    assert asked == ["--omit=dev", "--include=dev"]
 
 
 def test_no_node_is_one_sentence(clone, monkeypatch):
