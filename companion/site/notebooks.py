@@ -8,7 +8,6 @@ chapter always gives the same bytes. `--check` names the notebooks that are out 
 
 import argparse
 import hashlib
-import json
 import sys
 import textwrap
 from collections import Counter
@@ -20,10 +19,9 @@ from urllib.parse import urlsplit
 import nbformat
 import yaml
 from myst_nb.core.read import read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
 
-from companion.site.plain_markdown import Converter, Page, Pages
-
-HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
+from companion.site.plain_markdown import EXTENSIONS, Converter, Page, Pages
 
 SET_UP = """\
 # @title Set-up: run this cell first
@@ -40,11 +38,15 @@ def set_up():
     gpu = torch.accelerator.is_available()
     device = torch.accelerator.current_accelerator().type if gpu else "cpu"
     print(f"companion {{companion.__version__}}, torch {{torch.__version__}}, device: {{device}}")
-    if "google.colab" in sys.modules and not gpu:
-        print("Faster with a GPU: Runtime → Change runtime type, then run all cells again.")
-
+{when_slow}
 
 set_up()"""
+
+# For chapters that train.
+HINT = """\
+    if "google.colab" in sys.modules and not gpu:
+        print("Faster with a GPU: Runtime → Change runtime type, then run all cells again.")
+"""
 
 INSTALL = """\
 import subprocess
@@ -76,15 +78,18 @@ raise ModuleNotFoundError(
 )"""
 
 
-def bootstrap(repository: "Repository") -> str:
+def bootstrap(repository: "Repository", *, wants_gpu: bool) -> str:
     """The first code cell: makes `companion` importable, says which device there is.
 
     With an address it installs what is missing from there, holding torch, torchvision, NumPy and
-    protobuf at the installed versions; without one it says how to install from a local copy.
+    protobuf at the installed versions; without one it says how to install from a local copy. Where
+    a GPU is wanted and Colab gave none, it says how to get one.
     """
-    address = f"git+{repository.url}@{repository.branch}"
+    address = f"git+{repository.url}@{repository.release or repository.branch}"
     missing = INSTALL.format(address=address) if repository.url else EXPLAIN
-    return SET_UP.format(when_missing=textwrap.indent(missing, " " * 8))
+    return SET_UP.format(
+        when_missing=textwrap.indent(missing, " " * 8), when_slow=HINT if wants_gpu else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -93,13 +98,15 @@ class Repository:
 
     Attributes:
         url: address of the repository's page, which is what git clones too.
-        branch: the branch that readers get.
+        branch: the branch that readers see.
         folder: the book's folder inside the repository.
+        release: the tag whose package the set-up cell installs; empty: the branch's.
     """
 
     url: str
     branch: str
     folder: str
+    release: str = ""
 
     def source_link(self, name: str) -> str:
         """Address of a file of the book for people to read."""
@@ -123,8 +130,8 @@ class Book:
         folder: holds the chapters, `references.bib`, and `_config.yml` (or the folder above does).
 
     Raises:
-        ValueError: no such folder or `_config.yml`; or a chapter holds something that has no form
-            in a notebook (the message says where: file, line, what).
+        ValueError: no such folder or `_config.yml`, or the book is built with MyST extensions that
+            the notebooks do not know.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -135,23 +142,30 @@ class Book:
         settings = yaml.safe_load(config.read_text("utf-8")) or {}
         self.title = str(settings.get("title") or "this book")
         self.repository = _repository(settings, config, folder)
-        extensions = (settings.get("parse") or {}).get("myst_enable_extensions", [])
-        self.pages = Pages(folder, set(extensions))
+        enabled = set((settings.get("parse") or {}).get("myst_enable_extensions", []))
+        if enabled != EXTENSIONS:
+            raise ValueError(
+                f"{config}: expected myst_enable_extensions {sorted(EXTENSIONS)}, which is what "
+                f"the notebooks know, got {sorted(enabled)}"
+            )
+        self.pages = Pages(folder)
 
     def notebooks(self) -> dict[Path, str]:
-        """The text of every notebook, by the path where it belongs."""
-        self.pages.settle(_cells)
-        chapters = [page for page in self.pages.pages.values() if page.is_notebook]
-        return {page.path.with_suffix(".ipynb"): self._notebook(page) for page in chapters}
+        """The text of every notebook, by the path where it belongs.
+
+        Raises:
+            ValueError: a chapter holds something that has no form in a notebook (the message says
+                where: file, line, what).
+        """
+        self.pages.collect_labels(_cells)
+        return {
+            page.path.with_suffix(".ipynb"): self._notebook(page) for page in self.pages.notebooks
+        }
 
     def _notebook(self, page: Page) -> str:
-        cells = self._opening(page, _cells(Converter(self.pages, page, final=True)))
+        cells = self._opening(page, _cells(Converter(self.pages, page)))
         seen: Counter[str] = Counter()
-        for position, cell in enumerate(cells, start=1):
-            if cell["cell_type"] == "markdown" and (left := self.pages.left_over(cell["source"])):
-                raise ValueError(
-                    f"{page.path}: syntax of the book is left in cell {position}: {left!r}"
-                )
+        for cell in cells:
             content = f"{cell['cell_type']}\0{cell['source']}"
             seen[content] += 1
             cell["id"] = hashlib.sha256(f"{seen[content]}\0{content}".encode()).hexdigest()[:12]
@@ -159,7 +173,7 @@ class Book:
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
         }
-        if (page.metadata.get("colab") or {}).get("gpu"):
+        if _wants_gpu(page):
             metadata["accelerator"] = "GPU"
         notebook = nbformat.from_dict(
             {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
@@ -169,12 +183,10 @@ class Book:
 
     def _opening(self, page: Page, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Title, where the notebook comes from, set-up, then the chapter."""
-        if cells and cells[0]["cell_type"] == "markdown":
-            tokens = self.pages.parser.parse(cells[0]["source"])
-            if tokens and tokens[0].tag == "h1" and tokens[0].map:
-                rest = cells[0]["source"].split("\n")[tokens[0].map[1] :]
-                cells[0]["source"] = "\n".join(rest).strip("\n")
-                cells = cells if cells[0]["source"] else cells[1:]
+        title = f"# {page.title}"
+        if cells and cells[0]["source"].split("\n\n", 1)[0] == title:
+            cells[0]["source"] = cells[0]["source"].removeprefix(title).lstrip("\n")
+            cells = cells if cells[0]["source"] else cells[1:]
         path = f"`{self.repository.folder}/{page.path.name}`"
         if self.repository.url:
             path = f"[{path}]({self.repository.source_link(page.path.name)})"
@@ -184,66 +196,58 @@ class Book:
         )
         if colab := self.repository.colab_link(f"{page.name}.ipynb"):
             note += f" [Open it in Colab]({colab})."
-        set_up = _code_cell(bootstrap(self.repository), _folded({}))
-        return [_markdown_cell(f"# {page.title}\n\n{note}"), set_up, *cells]
+        set_up = _code_cell(bootstrap(self.repository, wants_gpu=_wants_gpu(page)), folded=True)
+        return [_markdown_cell(f"{title}\n\n{note}"), set_up, *cells]
+
+
+def _wants_gpu(page: Page) -> bool:
+    """Whether the chapter trains long enough to ask for a GPU: `colab: {gpu: true}` on top."""
+    return bool((page.metadata.get("colab") or {}).get("gpu"))
 
 
 def _cells(converter: Converter) -> list[dict[str, Any]]:
-    """The cells of a chapter; a page that is no notebook has none, but its labels count."""
-    page = converter.page
-    lines = page.text.split("\n")
-    if not page.is_notebook:
-        converter.convert(lines[page.start :], page.start + 1, top=True)
-        return []
+    """The cells of a chapter."""
     # The book's own reader: the notebook has the cells which the book runs.
-    source = read_myst_markdown_notebook(page.text, converter.book.config, add_source_map=True)
+    config = MdParserConfig(enable_extensions=EXTENSIONS)
+    text = converter.page.text
+    source = read_myst_markdown_notebook(text, config, add_source_map=True)
+    lines = text.split("\n")
     cells: list[dict[str, Any]] = []
     for cell, line in zip(source.cells, source.metadata["source_map"], strict=True):
-        metadata = json.loads(json.dumps(cell.metadata))
         if cell.cell_type == "markdown":
-            blank = next(i for i, text in enumerate(lines[line:]) if text)
-            text = converter.convert(cell.source.split("\n"), line + blank + 1, top=True)
-            if any(text):
-                cells.append(_markdown_cell("\n".join(text), metadata))
-        elif cell.cell_type == "code":
-            figure = metadata.pop("mystnb", {}).get("figure")
-            cells.append(_chapter_code(cell.source, metadata, converter.solution))
-            if figure:
-                caption = converter.caption(figure.get("caption", ""), figure.get("name"), line)
-                cells.append(_markdown_cell(caption))
+            blank = next(i for i, row in enumerate(lines[line:]) if row)
+            if plain := converter.cell(cell.source.split("\n"), line + blank + 1):
+                cells.append(_markdown_cell(plain))
+        elif cell.cell_type == "code" and cell.metadata in ({}, {"tags": ["hide-input"]}):
+            solution = converter.solution
+            folded = solution is not None or "tags" in cell.metadata
+            cells.append(_code_cell(_headed(cell.source, solution), folded=folded))
         else:
-            raise converter.error(line, "a {raw-cell} has no form in a notebook; use Markdown")
+            what = f"a cell of code with {dict(cell.metadata)}"
+            if cell.cell_type != "code":
+                what = f"a {{{cell.cell_type}-cell}}"
+            raise converter.error(line, f"{what} has no form in a notebook")
     if end := converter.finish():
-        cells.append(_markdown_cell("\n".join(end)))
+        cells.append(_markdown_cell(end))
     return cells
 
 
-def _chapter_code(source: str, metadata: dict[str, Any], solution: str | None) -> dict[str, Any]:
-    tags = metadata.pop("tags", [])
-    if HIDDEN & set(tags):
-        metadata = _folded(metadata)
-    if kept := [tag for tag in tags if tag not in HIDDEN]:
-        metadata["tags"] = kept
-    if solution:
-        metadata = _folded(metadata)
-        if not source.startswith("%%"):  # a cell magic has to stay the first line
-            source = f"# @title {solution}\n{source}"
-    return _code_cell(source, metadata)
+def _headed(code: str, solution: str | None) -> str:
+    """Code of a solution, under a title that stays when Colab folds it away."""
+    if not solution or code.startswith("%%"):  # a cell magic has to stay the first line
+        return code
+    return f"# @title {solution}\n{code}"
 
 
-def _code_cell(source: str, metadata: dict[str, Any]) -> dict[str, Any]:
+def _code_cell(source: str, *, folded: bool) -> dict[str, Any]:
+    """A cell of code, which JupyterLab and Colab fold away if asked."""
+    metadata = {"cellView": "form", "jupyter": {"source_hidden": True}} if folded else {}
     cell = {"cell_type": "code", "source": source, "metadata": metadata}
     return {**cell, "execution_count": None, "outputs": []}
 
 
-def _markdown_cell(source: str, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"cell_type": "markdown", "source": source, "metadata": metadata or {}}
-
-
-def _folded(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Metadata of a code cell whose code JupyterLab and Colab fold away."""
-    jupyter = {**metadata.get("jupyter", {}), "source_hidden": True}
-    return {**metadata, "cellView": "form", "jupyter": jupyter}
+def _markdown_cell(source: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "source": source, "metadata": {}}
 
 
 def _repository(settings: dict[str, Any], config: Path, folder: Path) -> Repository:
@@ -253,7 +257,7 @@ def _repository(settings: dict[str, Any], config: Path, folder: Path) -> Reposit
     if url and not branch:
         raise ValueError(f"{config}: expected repository.branch beside repository.url, got none")
     inside = str(entry.get("path_to_book") or "").strip("/") or folder.resolve().name
-    return Repository(url, branch, inside)
+    return Repository(url, branch, inside, str(entry.get("release") or ""))
 
 
 def write(folder: Path) -> list[Path]:
