@@ -1,11 +1,13 @@
 """Where weights and other generated files lie."""
 
 import contextlib
-import glob
 import os
-import sys
+import re
 import time
+import uuid
 from pathlib import Path
+
+import platformdirs
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -33,38 +35,35 @@ def cache_dir() -> Path:
     """
     if override := os.environ.get("COMPANION_CACHE_DIR"):
         return Path(override).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "companion"
+    return platformdirs.user_cache_path("companion", appauthor=False, opinion=False)
 
 
-_ABANDONED = 3600  # seconds after which a file that was written aside belongs to nobody
+# What a file is called until it is complete: not after its process, for two containers on a shared
+# folder may number theirs alike; nor after itself, for its name may be as long as names can be.
+_UNFINISHED = re.compile(r"\.companion-[0-9a-f]{32}")
+_ABANDONED = 3600  # seconds without a change after which its process is taken for dead
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under another name beside its place, then move it there.
 
     Whoever reads `path` finds what was there before or what is there now, never a part of it, even
-    if the process is killed meanwhile. Makes the folder if it is missing.
+    if the process is killed meanwhile; what such a process left is removed an hour later. Several
+    may write the same file. Makes the folder if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        if not leftover.suffix[1:].isdecimal():  # another program's
-            continue
-        # One that is being written may be finished, and gone, by the time we look.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > _ABANDONED:
+    for leftover in path.parent.glob(".companion-*"):
+        # It may be complete, and gone, by the time we look; or be somebody else's to remove.
+        with contextlib.suppress(OSError):
+            age = time.time() - leftover.stat().st_mtime
+            if _UNFINISHED.fullmatch(leftover.name) and age > _ABANDONED:
                 leftover.unlink()
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".companion-{uuid.uuid4().hex}")
     try:
-        with aside.open("wb") as file:
+        with unfinished.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        unfinished.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)

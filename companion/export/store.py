@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from companion.paths import cache_dir, write_whole
+from companion.paths import cache_dir, write_atomically
 
 
 class Kept(NamedTuple):
@@ -77,9 +77,9 @@ def keep(
 
     def write(folder: Path) -> Kept:
         path = folder / f"{sha256}.{kind}"
-        write_whole(path, data)
+        write_atomically(path, data)
         if key is not None:
-            write_whole(folder / "exports" / f"{key}.json", json.dumps(entry).encode())
+            write_atomically(folder / "exports" / f"{key}.json", json.dumps(entry).encode())
         return Kept(sha256, path, entry)
 
     chosen = cache_dir() / "models"

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from companion.paths import write_whole
+from companion.paths import write_atomically
 from companion.training.progress import duration
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
@@ -102,8 +102,8 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
     content = safetensors.torch.save(tensors)
     # Before anything is replaced: it may be impossible to write the card.
     text = _card_as_text(model, card, dtype, hashlib.sha256(content).hexdigest())
-    write_whole(path, content)
-    write_whole(path.with_suffix(".json"), text)
+    write_atomically(path, content)
+    write_atomically(path.with_suffix(".json"), text)
     return read_card(path)
 
 
@@ -115,7 +115,7 @@ def save_card(
     Returns it as it can be read again.
     """
     path = Path(path).with_suffix(".json")
-    write_whole(path, _card_as_text(model, card, dtype, sha256))
+    write_atomically(path, _card_as_text(model, card, dtype, sha256))
     return read_card(path)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from companion.paths import write_whole
+from companion.paths import write_atomically
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -41,7 +41,7 @@ def save(path: str | Path, state: dict[str, Any]) -> None:
             "a checkpoint holds tensors, numbers and strings only, but the training's state "
             f"has {kind[1] if kind else 'something else'} in it"
         ) from error
-    write_whole(Path(path), hashlib.sha256(content).digest() + content)
+    write_atomically(Path(path), hashlib.sha256(content).digest() + content)
 
 
 def _read(content: bytes) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Weights on disk: what is loaded is what was saved, and nothing damaged is ever loaded."""
 
 import json
-import os
 import random
 import re
 from dataclasses import replace
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from companion.paths import write_whole
 from companion.recipes import weights
 from companion.recipes.weights import Card, WeightsError
 
@@ -268,16 +266,6 @@ def test_a_card_that_cannot_be_written_spoils_nothing(saved: Path) -> None:
         weights.save(network(1), saved, replace(CARD, figures={"negative_elbo": float("nan")}))
     assert saved.read_bytes() == before
     weights.load(network(), saved)
-
-
-def test_leftovers_are_removed_and_strangers_files_are_not(tmp_path: Path) -> None:
-    path = tmp_path / "env"
-    leftover, strangers = tmp_path / ".env.4711", tmp_path / ".env.production"
-    for file in (leftover, strangers):
-        file.write_text("x")
-        os.utime(file, (0, 0))
-    write_whole(path, b"new")
-    assert (path.read_bytes(), leftover.exists(), strangers.exists()) == (b"new", False, True)
 
 
 def test_bad_names(tmp_path: Path) -> None:
