@@ -14,6 +14,11 @@ from typing import Any
 import hypothesis
 import pytest
 
+# Torch, which is not loaded yet, is to compute with one thread. Tests run beside each other
+# (`pytest -n`) or beside other work, and threads that wait for one another in operations as small
+# as theirs cost ten times the processor time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is no failure.
 hypothesis.settings.register_profile("book", deadline=None)
 hypothesis.settings.load_profile("book")

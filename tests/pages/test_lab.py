@@ -7,15 +7,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
 import pytest
 
 from conftest import ROOT
+from support.waiting import PATIENCE, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.lab]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CELLS = [
     "import torch\ntorch.set_num_threads(1)\n"
@@ -66,16 +66,13 @@ def jupyter(request, tmp_path):
     log = (tmp_path / "log").open("w")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        for _ in range(240):
-            if server.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api")
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.5)
-        else:
-            pytest.fail((tmp_path / "log").read_text()[-2000:])
+
+        def answers():
+            assert server.poll() is None, (tmp_path / "log").read_text()[-2000:]
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/api")
+
+        until(answers).close()
         path = "lab/tree/walk.ipynb" if request.param == "lab" else "notebooks/walk.ipynb"
         yield request.param, f"http://127.0.0.1:{port}/{path}", tmp_path / "work"
     finally:
@@ -86,9 +83,9 @@ def jupyter(request, tmp_path):
 
 def run_all(page):
     """Run all cells once the notebook has its kernel; before that, JupyterLab would ask for one."""
-    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=90_000)
-    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=90_000)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=90_000)
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for()
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
@@ -99,6 +96,7 @@ def test_run_all_then_drag(browser, jupyter, assets):
     if kind == "notebook" and assets == "installed":
         pytest.skip("the same front end and the same files as JupyterLab's")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     fetched = []
     page.on("response", lambda response: fetched.append((response.status, response.url)))
@@ -107,7 +105,7 @@ def test_run_all_then_drag(browser, jupyter, assets):
         page.route("**/companion/static/**", lambda route: route.fulfill(status=404))
     page.goto(address)
     run_all(page)
-    page.wait_for_selector(".companion[data-state=ready]", timeout=180_000)
+    page.wait_for_selector(".companion[data-state=ready]")
     box = page.locator(".companion").first
     box.scroll_into_view_if_needed()
     picture = "() => document.querySelector('canvas.companion-image').toDataURL()"
@@ -118,14 +116,13 @@ def test_run_all_then_drag(browser, jupyter, assets):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(f"(before) => ({picture})() !== before", arg=before)
     assert float(slider.input_value()) > 1
+
     # The first message from the page tells of the first of thirty steps, the last one of all.
-    deadline = time.monotonic() + 20
-    seen = [0.0]
-    while max(map(abs, seen)) < 1 and time.monotonic() < deadline:
-        page.wait_for_timeout(200)
+    def moved():
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-            seen = json.loads((folder / "seen.txt").read_text())
-    assert [abs(value) > 1 for value in seen].count(True) == 1, "Python follows the slider"
+            return [value for value in json.loads((folder / "seen.txt").read_text()) if value > 1]
+
+    assert len(until(moved)) == 1, "Python follows the slider"
     engine = [status for status, url in fetched if "companion/static/engine" in url]
     assert (200 in engine) == (assets == "installed")
     strangers = [url for _, url in fetched if not url.startswith(address.rsplit("/", 2)[0][:22])]

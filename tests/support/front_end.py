@@ -10,6 +10,7 @@ from typing import Any
 
 from companion.site.frontend import sheets
 from conftest import ROOT, QuietHandler
+from support.waiting import PATIENCE
 
 JS = ROOT / "companion" / "widgets" / "js"
 
@@ -58,6 +59,7 @@ def module_page(browser: Any, html: str) -> Iterator[Callable[[], Any]]:
     address = f"http://127.0.0.1:{server.server_port}/"
     problems: list[str] = []
     tab = browser.new_page(viewport={"width": 800, "height": 900}, reduced_motion="reduce")
+    tab.set_default_timeout(1000 * PATIENCE)
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
     tab.route(address, lambda route: route.fulfill(body=html, content_type="text/html"))

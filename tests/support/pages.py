@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlparse
 
 from conftest import ROOT
+from support.waiting import PATIENCE
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -21,30 +22,35 @@ class Visit:
 
     def scroll_through(self) -> None:
         """Scroll to the end, as a reader does, so that everything lazy comes alive."""
+        # What comes near the window is noticed when a frame is drawn. On a busy machine that may
+        # take a second, and a step taken before it would be a step over a figure.
         self.page.evaluate(
             """async () => {
-                const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+                const frame = () => new Promise((drawn) =>
+                    requestAnimationFrame(() => requestAnimationFrame(drawn)));
                 for (let y = 0; y < document.documentElement.scrollHeight; y += 500) {
                     scrollTo(0, y);
-                    await wait(60);
+                    await frame();
                 }
                 scrollTo(0, 0);
             }"""
         )
         self.all_alive()
 
-    def all_alive(self, timeout: float = 60_000) -> None:
-        """Wait until every widget lives and every figure is drawn."""
+    def all_alive(self) -> None:
+        """Wait until every widget lives or has failed, and every figure is drawn."""
         self.page.wait_for_function(
             """() => [...document.querySelectorAll(".companion-widget")]
                     .every((box) => ["live", "failed"].includes(box.dataset.state))
                 && [...document.querySelectorAll(".companion-plotly")]
-                    .every((box) => box.dataset.drawn)""",
-            timeout=timeout,
+                    .every((box) => box.dataset.drawn)"""
         )
 
     def violations(self) -> list[str]:
-        """Serious and critical findings of axe-core, one line each."""
+        """Serious and critical findings of axe-core, one line each, once nothing moves."""
+        self.page.evaluate(
+            "Promise.allSettled(document.getAnimations().map((each) => each.finished))"
+        )
         self.page.add_script_tag(path=str(AXE))
         found = self.page.evaluate(
             """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
@@ -61,6 +67,7 @@ def visit(browser, address: str, *, size: str = "desktop", theme: str = "light")
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=theme, has_touch=size == "phone"
     )
+    context.set_default_timeout(1000 * PATIENCE)
     seen = Visit(context.new_page())
     home = urlparse(address)
 

@@ -148,9 +148,8 @@ def gallery(browser):
 class TestControls:
     def test_hostile_text_runs_nothing(self, gallery):
         tab = gallery()
-        tab.wait_for_timeout(100)
-        assert tab.evaluate("window.hurt") is None
         assert tab.locator("img").count() == 0
+        assert tab.evaluate("window.hurt") is None
         assert tab.inner_text(".companion-title") == HOSTILE
 
     def test_slider_steps_resets_and_speaks(self, gallery):

@@ -437,7 +437,7 @@ class TestKernelLabFrontEnd:
         assert quantity(tab, "high") == pytest.approx(w.output.max(), abs=1e-12)
         assert tab.evaluate("window.hurt") is None
         tab.evaluate("model.set('selected', 0)")
-        tab.wait_for_timeout(50)
+        settle(tab)
         w.selected = 0
         assert quantity(tab, "high") == pytest.approx(w.output.max(), abs=1e-12)
 

@@ -23,7 +23,9 @@ from companion.site.frontend import build_frontend
 from companion.widgets import LatentTraversal, PosteriorVsPrior, base
 from companion.widgets.base import MIME_TYPE, STATIC
 from companion.widgets.noise import noise
+from support.front_end import settle
 from support.pages import visit
+from support.traversal import act, error_against_torch
 
 HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
 
@@ -251,30 +253,6 @@ def test_colab_s_widget_manager_is_asked_for(monkeypatch):
 # --- in a page, without a kernel ------------------------------------------------------------------
 
 
-LISTEN = """() => {
-    window.painted = [];
-    document.addEventListener("companion-painted", (event) => window.painted.push({
-        z: Array.from(event.detail.z), image: Array.from(event.detail.image)}));
-}"""
-
-
-def act(seen, action):
-    """Do something that moves z; what was painted last, once nothing more comes."""
-    seen.page.evaluate(LISTEN)
-    action()
-    seen.page.wait_for_function("() => window.painted.length > 0")
-    seen.page.wait_for_timeout(80)
-    return seen.page.evaluate("() => window.painted.at(-1)")
-
-
-def error_against_torch(model, shown):
-    with torch.no_grad():
-        expected = (
-            model.decode(torch.tensor([shown["z"]], dtype=torch.float32))[0].flatten().numpy()
-        )
-    return np.abs(np.array(shown["image"]) - expected).max()
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("served", [True, False], ids=["served", "file"])
 def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, served):
@@ -283,12 +261,13 @@ def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, s
         seen.all_alive()
         page = seen.page
         keyboard = page.keyboard
+        box = page.locator(".companion")
 
         expected = [0.0] * 4
         for number, latent in enumerate(widget.order):
             slider = page.locator(".traversal-sliders input[type=range]").nth(number)
             slider.focus()
-            shown = act(seen, lambda: [keyboard.press("ArrowRight") for _ in range(10)])
+            shown = act(box, lambda: [keyboard.press("ArrowRight") for _ in range(10)])
             expected[latent] = 0.5
             assert shown["z"] == pytest.approx(expected, abs=1e-6)
             assert error_against_torch(vae, shown) < 1e-3
@@ -296,37 +275,47 @@ def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, s
             assert slider.get_attribute("aria-valuetext") == spoken
 
         for count in (1, 2, 3):
-            shown = act(seen, page.get_by_role("button", name="Random sample").click)
+            shown = act(box, page.get_by_role("button", name="Random sample").click)
             assert shown["z"] == pytest.approx(noise(5, 4 * count)[-4:].tolist(), abs=1e-6)
             assert error_against_torch(vae, shown) < 1e-3
-        page.wait_for_timeout(700)
-        assert "A sample from the prior: latent" in page.locator("[aria-live=polite]").inner_text()
-        assert act(seen, page.get_by_role("button", name="Reset").click)["z"] == [0.0] * 4
+        told = page.locator("[aria-live=polite]", has_text="A sample from the prior: latent")
+        told.wait_for(state="attached")
+        assert act(box, page.get_by_role("button", name="Reset").click)["z"] == [0.0] * 4
+
+        slider = page.locator(".traversal-sliders input[type=range]").first
+        area = slider.bounding_box()
+        page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+        page.mouse.down()
+        to = (area["x"] + 0.9 * area["width"], area["y"] + area["height"] / 2)
+        shown = act(box, lambda: page.mouse.move(*to, steps=12))
+        page.mouse.up()
+        assert 1.5 < shown["z"][widget.order[0]] < 3
+        assert error_against_torch(vae, shown) < 1e-3
 
         page.get_by_role("radio", name="Two at once").check()
         pad = page.locator(".traversal-pad")
         area = pad.bounding_box()
         across, up = widget.order[:2]
         corner = (area["x"] + area["width"] * 13 / 14, area["y"] + area["height"] / 14)
-        shown = act(seen, lambda: page.mouse.click(*corner))
+        shown = act(box, lambda: page.mouse.click(*corner))
         assert shown["z"][across] == pytest.approx(3, abs=0.1)
         assert shown["z"][up] == pytest.approx(3, abs=0.1)
         assert error_against_torch(vae, shown) < 1e-3
         pad.locator("input").first.focus()
-        shown = act(seen, lambda: [keyboard.press(k) for k in ("ArrowDown", "ArrowLeft")])
+        shown = act(box, lambda: [keyboard.press(k) for k in ("ArrowDown", "ArrowLeft")])
         assert shown["z"][across] == pytest.approx(2.9, abs=0.1)
         assert shown["z"][up] == pytest.approx(2.9, abs=0.1)
         told = pad.locator("input").first.get_attribute("aria-valuetext")
         assert told == f"latent {across} 2.9, latent {up} 2.9"
 
         page.get_by_role("radio", name="Between images").check()
-        shown = act(seen, page.get_by_role("radio", name="A: image 3").check)
+        shown = act(box, page.get_by_role("radio", name="A: image 3").check)
         assert shown["z"] == pytest.approx(widget.examples[2]["code"], abs=1e-5)
-        act(seen, page.get_by_role("radio", name="B: image 6").check)
+        act(box, page.get_by_role("radio", name="B: image 6").check)
         page.locator(".traversal-between .companion-range").focus()
-        shown = act(seen, lambda: keyboard.press("End"))
+        shown = act(box, lambda: keyboard.press("End"))
         assert shown["z"] == pytest.approx(widget.examples[5]["code"], abs=1e-5)
-        shown = act(seen, lambda: [keyboard.press("ArrowLeft") for _ in range(50)])
+        shown = act(box, lambda: [keyboard.press("ArrowLeft") for _ in range(50)])
         middle = np.mean([widget.examples[2]["code"], widget.examples[5]["code"]], axis=0)
         assert shown["z"] == pytest.approx(middle.tolist(), abs=1e-4)
         assert error_against_torch(vae, shown) < 1e-3
@@ -338,27 +327,26 @@ def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, s
 def test_film_strip_shows_the_range_of_the_slider_in_focus(browser, stage, vae, images):
     widget = LatentTraversal(vae, images=images)
     latent = widget.order[2]
+    points = torch.zeros(9, 4)
+    points[:, latent] = torch.linspace(-3, 3, 9)
+    with torch.no_grad():
+        frames = vae.decode(points).permute(2, 0, 3, 1)  # side by side: rows, frames, columns, RGB
     with visit(browser, stage(widget)) as seen:
         seen.all_alive()
         page = seen.page
         page.locator(".traversal-sliders input[type=range]").nth(2).focus()
-        page.wait_for_timeout(1500)
-        assert (
-            page.locator(".traversal-strip")
-            .inner_text()
-            .split("\n")[1]
-            .startswith(f"latent {latent} moves")
+        page.wait_for_function(
+            """(expected) => {
+                const canvas = document.querySelector(".traversal-film canvas");
+                const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                const shown = all.data.filter((_, i) => i % 4 < 3);
+                return shown.length === expected.length
+                    && shown.every((value, i) => Math.abs(value - 255 * expected[i]) < 0.75);
+            }""",
+            arg=frames.flatten().tolist(),
         )
-        strip = page.locator(".traversal-film canvas").evaluate(
-            """(canvas) => Array.from(canvas.getContext("2d")
-                .getImageData(0, 0, canvas.width, canvas.height).data)"""
-        )
-    frames = np.array(strip).reshape(16, 9, 16, 4)[..., :3].transpose(1, 3, 0, 2) / 255
-    points = torch.zeros(9, 4)
-    points[:, latent] = torch.linspace(-3, 3, 9)
-    with torch.no_grad():
-        expected = vae.decode(points).numpy()
-    assert np.abs(frames - expected).max() < 0.5 / 255 + 1e-3
+        caption = page.locator(".traversal-strip figcaption span").nth(1)
+        assert caption.inner_text().startswith(f"latent {latent} moves")
 
 
 @pytest.mark.browser
@@ -394,7 +382,8 @@ def test_engine_comes_once_and_only_when_a_widget_is_near(browser, stage, vae):
     with visit(browser, address) as seen:
         asked = []
         seen.page.on("request", lambda request: asked.append(request.url.split("/")[-1]))
-        seen.page.wait_for_timeout(400)
+        settle(seen.page)  # what is near has been noticed with the first frames
+        assert seen.page.locator(".companion-widget[data-state]").count() == 0
         assert asked == []
         assert seen.page.locator(".companion-preview img").first.is_visible()
         seen.scroll_through()
@@ -424,7 +413,8 @@ def test_failures_are_one_readable_line_each(browser, stage, vae):
         assert lines[0].endswith(f"{lost.decoder}.js did not load")
         assert lines[1] == "This figure stays as it is: this page has no widget called nobody"
         assert seen.page.locator(".companion-preview img").first.is_visible()
-        act(seen, seen.page.get_by_role("button", name="Random sample").click)
+        box = seen.page.locator(".companion-live .companion")
+        act(box, box.get_by_role("button", name="Random sample").click)
 
 
 @pytest.mark.browser
@@ -436,7 +426,6 @@ def test_no_accessibility_violation_in_any_panel(browser, stage, vae, images, si
         seen.all_alive()
         for name in ("One by one", "Two at once", "Between images"):
             seen.page.get_by_role("radio", name=name).check()
-            seen.page.wait_for_timeout(250)
             assert seen.violations() == []
         if size == "phone":
             heights = seen.page.locator(
@@ -500,23 +489,18 @@ def test_notebook_without_our_files_gets_the_engine_from_the_kernel(browser, vae
     assert sorted(asked) == ["engine", "engine-wasm"]
 
     # What Python sets is shown; what the reader moves is sent, at last exactly, and not too often.
-    page.evaluate(LISTEN)
-    page.evaluate("model.set('z', [1, 0, 0, -1])")
-    page.wait_for_function("() => window.painted.length > 0")
-    shown = page.evaluate("() => window.painted.at(-1)")
+    box = page.locator(".companion")
+    shown = act(box, lambda: page.evaluate("model.set('z', [1, 0, 0, -1])"))
     assert shown["z"] == [1, 0, 0, -1]
     assert error_against_torch(vae, shown) < 1e-3
     page.locator(".companion-range").first.focus()
-    for _ in range(20):
-        page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(300)
+    act(box, lambda: [page.keyboard.press("ArrowRight") for _ in range(20)])
+    page.wait_for_function("Math.abs(model.saved.at(-1)?.[0] - 2) < 1e-4")
     saved = page.evaluate("model.saved")
     assert saved[-1] == pytest.approx([2.0, 0, 0, -1], abs=1e-4)
     assert len(saved) < 20
 
     page.evaluate("stop()")
-    page.evaluate("painted = []; model.set('z', [0, 0, 0, 0])")
-    page.wait_for_timeout(200)
-    assert page.evaluate("painted.length") == 0
+    assert page.evaluate("[...model.heard.values()].flat().length") == 0, "it still listens"
     assert problems == []
     page.close()
