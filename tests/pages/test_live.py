@@ -140,7 +140,7 @@ def test_drag_sample_reset_pad_and_interpolation(browser, served, sprite_vae):
 
         box.get_by_role("radio", name="Two at once").check(force=True)
         seen_so_far = count(seen)
-        box.locator(".traversal-pad input").first.focus()
+        box.locator(".companion-pad input").first.focus()
         for key in ("ArrowRight", "ArrowUp", "ArrowUp"):
             page.keyboard.press(key)
         shown = painted(seen, seen_so_far)

@@ -304,7 +304,7 @@ def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, s
         assert act(seen, page.get_by_role("button", name="Reset").click)["z"] == [0.0] * 4
 
         page.get_by_role("radio", name="Two at once").check()
-        pad = page.locator(".traversal-pad")
+        pad = page.locator(".companion-pad")
         area = pad.bounding_box()
         across, up = widget.order[:2]
         corner = (area["x"] + area["width"] * 13 / 14, area["y"] + area["height"] / 14)
@@ -344,12 +344,12 @@ def test_film_strip_shows_the_range_of_the_slider_in_focus(browser, stage, vae, 
         page.locator(".traversal-sliders input[type=range]").nth(2).focus()
         page.wait_for_timeout(1500)
         assert (
-            page.locator(".traversal-strip")
+            page.locator(".film-strip")
             .inner_text()
             .split("\n")[1]
             .startswith(f"latent {latent} moves")
         )
-        strip = page.locator(".traversal-film canvas").evaluate(
+        strip = page.locator(".film canvas").evaluate(
             """(canvas) => Array.from(canvas.getContext("2d")
                 .getImageData(0, 0, canvas.width, canvas.height).data)"""
         )
@@ -379,7 +379,7 @@ def test_preview_and_live_widget_are_of_one_size(browser, stage, images, width, 
         if script:
             page.wait_for_selector(".companion-widget[data-state=live]")
         parts = (".companion", ".companion-title", ".traversal-picture", ".traversal-side",
-                 ".companion-slider >> nth=0", ".traversal-strip", "main > p")  # fmt: skip
+                 ".companion-slider >> nth=0", ".film-strip", "main > p")  # fmt: skip
         boxes[script] = [page.locator(part).bounding_box() for part in parts]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         context.close()
