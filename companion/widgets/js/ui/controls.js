@@ -4,14 +4,6 @@
 /** @typedef {string | Node} Content text, or an element as it is */
 /** @typedef {Content | null | undefined} Child null and undefined are left out */
 /** @typedef {{ [name: string]: any }} Attributes on… is a listener; null, undefined and false are left out */
-/**
- * What controls hand back beside their element: the value, and a way to set it that calls nobody back.
- * @template V
- * @typedef {object} Value
- * @property {() => V} get
- * @property {(value: V) => void} set
- */
-
 // Bundles each carry a copy of this module, so ids need more than a counter to be unique in a page.
 const family = Math.random().toString(36).slice(2, 8);
 let made = 0;
@@ -74,23 +66,21 @@ export function grouped(value) {
 
 /**
  * A shown number: <span data-quantity="kl" data-value="0.123456…">0.123</span>.
- * `data-value` carries it at full precision.
- * @template {number | null} [V=number]
- * @param {{ quantity?: string, value: V, format?: (value: any) => string }} options
- * @returns {Value<V> & { el: HTMLElement }}
+ * `data-value` carries it at full precision. A `format` that can write null may be given null.
+ * @param {{ quantity?: string, value: number | null, format?: (value: any) => string }} options
  */
 export function number({ quantity, value, format = fixed }) {
   const el = h("span", { class: "companion-number", data: { quantity } });
-  /** @type {V} */
+  /** @type {number | null | undefined} */
   let current;
-  const set = (/** @type {V} */ next) => {
+  const set = (/** @type {number | null} */ next) => {
     if (next === current) return;
     current = next;
     el.dataset.value = String(next);
     el.textContent = format(next);
   };
   set(value);
-  return { el, get: () => current, set };
+  return { el, set };
 }
 
 /**
@@ -103,7 +93,7 @@ export function readouts(format = fixed) {
   return {
     /** An element that shows `quantity` from now on. @param {string} quantity */
     make(quantity, own = format) {
-      const shown = number({ quantity, value: /** @type {number | null} */ (0), format: own });
+      const shown = number({ quantity, value: 0, format: own });
       all.set(quantity, [...(all.get(quantity) ?? []), shown]);
       return shown.el;
     },

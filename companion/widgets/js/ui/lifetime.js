@@ -140,6 +140,7 @@ export function stepper(step, pause = 60) {
 /**
  * `send`, called at most once in `pause` milliseconds, the last time always.
  * @param {() => void} send
+ * @param {number} pause
  */
 export function throttle(send, pause) {
   let timer = 0;
