@@ -46,6 +46,18 @@ export function chart(attributes, ...parts) {
 }
 
 /**
+ * Tell when a mark is pointed at, by mouse or touch, and when a mouse leaves it.
+ * @param {HTMLElement | SVGElement} el @param {(on: boolean) => void} onPoint
+ */
+export function pointable(el, onPoint) {
+  el.addEventListener("pointerenter", () => onPoint(true));
+  el.addEventListener("pointerdown", () => onPoint(true));
+  el.addEventListener("pointerleave", (event) => {
+    if (/** @type {PointerEvent} */ (event).pointerType === "mouse") onPoint(false);
+  });
+}
+
+/**
  * A linear map of [a, b] to [c, d], with `invert` and its `domain`.
  * @param {[number, number]} domain
  * @param {[number, number]} range
