@@ -159,7 +159,7 @@ class LatentTraversal(LiveWidget):
         panels = self._sliders() + self._plane()
         if len(self.examples) > 1:
             panels += _between(len(self.examples), self.image_shape)
-        ways = '<div class="companion-segmented"></div>' if "traversal-pl" in panels else ""
+        ways = '<div class="companion-segmented"></div>' if "latent-pad" in panels else ""
         return (
             f'<section class="companion"><div class="companion-body">'
             f'<p class="companion-title">{escape(self.title)}</p><div class="traversal">'
@@ -167,7 +167,7 @@ class LatentTraversal(LiveWidget):
             f"{_picture(hero, alt, crisp=True, kind='companion-image')}</div>"
             f'<div class="traversal-actions"></div></div>'
             f'<div class="traversal-side">{ways}<div class="traversal-panels">{panels}</div></div>'
-            f'<figure class="traversal-strip"><div class="traversal-film">'
+            f'<figure class="film-strip"><div class="film">'
             f"{_picture(np.hstack(frames), film_alt, crisp=self._crisp)}</div>"
             f'<figcaption class="companion-caption"><span>{left}</span>'
             f"<span>{escape(self.labels[first])} moves, the others stay</span>"
@@ -209,9 +209,9 @@ class LatentTraversal(LiveWidget):
                 crisp=self._crisp,
             )
         return (
-            f'<div class="traversal-plane"{"" if picture else " inert"}>'
-            f'<div class="companion-pad traversal-pad">{picture}</div>'
-            '<div class="traversal-axes"></div></div>'
+            f'<div class="latent-pad"{"" if picture else " inert"}>'
+            f'<div class="companion-pad">{picture}</div>'
+            '<div class="latent-pad-axes"></div></div>'
         )
 
     def _rows(self, latents: Iterable[int]) -> str:
@@ -347,19 +347,12 @@ def _examples(
     ]
 
 
-# Parts that only the live widget shows, empty: they keep its place in the page.
-_PLANE = (
-    '<div class="traversal-plane" inert><div class="companion-pad traversal-pad"></div>'
-    '<div class="traversal-axes"></div></div>'
-)
-
-
 def _between(count: int, image_shape: Sequence[int]) -> str:
     _, height, width = image_shape
     tile = f'<span class="companion-tile" style="aspect-ratio:{width}/{height}"></span>'
     pick = (
         '<div class="traversal-pick"><span class="traversal-end"></span>'
-        f'<div class="traversal-tiles">{tile * count}</div></div>'
+        f'<div class="companion-picker">{tile * count}</div></div>'
     )
     slider = (
         '<div class="companion-slider"><span class="companion-label">A to B</span>'

@@ -179,7 +179,7 @@ def _passes(row: Layer) -> bool:
 def _describe(
     name: str, model: nn.Module, shape: tuple[int, int, int], table: LayerTable
 ) -> dict[str, Any]:
-    """A network as network_table.js reads it: a tree of layers, each with its rule."""
+    """A network as maths/layer_table.js reads it: a tree of layers, each with its rule."""
     layers = model.layers if isinstance(model, ImageClassifier) else model
     nodes = [_node(row, child) for row, child in _parts(table, layers)]
     smallest = getattr(model, "smallest", None)

@@ -99,7 +99,7 @@ PAGE = """<!doctype html><html lang="en" data-theme="light"><head><meta charset=
 </head><body><main></main></body></html>"""
 
 GALLERY = """async (hostile) => {
-  const ui = Object.assign({}, await import("/controls.js"), await import("/colours.js"));
+  const ui = Object.assign({}, await import("/ui/controls.js"), await import("/ui/colours.js"));
   window.ui = ui;
   window.calls = [];
   const record = (name) => (value) => calls.push([name, value]);

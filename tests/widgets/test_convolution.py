@@ -500,7 +500,7 @@ def test_filtering_agrees_with_python(page):
     for padding, stride in ((0, 1), (2, 3), (1, 2)):
         got = tab.evaluate(
             """async ([x, kernel, options]) => {
-              const f = await import("/filtering.js");
+              const f = await import("/maths/convolution.js");
               return [f.correlate(x, kernel, options), f.correlate(x, f.turned(kernel), options)];
             }""",
             [x.tolist(), kernel.tolist(), {"padding": padding, "stride": stride}],

@@ -293,7 +293,7 @@ def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, s
         assert error_against_torch(vae, shown) < 1e-3
 
         page.get_by_role("radio", name="Two at once").check()
-        pad = page.locator(".traversal-pad")
+        pad = page.locator(".companion-pad")
         area = pad.bounding_box()
         across, up = widget.order[:2]
         corner = (area["x"] + area["width"] * 13 / 14, area["y"] + area["height"] / 14)
@@ -337,7 +337,7 @@ def test_film_strip_shows_the_range_of_the_slider_in_focus(browser, stage, vae, 
         page.locator(".traversal-sliders input[type=range]").nth(2).focus()
         page.wait_for_function(
             """(expected) => {
-                const canvas = document.querySelector(".traversal-film canvas");
+                const canvas = document.querySelector(".film canvas");
                 const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
                 const shown = all.data.filter((_, i) => i % 4 < 3);
                 return shown.length === expected.length
@@ -345,7 +345,7 @@ def test_film_strip_shows_the_range_of_the_slider_in_focus(browser, stage, vae, 
             }""",
             arg=frames.flatten().tolist(),
         )
-        caption = page.locator(".traversal-strip figcaption span").nth(1)
+        caption = page.locator(".film-strip figcaption span").nth(1)
         assert caption.inner_text().startswith(f"latent {latent} moves")
 
 
@@ -367,7 +367,7 @@ def test_preview_and_live_widget_are_of_one_size(browser, stage, images, width, 
         if script:
             page.wait_for_selector(".companion-widget[data-state=live]")
         parts = (".companion", ".companion-title", ".traversal-picture", ".traversal-side",
-                 ".companion-slider >> nth=0", ".traversal-strip", "main > p")  # fmt: skip
+                 ".companion-slider >> nth=0", ".film-strip", "main > p")  # fmt: skip
         boxes[script] = [page.locator(part).bounding_box() for part in parts]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         context.close()

@@ -13,7 +13,7 @@ from support.front_end import HOSTILE, Tags, settle
 
 # Every row of a network for a size, as the page computes it.
 ROWS = """async ([network, size]) => {
-  const { networkTable, totals } = await import("/network_table.js");
+  const { networkTable, totals } = await import("/maths/layer_table.js");
   const flat = (rows) => rows.flatMap((r) => [r, ...flat(r.parts ?? [])]);
   const rows = networkTable(network, size);
   const told = flat(rows).map((r) => [r.path, r.output, r.parameters, r.multiplications,

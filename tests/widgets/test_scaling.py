@@ -94,7 +94,7 @@ class TestFrontEnd:
         tab = page()
         counted, ways, channels = tab.evaluate(
             """async ([plans, settings, widths]) => {
-              const costs = await import("/costs.js");
+              const costs = await import("/maths/costs.js");
               return [
                 plans.map((plan) => costs.efficientnetStages(plan)),
                 settings.map((four) => {
@@ -197,7 +197,7 @@ class TestFrontEnd:
         tab = page(CompoundScaling(7.0, 2.0, 1.5, 1.5))
         times = tab.evaluate(
             """async () => {
-              const { efficientnetStages, waysToScale } = await import("/costs.js");
+              const { efficientnetStages, waysToScale } = await import("/maths/costs.js");
               const times = [];
               for (let i = 0; i < 40; i += 1) {
                 const start = performance.now();

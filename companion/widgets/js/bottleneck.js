@@ -1,55 +1,68 @@
-// An Inception module with its widths under the reader's hands: what each branch multiplies, and what it hands on.
+// An Inception module with its widths under the reader's hands: what each branch multiplies, and what it
+// hands on. Counting is maths/costs.js; this file draws and listens.
 
-import { s, setAll } from "./ui/axes.js";
-import * as ui from "./ui/controls.js";
 import { add, branchCost, conv, inceptionBranches } from "./maths/costs.js";
+import { chart, mark, pointable, s, setAll } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { h } from "./ui/controls.js";
+import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
 
-const { h } = ui;
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Branch, Conv, Cost } from "./maths/costs.js" */
+
+/**
+ * @typedef {object} Settings
+ * @property {number} size of the input's sides
+ * @property {number} in_channels
+ * @property {number[]} widths
+ * @property {boolean} bottlenecks
+ * @property {number} five the window of the third branch, 5 or 3
+ */
+/** @typedef {Settings & { presets: (Settings & { name: string })[], title: string }} State */
+/** @typedef {{ branch: number, step: number, conv: Conv, label: string, cost: Cost }} Step a convolution */
+/** @typedef {(branch: number | null, step?: number | null) => void} OnPoint step null: all of the branch */
 
 const TINTS = ["data-1", "data-2", "data-3", "data-4"];
-// [label, branch, index among the widths, only with bottlenecks]
 const WIDTHS = [
-  ["1×1", 0, 0, false],
-  ["1×1 before 3×3", 1, 1, true],
-  ["3×3", 1, 2, false],
-  ["1×1 before 5×5", 2, 3, true],
-  ["5×5", 2, 4, false],
-  ["1×1 after pool", 3, 5, true],
+  { label: "1×1", branch: 0, index: 0, needsBottlenecks: false },
+  { label: "1×1 before 3×3", branch: 1, index: 1, needsBottlenecks: true },
+  { label: "3×3", branch: 1, index: 2, needsBottlenecks: false },
+  { label: "1×1 before 5×5", branch: 2, index: 3, needsBottlenecks: true },
+  { label: "5×5", branch: 2, index: 4, needsBottlenecks: false },
+  { label: "1×1 after pool", branch: 3, index: 5, needsBottlenecks: true },
 ];
 const OWN = -1;
-const NAMES = ["size", "in_channels", "widths", "bottlenecks", "five"];
+const NAMES = /** @type {const} */ (["size", "in_channels", "widths", "bottlenecks", "five"]);
 
-const millions = (v) =>
+const millions = (/** @type {number} */ v) =>
   v >= 1e9
     ? `${ui.fixed(v / 1e9, 2)} G`
     : v >= 9.995e4
       ? `${ui.fixed(v / 1e6, 1)} M`
       : `${ui.fixed(v / 1e3, 1)} k`;
-const spokenMillions = (v) => `${ui.fixed(v / 1e6, 1)} million`;
+const spokenMillions = (/** @type {number} */ v) => `${ui.fixed(v / 1e6, 1)} million`;
 
-/** The module, top to bottom: input, branches, stacked output. One SVG unit is one CSS pixel. */
+/** The module, top to bottom: input, branches, stacked output. @param {OnPoint} onPoint */
 function diagram(onPoint) {
   const height = 306;
   const BOX = 50;
   const rows = { input: 4, first: 78, second: 162, output: 252 };
-  const text = (cls, y, size = "") => s("text", { class: `${cls} ${size}`, y, "text-anchor": "middle" });
-  const input = s("rect", { class: "bottleneck-slab", rx: 6, y: rows.input, height: 40 });
+  const text = (/** @type {string} */ cls, /** @type {number} */ y, size = "") =>
+    mark("text", `${cls} ${size}`, null, { y, "text-anchor": "middle" });
+  const input = mark("rect", "bottleneck-slab", null, { rx: 6, y: rows.input, height: 40 });
   const inputText = text("companion-ink", rows.input + 25);
   const columns = TINTS.map((tint, i) => {
     const boxes = [rows.first, rows.second].map((y) => {
-      const rect = s("rect", { class: "bottleneck-box", rx: 6, y, height: BOX });
+      const rect = mark("rect", "bottleneck-box", null, { rx: 6, y, height: BOX });
       const window = text("companion-ink bottleneck-window", y + 21);
       const width = text("", y + 39);
       return { el: s("g", {}, rect, window, width), rect, window, width, y };
     });
-    const wires = s("path", { class: "bottleneck-wire" });
-    const share = s("rect", { class: "bottleneck-box", y: rows.output, height: 30 });
+    const wires = mark("path", "bottleneck-wire");
+    const share = mark("rect", "bottleneck-box", null, { y: rows.output, height: 30 });
     const count = text("companion-ink", rows.output + 20);
-    const hit = s("rect", {
-      class: "bottleneck-hit",
-      y: rows.first - 24,
-      height: height - rows.first + 24 - 18,
-    });
+    const reach = { y: rows.first - 24, height: height - rows.first + 24 - 18 };
+    const hit = mark("rect", "bottleneck-hit", null, reach);
     const el = s(
       "g",
       { "data-tint": tint, class: "bottleneck-branch" },
@@ -59,16 +72,17 @@ function diagram(onPoint) {
       count,
       hit,
     );
-    for (const event of ["pointerenter", "pointerdown"]) el.addEventListener(event, () => onPoint(i));
-    el.addEventListener("pointerleave", (event) => {
-      if (event.pointerType === "mouse") onPoint(null);
-    });
+    pointable(el, (on) => onPoint(on ? i : null));
     return { el, boxes, wires, share, count, hit };
   });
   const outputText = text("", height - 6);
-  const svg = s("svg", { height, role: "img" }, input, inputText, ...columns.map((c) => c.el), outputText);
+  const { el: picture, svg } = chart({ height }, input, inputText, ...columns.map((c) => c.el), outputText);
   return {
-    el: h("div", { class: "companion-chart" }, svg),
+    el: picture,
+    /**
+     * @param {{ width: number, size: number, depth: number, branches: Branch[], output: number,
+     *   pointed: number | null }} options output: its channels
+     */
     draw({ width, size, depth, branches, output, pointed }) {
       const gap = 10;
       const column = (width - 3 * gap) / 4;
@@ -80,23 +94,17 @@ function diagram(onPoint) {
         const { convs, outChannels, name } = branches[i];
         const x = i * (column + gap);
         const middle = x + column / 2;
-        const cells = [null, null];
-        if (name === "pool") {
-          cells[convs.length ? 0 : 1] = ["3×3", "max pool"];
-          if (convs.length) cells[1] = ["1×1", `→ ${convs[0].outChannels}`];
-        } else {
-          convs.forEach((c, k) => {
-            cells[2 - convs.length + k] = [`${c.kernel}×${c.kernel}`, `→ ${c.outChannels}`];
-          });
-        }
+        const words = convs.map((c) => [`${c.kernel}×${c.kernel}`, `→ ${c.outChannels}`]);
+        if (name === "pool") words.unshift(["3×3", "max pool"]);
+        const cells = words.length > 1 ? words : [null, words[0]];
         boxes.forEach((box, k) => {
-          box.el.style.display = cells[k] ? "" : "none";
-          if (!cells[k]) return;
+          const cell = cells[k];
+          box.el.style.display = cell ? "" : "none";
+          if (!cell) return;
           setAll(box.rect, { x: x + 1, width: Math.max(0, column - 2) });
           setAll(box.window, { x: middle });
           setAll(box.width, { x: middle });
-          box.window.textContent = cells[k][0];
-          box.width.textContent = cells[k][1];
+          [box.window.textContent, box.width.textContent] = cell;
         });
         const part = Math.max(3, ((width - 2) * outChannels) / output);
         const target = left + part / 2;
@@ -104,7 +112,8 @@ function diagram(onPoint) {
           d:
             `M${middle} ${rows.input + 40}V${cells[0] ? rows.first : rows.second}` +
             (cells[0] ? `M${middle} ${rows.first + BOX}V${rows.second}` : "") +
-            `M${middle} ${rows.second + BOX}C${middle} ${rows.output - 20} ${target.toFixed(1)} ${rows.second + BOX + 20} ${target.toFixed(1)} ${rows.output}`,
+            `M${middle} ${rows.second + BOX}C${middle} ${rows.output - 20} ` +
+            `${target.toFixed(1)} ${rows.second + BOX + 20} ${target.toFixed(1)} ${rows.output}`,
         });
         setAll(share, { x: left.toFixed(1), width: Math.max(2, part - 2).toFixed(1), rx: 3 });
         setAll(count, { x: target.toFixed(1) });
@@ -127,27 +136,26 @@ function diagram(onPoint) {
   };
 }
 
-/** Rows of a bar and a number, one for each convolution; pointing at one spells its product out. */
+/**
+ * Rows of a bar and a number, one for each convolution; pointing at one spells its product out.
+ * @param {OnPoint} onPoint
+ */
 function bars(onPoint) {
   const rows = Array.from({ length: 6 }, () => {
     const label = h("span", { class: "bottleneck-label" });
     const bar = ui.bar();
     const shown = ui.number({ quantity: undefined, value: 0, format: millions });
-    const el = h(
-      "li",
-      { class: "bottleneck-row" },
-      h("span", { class: "bottleneck-pick", tabindex: 0, role: "img" }, label, bar.el, shown.el),
-    );
-    const pick = el.firstChild;
-    let at = null;
-    for (const event of ["pointerenter", "focus", "pointerdown"])
-      pick.addEventListener(event, () => onPoint(at?.branch ?? null, at?.step ?? 0));
-    pick.addEventListener("blur", () => onPoint(null));
-    pick.addEventListener("pointerleave", (event) => {
-      if (event.pointerType === "mouse") onPoint(null);
-    });
+    const pick = h("span", { class: "bottleneck-pick", tabindex: 0, role: "img" }, label, bar.el, shown.el);
+    const el = h("li", { class: "bottleneck-row" }, pick);
+    /** @type {Step | undefined} */
+    let at;
+    const point = (/** @type {boolean} */ on) => (on && at ? onPoint(at.branch, at.step) : onPoint(null));
+    pointable(pick, point);
+    pick.addEventListener("focus", () => point(true));
+    pick.addEventListener("blur", () => point(false));
     return {
       el,
+      /** @param {Step | undefined} item @param {number} most @param {number | null} pointed branch */
       draw(item, most, pointed) {
         at = item;
         el.style.visibility = item ? "" : "hidden"; // the rows below stay where they are
@@ -158,10 +166,8 @@ function bars(onPoint) {
         bar.set(item.cost.multiplications / most);
         shown.set(item.cost.multiplications);
         shown.el.dataset.quantity = `step-${item.branch}-${item.step}`;
-        pick.setAttribute(
-          "aria-label",
-          `${item.label}: ${spokenMillions(item.cost.multiplications)} multiplications, ${item.cost.parameters} parameters`,
-        );
+        const words = `${spokenMillions(item.cost.multiplications)} multiplications`;
+        pick.setAttribute("aria-label", `${item.label}: ${words}, ${item.cost.parameters} parameters`);
         el.classList.toggle("bottleneck-dim", pointed !== null && pointed !== item.branch);
       },
     };
@@ -170,10 +176,12 @@ function bars(onPoint) {
 }
 
 /** "5×5", or what it is called where a second 3×3 stands in its place. */
-const third = (window) => (window === 5 ? "5×5" : "second 3×3");
+const third = (/** @type {number} */ window) => (window === 5 ? "5×5" : "second 3×3");
 
+/** All convolutions, with what they cost. @param {Branch[]} branches @param {number} size @returns {Step[]} */
 function steps(branches, size) {
-  const called = (name, branch) => (branch === 2 ? third(name === "5×5" ? 5 : 3) : name);
+  const called = (/** @type {string} */ name, /** @type {number} */ branch) =>
+    branch === 2 ? third(name === "5×5" ? 5 : 3) : name;
   return branches.flatMap(({ name, convs }, branch) =>
     convs.map((c, step) => ({
       branch,
@@ -190,22 +198,172 @@ function steps(branches, size) {
   );
 }
 
+/**
+ * What goes in.
+ * @param {AnyModel<State>} model @param {(changes: Partial<State>) => void} onPut
+ */
+function inputSliders(model, onPut) {
+  const sliders = /** @type {const} */ ([
+    { name: "size", label: "Side of the input", min: 4, max: 56, step: 1 },
+    { name: "in_channels", label: "Depth of the input", min: 16, max: 1024, step: 16 },
+  ]).map(({ name, ...options }) => {
+    const slider = ui.slider({
+      ...options,
+      value: model.get(name),
+      format: String,
+      quantity: name,
+      onInput: (v) => onPut({ [name]: v }),
+    });
+    return { name, slider };
+  });
+  return {
+    el: ui.sliders(...sliders.map(({ slider }) => slider.el)),
+    draw() {
+      for (const { name, slider } of sliders) slider.set(model.get(name));
+    },
+  };
+}
+
+/**
+ * How many filters each convolution has.
+ * @param {AnyModel<State>} model
+ * @param {{ onPut: (changes: Partial<State>) => void, onPoint: OnPoint }} options
+ */
+function widthSliders(model, { onPut, onPoint }) {
+  const all = WIDTHS.map(({ label, branch, index, needsBottlenecks }) => {
+    const name = h("span", {}, label);
+    const dot = h("span", { class: "companion-key companion-key-dot", "aria-hidden": "true" });
+    const slider = ui.slider({
+      label: h("span", { class: "bottleneck-tag", data: { tint: TINTS[branch] } }, dot, name),
+      min: 8,
+      max: 384,
+      step: 8,
+      value: model.get("widths")[index],
+      format: String,
+      quantity: `width-${index}`,
+      onInput: (v) => onPut({ widths: model.get("widths").map((w, i) => (i === index ? v : w)) }),
+    });
+    slider.input.addEventListener("focus", () => onPoint(branch));
+    slider.input.addEventListener("blur", () => onPoint(null));
+    return { label, index, needsBottlenecks, name, slider };
+  });
+  const column = (/** @type {typeof all} */ some) => ui.sliders(...some.map(({ slider }) => slider.el));
+  return {
+    el: h("div", { class: "bottleneck-widths" }, column(all.slice(0, 3)), column(all.slice(3))),
+    draw() {
+      for (const { label, index, needsBottlenecks, name, slider } of all) {
+        const off = needsBottlenecks && !model.get("bottlenecks");
+        name.textContent = label.replace("5×5", third(model.get("five")));
+        slider.set(model.get("widths")[index]);
+        slider.input.disabled = off;
+        slider.el.classList.toggle("bottleneck-off", off);
+      }
+    },
+  };
+}
+
+/** The products of the convolutions that are pointed at. */
+function spelledOut() {
+  const el = h("p", { class: "companion-note bottleneck-spelled" });
+  const product = (/** @type {number} */ size, /** @type {Step} */ { label, conv: c, cost }) =>
+    h(
+      "span",
+      { class: "bottleneck-product" },
+      h("strong", {}, label),
+      `: ${size}·${size} places × ${c.outChannels} filters × ${c.kernel}·${c.kernel}·${c.inChannels} weights = `,
+      h("span", { class: "companion-number" }, ui.grouped(cost.multiplications)),
+      ` (${ui.grouped(cost.parameters)} parameters)`,
+    );
+  return {
+    el,
+    /** @param {number} size @param {Step[] | null} items null: nothing is pointed at */
+    draw(size, items) {
+      if (items === null)
+        el.textContent = "Each output number costs as many multiplications as its filter has weights.";
+      else if (!items.length) el.textContent = "Pooling multiplies nothing, but hands on all its channels.";
+      else el.replaceChildren(...items.map((item) => product(size, item)));
+    },
+  };
+}
+
+/** The sums over all branches. */
+function totals() {
+  const numbers = ui.readouts(ui.grouped);
+  const inAll = h("span"); // the total once more, beside the sliders that a phone shows far below it
+  const unit = h("span", { class: "bottleneck-unit" }, " multiplications");
+  const ratio = numbers.make("ratio", (v) => ui.fixed(v, 2));
+  const against = ui.note("Without bottlenecks, ", numbers.make("naive"), ": ", ratio, " times as many.");
+  return {
+    parts: [
+      h("p", { class: "companion-result" }, numbers.make("multiplications"), unit),
+      h(
+        "p",
+        {},
+        numbers.make("parameters"),
+        " parameters, output depth ",
+        numbers.make("output_depth", String),
+      ),
+      against,
+    ],
+    inAll,
+    /** @param {Cost} cost @param {Cost} plain without bottlenecks @param {number} depth @param {boolean} on */
+    draw(cost, plain, depth, on) {
+      numbers.set({
+        ...cost,
+        output_depth: depth,
+        naive: plain.multiplications,
+        ratio: plain.multiplications / cost.multiplications,
+      });
+      inAll.textContent = millions(cost.multiplications);
+      against.style.visibility = on ? "" : "hidden";
+    },
+  };
+}
+
+/** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const presets = model.get("presets");
+  /** @type {number | null} */
   let pointed = null;
+  /** @type {number | null} */
   let pointedStep = 0;
   let width = 0;
-  const schedule = ui.perFrame(() => draw());
   const voice = ui.announcer();
+
+  const draw = () => {
+    if (!width) return;
+    const [size, depth, widths] = [model.get("size"), model.get("in_channels"), model.get("widths")];
+    const [on, window] = [model.get("bottlenecks"), model.get("five")];
+    const branches = inceptionBranches(depth, widths, on, window);
+    const plain = inceptionBranches(depth, widths, false, window);
+    const [cost, plainCost] = [branches, plain].map((all) => add(...all.map((b) => branchCost(b, size))));
+    const output = branches.reduce((sum, b) => sum + b.outChannels, 0);
+    const list = steps(branches, size);
+    const most = Math.max(...[...list, ...steps(plain, size)].map((item) => item.cost.multiplications));
+
+    preset.set(presets.findIndex((p) => NAMES.every((name) => String(p[name]) === String(model.get(name)))));
+    bottlenecks.set(on);
+    five.set(window);
+    inputs.draw();
+    filters.draw();
+    sums.draw(cost, plainCost, output, on);
+    picture.draw({ width, size, depth, branches, output, pointed });
+    table.rows.forEach((row, i) => row.draw(list[i], most, pointed));
+    const isMeant = (/** @type {Step} */ item) => pointedStep === null || item.step === pointedStep;
+    const items = list.filter((item) => item.branch === pointed && isMeant(item));
+    spelled.draw(size, pointed === null ? null : items);
+    if (traits.touched)
+      voice.say(`${spokenMillions(cost.multiplications)} multiplications, output depth ${output}.`);
+  };
+  const schedule = perFrame(draw);
+  const traits = bindTraits(model, [...NAMES], schedule);
+  const { put } = traits;
+  /** @type {OnPoint} */
   const point = (branch, step = null) => {
     if (branch === pointed && step === pointedStep) return;
     [pointed, pointedStep] = [branch, step];
     schedule();
   };
-  const traits = ui.traits(model, NAMES, schedule);
-  const { put } = traits;
-  const setWidth = (index, value) =>
-    put({ widths: model.get("widths").map((w, i) => (i === index ? value : w)) });
 
   const preset = ui.select({
     label: "Module",
@@ -226,195 +384,39 @@ function render({ model, el }) {
     ],
     onChange: (v) => put({ five: v }),
   });
-  const whole = (v) => String(v);
-  const inputSliders = [
-    ui.slider({
-      label: "Side of the input",
-      min: 4,
-      max: 56,
-      step: 1,
-      value: model.get("size"),
-      format: whole,
-      quantity: "size",
-      onInput: (v) => put({ size: v }),
-    }),
-    ui.slider({
-      label: "Depth of the input",
-      min: 16,
-      max: 1024,
-      step: 16,
-      value: model.get("in_channels"),
-      format: whole,
-      quantity: "in_channels",
-      onInput: (v) => put({ in_channels: v }),
-    }),
-  ];
-  const widthLabels = WIDTHS.map(([label, branch]) => {
-    const name = h("span", {}, label);
-    return {
-      name,
-      el: h(
-        "span",
-        { class: "bottleneck-tag", data: { tint: TINTS[branch] } },
-        h("span", { class: "companion-key companion-key-dot", "aria-hidden": "true" }),
-        name,
-      ),
-    };
-  });
-  const widthSliders = WIDTHS.map(([label, branch, index], i) => {
-    const slider = ui.slider({
-      label: widthLabels[i].el,
-      min: 8,
-      max: 384,
-      step: 8,
-      value: model.get("widths")[index],
-      format: whole,
-      quantity: `width-${index}`,
-      onInput: (v) => setWidth(index, v),
-    });
-    slider.input.addEventListener("focus", () => point(branch));
-    slider.input.addEventListener("blur", () => point(null));
-    return slider;
-  });
-
-  const total = ui.number({ quantity: "multiplications", value: 0, format: ui.grouped });
-  const parameters = ui.number({ quantity: "parameters", value: 0, format: ui.grouped });
-  const inAll = h("span"); // the total once more, beside the sliders that a phone shows far below it
-  const output = ui.number({ quantity: "output_depth", value: 0, format: whole });
-  const naive = ui.number({ quantity: "naive", value: 0, format: ui.grouped });
-  const ratio = ui.number({ quantity: "ratio", value: 1, format: (v) => ui.fixed(v, 2) });
-  const against = h(
-    "p",
-    { class: "companion-note" },
-    "Without bottlenecks, ",
-    naive.el,
-    ": ",
-    ratio.el,
-    " times as many.",
-  );
-  const spelled = h("p", { class: "companion-note bottleneck-spelled" });
+  const inputs = inputSliders(model, put);
+  const filters = widthSliders(model, { onPut: put, onPoint: point });
+  const sums = totals();
   const picture = diagram(point);
-  const chart = bars(point);
-
+  const table = bars(point);
+  const spelled = spelledOut();
   el.append(
     ui.frame(
       {
         title: model.get("title"),
         describe:
-          "Four branches look at the same input, and their outputs are stacked. Change the widths; point at a branch or a bar to see its product.",
+          "Four branches look at the same input, and their outputs are stacked. " +
+          "Change the widths; point at a branch or a bar to see its product.",
       },
       h("div", { class: "companion-panel" }, ui.row(preset.el, bottlenecks.el, five.el)),
-      h(
-        "div",
-        { class: "companion-split" },
-        h("div", { class: "companion-stack" }, picture.el),
-        h(
-          "div",
-          { class: "companion-stack" },
-          h(
-            "p",
-            { class: "companion-result" },
-            total.el,
-            h("span", { class: "bottleneck-unit" }, " multiplications"),
-          ),
-          h("p", {}, parameters.el, " parameters, output depth ", output.el),
-          against,
-          ui.sliders(...inputSliders.map((x) => x.el)),
-        ),
+      ui.split([picture.el], [...sums.parts, inputs.el]),
+      ui.plate(
+        {
+          title: h("span", {}, "Multiplications, ", sums.inAll, " in all"),
+          name: "Multiplications of each convolution",
+        },
+        table.el,
+        spelled.el,
       ),
-      h(
-        "div",
-        { class: "companion-plate", role: "group", "aria-label": "Multiplications of each convolution" },
-        h("p", { class: "companion-heading", "aria-hidden": "true" }, "Multiplications, ", inAll, " in all"),
-        chart.el,
-        spelled,
-      ),
-      h(
-        "div",
-        { class: "companion-plate", role: "group", "aria-label": "Widths" },
-        h(
-          "p",
-          { class: "companion-heading", "aria-hidden": "true" },
-          "Widths: how many filters each convolution has",
-        ),
-        h(
-          "div",
-          { class: "bottleneck-widths" },
-          ui.sliders(...widthSliders.slice(0, 3).map((x) => x.el)),
-          ui.sliders(...widthSliders.slice(3).map((x) => x.el)),
-        ),
-      ),
+      ui.plate({ title: "Widths: how many filters each convolution has", name: "Widths" }, filters.el),
       voice.el,
     ),
   );
-
-  function draw() {
-    if (!width) return;
-    const [size, depth, widths] = [model.get("size"), model.get("in_channels"), model.get("widths")];
-    const [on, window] = [model.get("bottlenecks"), model.get("five")];
-    const branches = inceptionBranches(depth, widths, on, window);
-    const plain = inceptionBranches(depth, widths, false, window);
-    const cost = add(...branches.map((b) => branchCost(b, size)));
-    const plainCost = add(...plain.map((b) => branchCost(b, size)));
-    const handedOn = branches.reduce((sum, b) => sum + b.outChannels, 0);
-    const list = steps(branches, size);
-    const most = Math.max(...[...list, ...steps(plain, size)].map((item) => item.cost.multiplications));
-
-    const same = (p) => NAMES.every((name) => String(p[name]) === String(model.get(name)));
-    preset.set(presets.findIndex(same));
-    bottlenecks.set(on);
-    five.set(window);
-    inputSliders[0].set(size);
-    inputSliders[1].set(depth);
-    WIDTHS.forEach(([label, , index, needs], i) => {
-      widthLabels[i].name.textContent = label.replace("5×5", third(window));
-      widthSliders[i].set(widths[index]);
-      widthSliders[i].input.disabled = needs && !on;
-      widthSliders[i].el.classList.toggle("bottleneck-off", needs && !on);
-    });
-    total.set(cost.multiplications);
-    inAll.textContent = millions(cost.multiplications);
-    parameters.set(cost.parameters);
-    output.set(handedOn);
-    naive.set(plainCost.multiplications);
-    ratio.set(plainCost.multiplications / cost.multiplications);
-    against.style.visibility = on ? "" : "hidden";
-    picture.draw({ width, size, depth, branches, output: handedOn, pointed });
-    chart.rows.forEach((row, i) => row.draw(list[i], most, pointed));
-
-    const items = list.filter(
-      (item) => item.branch === pointed && (pointedStep === null || item.step === pointedStep),
-    );
-    if (pointed === null)
-      spelled.textContent = "Each output number costs as many multiplications as its filter has weights.";
-    else if (!items.length)
-      spelled.textContent = "Pooling multiplies nothing, but hands on all its channels.";
-    else {
-      spelled.replaceChildren(
-        ...items.map(({ label, conv: c, cost: { multiplications, parameters: weights } }) =>
-          h(
-            "span",
-            { class: "bottleneck-product" },
-            h("strong", {}, label),
-            `: ${size}·${size} places × ${c.outChannels} filters × ${c.kernel}·${c.kernel}·${c.inChannels} weights = `,
-            h("span", { class: "companion-number" }, ui.grouped(multiplications)),
-            ` (${ui.grouped(weights)} parameters)`,
-          ),
-        ),
-      );
-    }
-    if (traits.touched)
-      voice.say(`${spokenMillions(cost.multiplications)} multiplications, output depth ${handedOn}.`);
-  }
-
-  const stopResize = ui.onResize(picture.el, (next) => {
+  const stopResize = onResize(picture.el, (next) => {
     width = next;
     draw();
   });
-  return () => {
-    stopResize();
-    traits.stop();
-  };
+  return lifetime(stopResize, traits.stop);
 }
 
 export default { render };

@@ -1,13 +1,30 @@
 // EfficientNet-B0 and what compound scaling makes of it, drawn to one scale: layers across, the side of the
-// maps upwards, channels downwards. Counting is costs.js; this file draws and listens.
+// maps upwards, channels downwards. Counting is maths/costs.js; this file draws and listens.
 
-import { linear, s, setAll, ticks } from "./ui/axes.js";
-import * as ui from "./ui/controls.js";
 import { add, efficientnetStages, waysToScale } from "./maths/costs.js";
+import { chart, linear, mark, pointable, s, setAll, text, ticks } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { h, maths } from "./ui/controls.js";
+import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
 
-const { h, maths } = ui;
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Cost, Plan, Stage } from "./maths/costs.js" */
+/** @import { Scale } from "./ui/axes.js" */
+
+/** @typedef {{ name: string, phi: number } & Plan & Cost} Published a network of the paper, as published */
+/**
+ * @typedef {object} State
+ * @property {number} phi
+ * @property {number} alpha base of the depth
+ * @property {number} beta base of the width
+ * @property {number} gamma base of the resolution
+ * @property {string} way to scale, see WAYS
+ * @property {Published[]} published
+ * @property {string} title
+ */
 
 const BASE = { width: 1, depth: 1, resolution: 224 };
+/** @type {{ [base: string]: number }} */
 const PUBLISHED_BASES = { alpha: 1.2, beta: 1.1, gamma: 1.15 };
 const WAYS = [
   ["compound", "All three"],
@@ -15,54 +32,91 @@ const WAYS = [
   ["width", "Width only"],
   ["resolution", "Resolution only"],
 ];
-const NAMES = ["phi", "alpha", "beta", "gamma", "way"];
 const HEIGHT = { up: 150, down: 110, top: 30, bottom: 44 };
 const LEFT = 46;
 
-const amount = (v) => {
-  for (const [unit, size] of [
-    ["T", 1e12],
-    ["G", 1e9],
-    ["M", 1e6],
-  ]) {
-    if (v >= 0.9995 * size)
-      return `${ui.fixed(v / size, v >= 99.5 * size ? 0 : v >= 9.95 * size ? 1 : 2)} ${unit}`;
-  }
-  return ui.grouped(v);
-};
-const times = (v) => `×${ui.fixed(v, 2)}`;
-const totalOf = (stages) => add(...stages.map((stage) => stage.cost));
-const drawn = (stages) => stages.slice(0, -1);
-const layersOf = (stages) => drawn(stages).reduce((sum, stage) => sum + stage.layers, 0);
+/** "390 M", "1.8 G". @param {number} v */
+function amount(v) {
+  const [unit, size] =
+    /** @type {const} */ ([
+      ["T", 1e12],
+      ["G", 1e9],
+      ["M", 1e6],
+    ]).find(([, limit]) => v >= 0.9995 * limit) ?? [];
+  if (!size) return ui.grouped(v);
+  return `${ui.fixed(v / size, v >= 99.5 * size ? 0 : v >= 9.95 * size ? 1 : 2)} ${unit}`;
+}
+const times = (/** @type {number} */ v) => `×${ui.fixed(v, 2)}`;
+const totalOf = (/** @type {Stage[]} */ stages) => add(...stages.map((stage) => stage.cost));
+const drawn = (/** @type {Stage[]} */ stages) => stages.slice(0, -1);
+const layersOf = (/** @type {Stage[]} */ stages) =>
+  drawn(stages).reduce((sum, stage) => sum + stage.layers, 0);
 
-/** Both networks as profiles around a middle line. */
+/** The lines and numbers behind the profiles. */
+function profileGrid() {
+  const el = s("g", { "aria-hidden": "true" });
+  const middle = HEIGHT.top + HEIGHT.up;
+  let seen = "";
+  return {
+    el,
+    /**
+     * @param {{ width: number, x: Scale, up: Scale, down: Scale }} options scales of layers, sides, channels
+     */
+    draw({ width, x, up, down }) {
+      const layers = x.domain[1];
+      const key = [width, up.domain, down.domain, layers].join();
+      if (key === seen) return;
+      seen = key;
+      const parts = [];
+      for (const { scale, count } of [
+        { scale: up, count: 5 },
+        { scale: down, count: 4 },
+      ]) {
+        for (const value of ticks(...scale.domain, count).values.filter((v) => v > 0)) {
+          const y = scale(value);
+          parts.push(
+            mark("line", "companion-grid", null, { x1: LEFT, x2: width - 8, y1: y, y2: y }),
+            text(String(value), { x: LEFT - 6, y: y + 4, "text-anchor": "end" }),
+          );
+        }
+      }
+      const bottom = middle + HEIGHT.down;
+      for (const value of ticks(0, layers, Math.min(6, width / 80)).values.filter(Number.isInteger)) {
+        const at = x(value);
+        parts.push(
+          mark("line", "companion-tick", null, { x1: at, x2: at, y1: middle - 3, y2: middle + 3 }),
+          text(at > width - 70 ? "" : String(value), { x: at, y: bottom + 38, "text-anchor": "middle" }),
+        );
+      }
+      el.replaceChildren(...parts);
+    },
+  };
+}
+
+/**
+ * Both networks as profiles around a middle line.
+ * @param {(stage: number | null) => void} onPoint
+ */
 function profile(onPoint) {
   const height = HEIGHT.top + HEIGHT.up + HEIGHT.down + HEIGHT.bottom;
   const middle = HEIGHT.top + HEIGHT.up;
-  const stage = () => ({
-    up: s("rect", { class: "scaling-up" }),
-    down: s("rect", { class: "scaling-down" }),
-    base: s("rect", { class: "scaling-base" }),
-    hit: s("rect", { class: "scaling-hit" }),
-  });
-  const stages = Array.from({ length: 8 }, stage);
-  stages.forEach(({ hit }, i) => {
-    for (const event of ["pointerenter", "pointerdown"]) hit.addEventListener(event, () => onPoint(i));
-    hit.addEventListener("pointerleave", (event) => {
-      if (event.pointerType === "mouse") onPoint(null);
-    });
-  });
-  const grid = s("g", { "aria-hidden": "true" });
-  const line = s("line", { class: "companion-baseline", y1: middle, y2: middle });
+  const stages = Array.from({ length: 8 }, () => ({
+    up: mark("rect", "scaling-up"),
+    down: mark("rect", "scaling-down"),
+    base: mark("rect", "scaling-base"),
+    hit: mark("rect", "scaling-hit"),
+  }));
+  stages.forEach(({ hit }, i) => pointable(hit, (on) => onPoint(on ? i : null)));
+  const grid = profileGrid();
+  const line = mark("line", "companion-baseline", null, { y1: middle, y2: middle });
   const names = [
-    ["side of the maps, pixels", 16],
-    ["channels", height - HEIGHT.bottom + 16],
-  ].map(([text, y]) => s("text", { x: LEFT, y }, text));
-  const across = s("text", { "text-anchor": "end", y: height - 6 }, "layers");
-  const svg = s(
-    "svg",
-    { height, role: "img" },
-    grid,
+    text("side of the maps, pixels", { x: LEFT, y: 16 }),
+    text("channels", { x: LEFT, y: height - HEIGHT.bottom + 16 }),
+  ];
+  const across = text("layers", { "text-anchor": "end", y: height - 6 });
+  const { el, svg } = chart(
+    { height },
+    grid.el,
     ...stages.flatMap((x) => [x.up, x.down]),
     ...stages.map((x) => x.base),
     line,
@@ -70,70 +124,25 @@ function profile(onPoint) {
     across,
     ...stages.map((x) => x.hit),
   );
-  let seen = "";
   return {
-    el: h("div", { class: "companion-chart" }, svg),
+    el,
+    /** @param {{ width: number, base: Stage[], now: Stage[], pointed: number | null, words: string }} options */
     draw({ width, base, now, pointed, words }) {
-      const most = (f) => Math.max(...drawn(base).map(f), ...drawn(now).map(f));
+      const most = (/** @type {(stage: Stage) => number} */ of) =>
+        Math.max(...[...drawn(base), ...drawn(now)].map(of));
       const layers = Math.max(20, layersOf(base), layersOf(now));
       const x = linear([0, layers], [LEFT, width - 8]);
-      const up = linear(
-        [
-          0,
-          Math.max(
-            160,
-            most((stage) => stage.size),
-          ),
-        ],
-        [middle, HEIGHT.top],
+      const side = Math.max(
+        160,
+        most((stage) => stage.size),
       );
-      const down = linear(
-        [
-          0,
-          Math.max(
-            400,
-            most((stage) => stage.channels),
-          ),
-        ],
-        [middle, middle + HEIGHT.down],
+      const channels = Math.max(
+        400,
+        most((stage) => stage.channels),
       );
-      const key = [width, up.domain, down.domain, layers].join();
-      if (key !== seen) {
-        seen = key;
-        const parts = [];
-        for (const [scale, count] of [
-          [up, 5],
-          [down, 4],
-        ]) {
-          for (const value of ticks(...scale.domain, count).values.filter((v) => v > 0)) {
-            const y = scale(value);
-            parts.push(
-              s("line", { class: "companion-grid", x1: LEFT, x2: width - 8, y1: y, y2: y }),
-              s("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, String(value)),
-            );
-          }
-        }
-        const bottom = middle + HEIGHT.down;
-        for (const value of ticks(0, layers, Math.min(6, width / 80)).values.filter((v) =>
-          Number.isInteger(v),
-        )) {
-          parts.push(
-            s("line", {
-              class: "companion-tick",
-              x1: x(value),
-              x2: x(value),
-              y1: middle - 3,
-              y2: middle + 3,
-            }),
-            s(
-              "text",
-              { x: x(value), y: bottom + 38, "text-anchor": "middle" },
-              x(value) > width - 70 ? "" : String(value),
-            ),
-          );
-        }
-        grid.replaceChildren(...parts);
-      }
+      const up = linear([0, side], [middle, HEIGHT.top]);
+      const down = linear([0, channels], [middle, middle + HEIGHT.down]);
+      grid.draw({ width, x, up, down });
       setAll(line, { x1: LEFT, x2: width - 8 });
       setAll(across, { x: width - 8 });
       let [at, before] = [0, 0];
@@ -141,20 +150,12 @@ function profile(onPoint) {
         const { up: rectUp, down: rectDown, base: outline, hit } = stages[i];
         const [left, right] = [x(at), x(at + stage.layers)];
         const wide = Math.max(0.5, right - left - (right - left > 5 ? 1.5 : 0)).toFixed(1);
-        const dim = pointed !== null && pointed !== i;
-        setAll(rectUp, {
-          x: left.toFixed(1),
-          width: wide,
-          y: up(stage.size).toFixed(1),
-          height: (middle - up(stage.size)).toFixed(1),
-        });
-        setAll(rectDown, {
-          x: left.toFixed(1),
-          width: wide,
-          y: middle,
-          height: (down(stage.channels) - middle).toFixed(1),
-        });
-        for (const rect of [rectUp, rectDown]) rect.classList.toggle("scaling-dim", dim);
+        const upper = { y: up(stage.size).toFixed(1), height: (middle - up(stage.size)).toFixed(1) };
+        const lower = { y: middle, height: (down(stage.channels) - middle).toFixed(1) };
+        setAll(rectUp, { x: left.toFixed(1), width: wide, ...upper });
+        setAll(rectDown, { x: left.toFixed(1), width: wide, ...lower });
+        for (const rect of [rectUp, rectDown])
+          rect.classList.toggle("scaling-dim", pointed !== null && pointed !== i);
         setAll(hit, {
           x: left.toFixed(1),
           width: (right - left).toFixed(1),
@@ -176,7 +177,10 @@ function profile(onPoint) {
   };
 }
 
-/** Four bars on one scale, one for each way to scale. */
+/**
+ * Four bars on one scale, one for each way to scale.
+ * @param {keyof Cost} quantity
+ */
 function fourBars(quantity) {
   const rows = WAYS.map(([way, label]) => {
     const bar = ui.bar({ token: way === "compound" ? "data-1" : "soft" });
@@ -185,6 +189,7 @@ function fourBars(quantity) {
   });
   return {
     el: h("ul", { class: "scaling-rows" }, ...rows.map((row) => row.el)),
+    /** @param {{ [way: string]: Cost }} costs @param {string} chosen */
     draw(costs, chosen) {
       const most = Math.max(...WAYS.map(([way]) => costs[way][quantity]));
       for (const { way, bar, shown, el } of rows) {
@@ -197,21 +202,141 @@ function fourBars(quantity) {
   };
 }
 
+/**
+ * The three bases, and what they make of multiplications together.
+ * @param {AnyModel<State>} model @param {(changes: Partial<State>) => void} onPut
+ */
+function baseSliders(model, onPut) {
+  const sliders = /** @type {const} */ ([
+    ["alpha", "α", "depth", 2],
+    ["beta", "β", "width", 1.5],
+    ["gamma", "γ", "resolution", 1.5],
+  ]).map(([name, letter, what, max]) => {
+    const slider = ui.slider({
+      label: h("span", {}, maths(letter), h("span", { class: "scaling-what" }, ` ${what}`)),
+      name: `${name}, base of the ${what}`,
+      min: 1,
+      max,
+      step: 0.01,
+      value: model.get(name),
+      quantity: name,
+      neutral: PUBLISHED_BASES[name],
+      onInput: (v) => onPut({ [name]: v }),
+    });
+    return { name, slider };
+  });
+  const growth = ui.number({ quantity: "growth", value: 0, format: (v) => ui.fixed(v, 3) });
+  return {
+    sliders: ui.sliders(...sliders.map(({ slider }) => slider.el)),
+    formula: h("p", { class: "companion-maths" }, ...maths("α·β^2·γ^2 = ").childNodes, growth.el),
+    draw() {
+      for (const { name, slider } of sliders) slider.set(model.get(name));
+      growth.set(model.get("alpha") * model.get("beta") ** 2 * model.get("gamma") ** 2);
+    },
+  };
+}
+
+/** What the scaled network costs, in numbers. */
+function costWords() {
+  const numbers = ui.readouts(times);
+  const resolution = numbers.make("resolution", (v) => `${v} px`);
+  const multiplications = numbers.make("multiplications", amount);
+  const more = numbers.make("more", (v) => ui.fixed(v, 1));
+  const compare = ui.note();
+  return {
+    parts: [
+      h("p", {}, "depth ", numbers.make("depth"), ", width ", numbers.make("width"), ", ", resolution),
+      h(
+        "p",
+        { class: "companion-result" },
+        multiplications,
+        h("span", { class: "scaling-unit" }, " multiplications"),
+      ),
+      h("p", {}, more, " times those of B0; ", numbers.make("parameters", amount), " parameters"),
+      compare,
+    ],
+    /** @param {Plan} plan @param {Cost} cost @param {number} ratio to B0 @param {Published} [row] */
+    draw({ depth, width, resolution: side }, cost, ratio, row) {
+      numbers.set({ depth, width, resolution: side, ...cost, more: ratio });
+      compare.textContent = row
+        ? `Published ${row.name}: depth ${times(row.depth)}, width ${times(row.width)}, ${row.resolution} px; ` +
+          `${amount(row.multiplications)} multiplications, ${amount(row.parameters)} parameters.`
+        : "";
+    },
+  };
+}
+
+/**
+ * What the stage is that is pointed at, or what the whole is.
+ * @param {Stage[]} now @param {Stage[]} base @param {number | null} pointed @param {number} resolution
+ */
+function stageWords(now, base, pointed, resolution) {
+  if (pointed === null)
+    return (
+      `${layersOf(now)} layers on ${resolution}×${resolution} pixels; B0 has ${layersOf(base)} on 224×224. ` +
+      "The last convolution and the dense layer are counted but not drawn. Point at a stage."
+    );
+  const [stage, plain] = [now[pointed], base[pointed]];
+  return (
+    `Stage ${pointed + 1}: ${stage.layers} ${stage.layers === 1 ? "layer" : "layers"} of ${stage.operator}, ` +
+    `${stage.size}×${stage.size}×${stage.channels}; ` +
+    `${amount(stage.cost.multiplications)} multiplications, ${amount(stage.cost.parameters)} parameters. ` +
+    `In B0: ${plain.layers}, ${plain.size}×${plain.size}×${plain.channels}.`
+  );
+}
+
+/** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const published = model.get("published");
   const base = efficientnetStages(BASE);
   const baseCost = totalOf(base);
-  let width = 0;
-  let pointed = null;
-  const schedule = ui.perFrame(() => draw());
   const voice = ui.announcer();
-  const point = (i) => {
-    if (i !== pointed) {
-      pointed = i;
-      schedule();
-    }
+  /** @type {number | null} */
+  let pointed = null;
+  let width = 0;
+
+  /** The network of the paper that the state makes, if it makes one. */
+  const match = () => {
+    const standard = /** @type {const} */ (["alpha", "beta", "gamma"]).every(
+      (name) => model.get(name) === PUBLISHED_BASES[name],
+    );
+    if (!standard || model.get("way") !== "compound") return -1;
+    return published.findIndex((row) => Math.abs(row.phi - model.get("phi")) < 1e-9);
   };
-  const traits = ui.traits(model, NAMES, schedule);
+  const draw = () => {
+    if (!width) return;
+    const [alpha, beta, gamma] = [model.get("alpha"), model.get("beta"), model.get("gamma")];
+    const plans = waysToScale(model.get("phi"), alpha, beta, gamma);
+    const costs = Object.fromEntries(WAYS.map(([name]) => [name, totalOf(efficientnetStages(plans[name]))]));
+    const plan = plans[model.get("way")];
+    const now = efficientnetStages(plan);
+    const cost = costs[model.get("way")];
+
+    phi.set(model.get("phi"));
+    bases.draw();
+    way.set(model.get("way"));
+    nearest.set(match());
+    words.draw(plan, cost, cost.multiplications / baseCost.multiplications, published[match()]);
+    const channels = Math.max(...drawn(now).map((x) => x.channels));
+    picture.draw({
+      width,
+      base,
+      now,
+      pointed,
+      words:
+        `The scaled network over the outline of B0: ${layersOf(now)} layers on images of ${plan.resolution} ` +
+        `pixels, at most ${channels} channels. B0 has ${layersOf(base)} layers on 224 pixels, ` +
+        "at most 320 channels.",
+    });
+    detail.textContent = stageWords(now, base, pointed, plan.resolution);
+    for (const bars of fourWays) bars.draw(costs, model.get("way"));
+    if (!traits.touched) return;
+    const [multiplications, parameters] = [cost.multiplications, cost.parameters].map(amount);
+    const size = `${layersOf(now)} layers, ${plan.resolution} pixels`;
+    voice.say(`${multiplications} multiplications, ${parameters} parameters, ${size}.`);
+  };
+  const schedule = perFrame(draw);
+  const traits = bindTraits(model, ["phi", "alpha", "beta", "gamma", "way"], schedule);
   const { put } = traits;
 
   const phi = ui.slider({
@@ -225,24 +350,7 @@ function render({ model, el }) {
     format: (v) => ui.fixed(v, 1),
     onInput: (v) => put({ phi: v }),
   });
-  const bases = [
-    ["alpha", "α", "depth", 2],
-    ["beta", "β", "width", 1.5],
-    ["gamma", "γ", "resolution", 1.5],
-  ].map(([name, letter, what, max]) => [
-    name,
-    ui.slider({
-      label: h("span", {}, maths(letter), h("span", { class: "scaling-what" }, ` ${what}`)),
-      name: `${name}, base of the ${what}`,
-      min: 1,
-      max,
-      step: 0.01,
-      value: model.get(name),
-      quantity: name,
-      neutral: PUBLISHED_BASES[name],
-      onInput: (v) => put({ [name]: v }),
-    }),
-  ]);
+  const bases = baseSliders(model, put);
   const nearest = ui.select({
     label: "Nearest to",
     options: [
@@ -258,139 +366,44 @@ function render({ model, el }) {
     options: WAYS.map(([value, label]) => ({ value, label })),
     onChange: (v) => put({ way: v }),
   });
-
-  const number = (quantity, format) => ui.number({ quantity, value: 0, format });
-  const growth = number("growth", (v) => ui.fixed(v, 3));
-  const factors = {
-    depth: number("depth", times),
-    width: number("width", times),
-    resolution: number("resolution", (v) => `${v} px`),
-  };
-  const multiplications = number("multiplications", amount);
-  const parameters = number("parameters", amount);
-  const more = number("more", (v) => ui.fixed(v, 1));
-  const picture = profile(point);
+  const words = costWords();
+  const picture = profile((stage) => {
+    if (stage === pointed) return;
+    pointed = stage;
+    schedule();
+  });
   const detail = h("p", { class: "companion-note scaling-detail" });
-  const compare = h("p", { class: "companion-note" });
-  const [byParameters, byOperations] = [fourBars("parameters"), fourBars("multiplications")];
+  const fourWays = [fourBars("parameters"), fourBars("multiplications")];
 
   el.append(
     ui.frame(
       {
         title: model.get("title"),
         describe:
-          "Each block of the picture is a stage: as wide as it has layers, upwards the side of its maps, downwards its channels. The outline is B0.",
+          "Each block of the picture is a stage: as wide as it has layers, upwards the side of its maps, " +
+          "downwards its channels. The outline is B0.",
       },
       h("div", { class: "companion-panel companion-sticky" }, ui.sliders(phi.el)),
       picture.el,
       detail,
-      h(
-        "div",
-        { class: "companion-split" },
-        h(
-          "div",
-          { class: "companion-stack" },
-          ui.row(way.el),
-          ui.sliders(...bases.map(([, slider]) => slider.el)),
-          h("p", { class: "companion-maths" }, ...maths("α·β^2·γ^2 = ").childNodes, growth.el),
-          ui.row(nearest.el),
-        ),
-        h(
-          "div",
-          { class: "companion-stack" },
-          h("p", {}, "depth ", factors.depth.el, ", width ", factors.width.el, ", ", factors.resolution.el),
-          h(
-            "p",
-            { class: "companion-result" },
-            multiplications.el,
-            h("span", { class: "scaling-unit" }, " multiplications"),
-          ),
-          h("p", {}, more.el, " times those of B0; ", parameters.el, " parameters"),
-          compare,
-        ),
-      ),
-      h(
-        "div",
-        { class: "companion-plate", role: "group", "aria-label": "The same growth, four ways" },
-        h("p", { class: "companion-heading", "aria-hidden": "true" }, "The same growth, four ways"),
+      ui.split([ui.row(way.el), bases.sliders, bases.formula, ui.row(nearest.el)], words.parts),
+      ui.plate(
+        { title: "The same growth, four ways" },
         h(
           "div",
           { class: "scaling-pair" },
-          h(
-            "div",
-            { class: "companion-stack" },
-            h("p", { class: "companion-note" }, "Parameters"),
-            byParameters.el,
-          ),
-          h(
-            "div",
-            { class: "companion-stack" },
-            h("p", { class: "companion-note" }, "Multiplications"),
-            byOperations.el,
-          ),
+          ui.stack(ui.note("Parameters"), fourWays[0].el),
+          ui.stack(ui.note("Multiplications"), fourWays[1].el),
         ),
       ),
       voice.el,
     ),
   );
-
-  function draw() {
-    if (!width) return;
-    const state = Object.fromEntries(NAMES.map((name) => [name, model.get(name)]));
-    const plans = waysToScale(state.phi, state.alpha, state.beta, state.gamma);
-    const costs = Object.fromEntries(WAYS.map(([name]) => [name, totalOf(efficientnetStages(plans[name]))]));
-    const plan = plans[state.way];
-    const now = efficientnetStages(plan);
-    const cost = costs[state.way];
-
-    phi.set(state.phi);
-    for (const [name, slider] of bases) slider.set(state[name]);
-    way.set(state.way);
-    const standard =
-      state.way === "compound" &&
-      Object.entries(PUBLISHED_BASES).every(([name, value]) => state[name] === value);
-    const match = standard ? published.findIndex((row) => Math.abs(row.phi - state.phi) < 1e-9) : -1;
-    nearest.input.selectedIndex = match < 0 ? published.length : match;
-    growth.set(state.alpha * state.beta ** 2 * state.gamma ** 2);
-    factors.depth.set(plan.depth);
-    factors.width.set(plan.width);
-    factors.resolution.set(plan.resolution);
-    multiplications.set(cost.multiplications);
-    parameters.set(cost.parameters);
-    more.set(cost.multiplications / baseCost.multiplications);
-    const row = published[match];
-    compare.textContent = row
-      ? `Published ${row.name}: depth ${times(row.depth)}, width ${times(row.width)}, ${row.resolution} px; ${amount(row.multiplications)} multiplications, ${amount(row.parameters)} parameters.`
-      : "";
-
-    picture.draw({
-      width,
-      base,
-      now,
-      pointed,
-      words: `The scaled network over the outline of B0: ${layersOf(now)} layers on images of ${plan.resolution} pixels, at most ${Math.max(...drawn(now).map((x) => x.channels))} channels. B0 has ${layersOf(base)} layers on 224 pixels, at most 320 channels.`,
-    });
-    const stage = now[pointed];
-    detail.textContent = stage
-      ? `Stage ${pointed + 1}: ${stage.layers} ${stage.layers === 1 ? "layer" : "layers"} of ${stage.operator}, ${stage.size}×${stage.size}×${stage.channels}; ` +
-        `${amount(stage.cost.multiplications)} multiplications, ${amount(stage.cost.parameters)} parameters. In B0: ${base[pointed].layers}, ${base[pointed].size}×${base[pointed].size}×${base[pointed].channels}.`
-      : `${layersOf(now)} layers on ${plan.resolution}×${plan.resolution} pixels; B0 has ${layersOf(base)} on 224×224. The last convolution and the dense layer are counted but not drawn. Point at a stage.`;
-    byParameters.draw(costs, state.way);
-    byOperations.draw(costs, state.way);
-    if (traits.touched)
-      voice.say(
-        `${amount(cost.multiplications)} multiplications, ${amount(cost.parameters)} parameters, ${layersOf(now)} layers, ${plan.resolution} pixels.`,
-      );
-  }
-
-  const stopResize = ui.onResize(picture.el, (next) => {
+  const stopResize = onResize(picture.el, (next) => {
     width = next;
     draw();
   });
-  return () => {
-    stopResize();
-    traits.stop();
-  };
+  return lifetime(stopResize, traits.stop);
 }
 
 export default { render };

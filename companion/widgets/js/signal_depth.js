@@ -1,11 +1,26 @@
 // A random deep network, forward and back at every move: how large signal and gradient are in each layer.
-// The numbers come from propagation.js; this file draws and listens.
+// The numbers come from maths/propagation.js; this file draws and listens.
 
-import { axis, linear, path, s, setAll } from "./ui/axes.js";
-import * as ui from "./ui/controls.js";
 import { propagate } from "./maths/propagation.js";
+import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
+import * as ui from "./ui/controls.js";
+import { h, maths } from "./ui/controls.js";
+import { bindTraits, emit, lifetime, onResize, perFrame } from "./ui/lifetime.js";
 
-const { h, maths } = ui;
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Point } from "./ui/axes.js" */
+/** @import { Activation, Sizes } from "./maths/propagation.js" */
+
+/**
+ * @typedef {object} State
+ * @property {number} depth
+ * @property {number} gain n·Var(w)
+ * @property {Activation} activation
+ * @property {boolean} shortcuts
+ * @property {boolean} batch_norm
+ * @property {number} seed of weights and inputs
+ * @property {string} title
+ */
 
 const DEPTH = { min: 2, max: 50, step: 1 };
 const GAIN = { min: 0.1, max: 10, step: 1.02 };
@@ -25,62 +40,67 @@ const MARGIN = { left: 52, right: 12 };
 const HEIGHT = 280;
 const TINY = 1e-300;
 
-const superscript = (n) =>
+const superscript = (/** @type {number} */ n) =>
   String(n)
     .replace("-", "⁻")
-    .replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]);
+    .replace(/\d/g, (d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(d)]);
 
-/** Three digits, beyond a hundredth and a thousand as a power of ten. */
+/** Three digits, beyond a hundredth and a thousand as a power of ten. @param {number} v */
 function sized(v) {
   if (v === 0 || (v >= 0.01 && v < 1000)) return String(Number(v.toPrecision(3)));
   const [mantissa, power] = v.toExponential(2).split("e");
   return `${mantissa} × 10${superscript(Number(power))}`;
 }
 
-/** The same for the ear. */
+/** The same for the ear. @param {number} v */
 function spokenSize(v) {
   if (v === 0 || (v >= 0.01 && v < 1000)) return String(Number(v.toPrecision(3)));
   const [mantissa, power] = v.toExponential(1).split("e");
   return `${mantissa} times 10 to the ${ui.spoken(Number(power), 0)}`;
 }
 
-const log = (v) => Math.log10(Math.max(v, TINY));
+const log = (/** @type {number} */ v) => Math.log10(Math.max(v, TINY));
 
-/** The factor that a layer has on average between two ends. */
+/**
+ * The factor that a layer has on average between two ends.
+ * @param {number} from @param {number} to @param {number} layers
+ */
 const perLayer = (from, to, layers) => (from > 0 && to > 0 ? (to / from) ** (1 / layers) : 0);
 
 // ---------------------------------------------------------------- the two pictures
 
-/** Signal and gradient over the layers, with a guide at the layer that is looked at. */
+/**
+ * Signal and gradient over the layers, with a guide at the layer that is looked at.
+ * @param {(layer: number) => void} onPick
+ */
 function sizeChart(onPick) {
-  const band = s("rect", { class: "signal-band" });
-  const curves = ["data-1", "data-4"].map((tint, k) =>
-    s("path", {
-      class: `companion-curve${k ? " companion-dashed" : ""}`,
-      "data-tint": tint,
-    }),
-  );
-  const inner = ["data-1", "data-4"].map((tint) => s("path", { class: "signal-inner", "data-tint": tint }));
-  const guide = s("line", { class: "companion-guide" });
-  const dots = ["data-1", "data-4"].map((tint) =>
-    s("circle", { class: "companion-dot", "data-tint": tint, r: 5.5 }),
-  );
+  const tints = ["data-1", "data-4"];
+  const band = mark("rect", "signal-band");
+  const curves = tints.map((tint, k) => mark("path", `companion-curve${k ? " companion-dashed" : ""}`, tint));
+  const inner = tints.map((tint) => mark("path", "signal-inner", tint));
+  const guide = mark("line", "companion-guide");
+  const here = tints.map((tint) => mark("circle", "companion-dot", tint, { r: 5.5 }));
   const [left, bottom] = [axis("left"), axis("bottom")];
-  const svg = s(
-    "svg",
-    { height: HEIGHT, role: "img", class: "signal-pickable" },
+  const { el, svg } = chart(
+    { height: HEIGHT, class: "signal-pickable" },
     band,
     left.el,
     bottom.el,
     guide,
     ...inner,
     ...curves,
-    ...dots,
+    ...here,
   );
+  /** @type {(event: PointerEvent) => void} */
   let pickFrom = () => {};
-  for (const event of ["pointermove", "pointerdown"]) svg.addEventListener(event, (e) => pickFrom(e));
+  for (const event of /** @type {const} */ (["pointermove", "pointerdown"]))
+    svg.addEventListener(event, (e) => pickFrom(e));
   return {
-    el: h("div", { class: "companion-chart" }, svg),
+    el,
+    /**
+     * @param {{ width: number, depth: number, shortcuts: boolean, sizes: Float64Array[], layer: number }}
+     *   options sizes: of signal and gradient in each layer
+     */
     draw({ width, depth, shortcuts, sizes, layer }) {
       const powers = sizes.map((values) => Array.from(values, log));
       const all = powers.flat();
@@ -90,17 +110,12 @@ function sizeChart(onPick) {
       const x = linear([0, depth], [MARGIN.left, to]);
       const y = linear([low, high], [base, 10]);
       // Inside a block the signal makes a detour; the line follows the stream that shortcuts carry.
-      const onStream = (l) => !shortcuts || l % 2 === 0 || l === depth;
+      const onStream = (/** @type {number} */ l) => !shortcuts || l % 2 === 0 || l === depth;
       powers.forEach((values, k) => {
-        const points = values.map((v, l) => [x(l), y(v)]);
+        const points = values.map((v, l) => /** @type {Point} */ ([x(l), y(v)]));
         setAll(curves[k], { d: path(points.filter((_, l) => onStream(l))) });
-        setAll(inner[k], {
-          d: points
-            .filter((_, l) => !onStream(l))
-            .map(([px, py]) => `M${px.toFixed(1)} ${py.toFixed(1)}h0`)
-            .join(""),
-        });
-        setAll(dots[k], { cx: x(layer).toFixed(1), cy: y(values[layer]).toFixed(1) });
+        setAll(inner[k], { d: dots(points.filter((_, l) => !onStream(l))) });
+        setAll(here[k], { cx: x(layer).toFixed(1), cy: y(values[layer]).toFixed(1) });
       });
       setAll(band, { x: MARGIN.left, width: to - MARGIN.left, y: y(1), height: y(-1) - y(1) });
       setAll(guide, { x1: x(layer), x2: x(layer), y1: 10, y2: base });
@@ -123,14 +138,14 @@ function sizeChart(onPick) {
       });
       pickFrom = (event) => {
         const at = x.invert(event.clientX - svg.getBoundingClientRect().left);
-        onPick(Math.min(depth, Math.max(0, Math.round(at))));
+        onPick(ui.clamp(Math.round(at), 0, depth));
       };
       const [signal, gradient] = sizes;
       setAll(svg, {
         "aria-label":
-          `Sizes in each of ${depth} layers on a logarithmic scale. The signal goes from ${spokenSize(signal[0])} at the` +
-          ` input to ${spokenSize(signal[depth])} at the end, the gradient from ${spokenSize(gradient[depth])} at the end to` +
-          ` ${spokenSize(gradient[0])} at the input.`,
+          `Sizes in each of ${depth} layers on a logarithmic scale. ` +
+          `The signal goes from ${spokenSize(signal[0])} at the input to ${spokenSize(signal[depth])} at the end, ` +
+          `the gradient from ${spokenSize(gradient[depth])} at the end to ${spokenSize(gradient[0])} at the input.`,
       });
     },
   };
@@ -140,11 +155,15 @@ function sizeChart(onPick) {
 function spreadChart() {
   const height = 140;
   const BINS = 31;
-  const bars = s("path", { class: "companion-fill signal-bars", "data-tint": "data-1" });
+  const bars = mark("path", "companion-fill signal-bars", "data-1");
   const bottom = axis("bottom");
-  const svg = s("svg", { height, role: "img" }, bars, bottom.el);
+  const { el, svg } = chart({ height }, bars, bottom.el);
   return {
-    el: h("div", { class: "companion-chart" }, svg),
+    el,
+    /**
+     * @param {{ width: number, values: Float64Array, rms: number, layer: number, silent: number }} options
+     *   silent: the share of the outputs that let no gradient through
+     */
     draw({ width, values, rms, layer, silent }) {
       const counts = new Float64Array(BINS);
       const reach = 3.1;
@@ -172,7 +191,9 @@ function spreadChart() {
         name: "output / root mean square",
       });
       setAll(svg, {
-        "aria-label": `Histogram of the outputs of layer ${layer} in units of their root mean square; ${Math.round(100 * silent)} per cent of them let no gradient through.`,
+        "aria-label":
+          `Histogram of the outputs of layer ${layer} in units of their root mean square; ` +
+          `${Math.round(100 * silent)} per cent of them let no gradient through.`,
       });
     },
   };
@@ -181,6 +202,7 @@ function spreadChart() {
 // ---------------------------------------------------------------- words
 
 // "keeps its size" is the shaded band of the picture.
+/** @type {[below: number, words: string][]} */
 const FATES = [
   [1e-3, "fades away"],
   [0.1, "fades"],
@@ -188,101 +210,83 @@ const FATES = [
   [1e3, "grows"],
   [Infinity, "explodes"],
 ];
-const fate = (ratio) => FATES.find(([limit]) => ratio < limit)[1];
+/** @param {number} ratio */
+const fate = (ratio) => FATES.find(([limit]) => ratio < limit)?.[1] ?? "explodes";
 
-/** What the reader sees, in a sentence or two. */
-function insight({ activation, shortcuts, batchNorm, gain, depth }, signalRatio, gradientRatio) {
-  const [forward, backward] = [fate(signalRatio), fate(gradientRatio)];
-  const fates =
-    forward === backward
-      ? `Going forward and going back, what passes ${forward}.`
-      : `Going forward, the signal ${forward}; going back, the gradient ${backward}.`;
-  const reasons = [];
-  if (batchNorm && !shortcuts && activation === "relu") {
-    reasons.push(
+/** Why that happens. @param {State} state */
+function reason({ activation, shortcuts, batch_norm: batchNorm, gain }) {
+  const bounded = "tanh keeps the stream below 1, whatever the blocks add; nothing bounds the gradient.";
+  if (batchNorm && !shortcuts && activation === "relu")
+    return (
       "Batch norm sets every layer’s size, so the weights’ size no longer matters; but a plain stack " +
-        "still multiplies the gradient by about √(π/(π − 1)) ≈ 1.21 a layer on its way back.",
+      "still multiplies the gradient by about √(π/(π − 1)) ≈ 1.21 a layer on its way back."
     );
-  } else if (batchNorm && shortcuts && activation === "tanh") {
-    reasons.push("tanh keeps the stream below 1, whatever the blocks add; nothing bounds the gradient.");
-  } else if (batchNorm && shortcuts) {
-    reasons.push(
-      "Each block adds a term of the same size to the stream: it grows like a root of the depth. Nothing grows exponentially, the gradient included.",
+  if (batchNorm && shortcuts && activation === "tanh") return bounded;
+  if (batchNorm && shortcuts)
+    return (
+      "Each block adds a term of the same size to the stream: it grows like a root of the depth. " +
+      "Nothing grows exponentially, the gradient included."
     );
-  } else if (batchNorm) {
-    reasons.push("Batch norm sets every layer’s size, whatever the weights’ size.");
-  } else if (shortcuts && gain > 0.5 && activation !== "tanh") {
-    reasons.push(
-      "Shortcuts keep the gradient from fading, but every block adds to the stream: without batch norm it multiplies.",
+  if (batchNorm) return "Batch norm sets every layer’s size, whatever the weights’ size.";
+  if (shortcuts && gain > 0.5 && activation !== "tanh")
+    return (
+      "Shortcuts keep the gradient from fading, but every block adds to the stream: " +
+      "without batch norm it multiplies."
     );
-  } else if (shortcuts && activation === "tanh" && gain > 1) {
-    reasons.push("tanh keeps the stream below 1, whatever the blocks add; nothing bounds the gradient.");
-  } else if (shortcuts) {
-    reasons.push("The shortcut carries the signal past weights that are too small to pass it on.");
-  } else if (activation === "tanh" && gain > 1.5) {
-    reasons.push(
-      "tanh keeps the signal below 1, however large the weights. Nothing bounds the gradient: each layer multiplies it by a little more than tanh takes away.",
+  if (shortcuts && activation === "tanh" && gain > 1) return bounded;
+  if (shortcuts) return "The shortcut carries the signal past weights that are too small to pass it on.";
+  if (activation === "tanh" && gain > 1.5)
+    return (
+      "tanh keeps the signal below 1, however large the weights. Nothing bounds the gradient: " +
+      "each layer multiplies it by a little more than tanh takes away."
     );
-  } else if (activation === "tanh") {
-    reasons.push(
-      "While the signal is small, tanh is the identity: each layer multiplies by about √(n·Var(w)), and n·Var(w) = 1 is the fair choice.",
+  if (activation === "tanh")
+    return (
+      "While the signal is small, tanh is the identity: each layer multiplies by about √(n·Var(w)), " +
+      "and n·Var(w) = 1 is the fair choice."
     );
-  } else if (activation === "none") {
-    reasons.push(
-      "Without an activation a layer multiplies by √(n·Var(w)): Xavier’s choice, 1, keeps the size.",
-    );
-  } else {
-    reasons.push(
-      "ReLU drops half of the mean square, so a layer multiplies by √(n·Var(w)/2): He’s choice, 2, keeps the size.",
-    );
-  }
-  if (depth < 6) reasons.push("With so few layers nothing has time to go wrong: make it deeper.");
-  return [fates, ...reasons].join(" ");
+  if (activation === "none")
+    return "Without an activation a layer multiplies by √(n·Var(w)): Xavier’s choice, 1, keeps the size.";
+  return (
+    "ReLU drops half of the mean square, so a layer multiplies by √(n·Var(w)/2): " +
+    "He’s choice, 2, keeps the size."
+  );
 }
 
-// ---------------------------------------------------------------- the widget
+/**
+ * What the reader sees, in a sentence or two.
+ * @param {State} state
+ * @param {number} signalRatio last to first @param {number} gradientRatio first to last
+ */
+function insight(state, signalRatio, gradientRatio) {
+  const [forward, backward] = [fate(signalRatio), fate(gradientRatio)];
+  const sentences = [
+    forward === backward
+      ? `Going forward and going back, what passes ${forward}.`
+      : `Going forward, the signal ${forward}; going back, the gradient ${backward}.`,
+    reason(state),
+  ];
+  if (state.depth < 6) sentences.push("With so few layers nothing has time to go wrong: make it deeper.");
+  return sentences.join(" ");
+}
 
-function render({ model, el }) {
-  const all = new Map();
-  const value = (quantity, format = sized) => {
-    const shown = ui.number({ quantity, value: 0, format });
-    all.set(quantity, [...(all.get(quantity) ?? []), shown]);
-    return shown.el;
-  };
-  const state = () => ({
-    depth: model.get("depth"),
-    gain: model.get("gain"),
-    activation: model.get("activation"),
-    shortcuts: model.get("shortcuts"),
-    batch_norm: model.get("batch_norm"),
-    seed: model.get("seed"),
-  });
-  const schedule = ui.perFrame(() => draw());
-  const voice = ui.announcer();
-  let layer = null; // null: the last layer, however deep
-  let columnWidth = 0;
+// ---------------------------------------------------------------- the parts of the widget
 
-  const traits = ui.traits(
-    model,
-    ["depth", "gain", "activation", "shortcuts", "batch_norm", "seed"],
-    schedule,
-  );
-  const { put } = traits;
-  const pick = (next) => {
-    if (next === layer) return;
-    layer = next;
-    schedule();
-  };
-  const preset = (gain) => PRESETS.find((p) => Math.abs(p.gain / gain - 1) < 5e-3)?.value;
-
-  // -------- controls
+/**
+ * What the network is made of.
+ * @param {AnyModel<State>} model
+ * @param {(changes: Partial<State>) => void} onPut
+ */
+function settings(model, onPut) {
+  const preset = (/** @type {number} */ gain) =>
+    PRESETS.find((p) => Math.abs(p.gain / gain - 1) < 5e-3)?.value ?? null;
   const depth = ui.slider({
     label: "Depth",
     ...DEPTH,
     value: model.get("depth"),
     quantity: "depth",
     format: (v) => `${v} layers`,
-    onInput: (v) => put({ depth: v }),
+    onInput: (v) => onPut({ depth: v }),
   });
   const gain = ui.slider({
     label: maths("n·Var(w)"),
@@ -293,269 +297,274 @@ function render({ model, el }) {
     value: model.get("gain"),
     quantity: "gain",
     format: (v) => String(Number(v.toPrecision(3))),
-    onInput: (v) => put({ gain: v }),
+    onInput: (v) => onPut({ gain: v }),
   });
   const init = ui.segmented({
     label: "Weights",
     options: PRESETS,
-    value: preset(model.get("gain")) ?? null,
-    onChange: (name) => put({ gain: PRESETS.find((p) => p.value === name).gain }),
+    value: preset(model.get("gain")),
+    onChange: (name) => {
+      const chosen = PRESETS.find(({ value }) => value === name);
+      if (chosen) onPut({ gain: chosen.gain });
+    },
   });
   const activation = ui.segmented({
     label: "Activation",
     options: ACTIVATIONS,
     value: model.get("activation"),
-    onChange: (v) => put({ activation: v }),
+    onChange: (v) => onPut({ activation: v }),
   });
   const shortcuts = ui.toggle({
     label: "shortcuts",
     checked: model.get("shortcuts"),
-    onChange: (on) => put({ shortcuts: on }),
+    onChange: (on) => onPut({ shortcuts: on }),
   });
   const batchNorm = ui.toggle({
     label: "batch norm",
     checked: model.get("batch_norm"),
-    onChange: (on) => put({ batch_norm: on }),
+    onChange: (on) => onPut({ batch_norm: on }),
   });
   const redraw = ui.button({
     label: "Redraw weights",
     title: "Draw new weights and inputs at random",
-    onClick: () => put({ seed: (model.get("seed") + 1) % 2 ** 32 }),
+    onClick: () => onPut({ seed: (model.get("seed") + 1) % 2 ** 32 }),
   });
-  const controls = h(
-    "div",
-    { class: "companion-panel signal-controls" },
-    h("div", { class: "companion-pair" }, depth.el, gain.el),
-    ui.row(init.el, redraw.el),
-    ui.row(activation.el, shortcuts.el, batchNorm.el),
-  );
+  return {
+    el: h(
+      "div",
+      { class: "companion-panel signal-controls" },
+      h("div", { class: "companion-pair" }, depth.el, gain.el),
+      ui.row(init.el, redraw.el),
+      ui.row(activation.el, shortcuts.el, batchNorm.el),
+    ),
+    /** @param {State} state */
+    draw(state) {
+      depth.set(state.depth);
+      gain.set(state.gain);
+      init.set(preset(state.gain));
+      activation.set(state.activation);
+      shortcuts.set(state.shortcuts);
+      batchNorm.set(state.batch_norm);
+    },
+  };
+}
 
-  // -------- the pictures and what they say
+/**
+ * The sizes over all layers, and the slider that looks at one of them.
+ * @param {number} depth
+ * @param {ReturnType<typeof ui.readouts>} numbers
+ * @param {(layer: number) => void} onPick
+ */
+function sizesPlate(depth, numbers, onPick) {
+  const picture = sizeChart(onPick);
+  /** @type {Sizes | null} */
   let latest = null;
-  const describeLayer = (l) =>
+  const describe = (/** @type {number} */ l) =>
     latest
       ? `layer ${l}: signal ${spokenSize(latest.signal[l])}, gradient ${spokenSize(latest.gradient[l])}`
       : `layer ${l}`;
-  const sizesPicture = sizeChart(pick);
-  const spreadPicture = spreadChart();
-  const story = h("p", { class: "signal-story" });
-  const rows = h("tbody", {});
-  const table = h(
-    "details",
-    { class: "signal-table", ontoggle: schedule },
-    h("summary", {}, "Every layer in numbers"),
-    h(
-      "div",
-      {
-        class: "signal-scroll",
-        tabindex: "0",
-        role: "region",
-        "aria-label": "Signal and gradient in every layer",
-      },
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h("tr", {}, ...["layer", "signal", "gradient"].map((name) => h("th", { scope: "col" }, name))),
-        ),
-        rows,
-      ),
-    ),
-  );
   const look = ui.slider({
     label: "Look at layer",
     min: 0,
     max: DEPTH.max,
     step: 1,
-    value: model.get("depth"),
-    format: (v) => String(v),
-    describe: (v) => describeLayer(v),
-    onInput: pick,
+    value: depth,
+    format: String,
+    describe,
+    onInput: onPick,
   });
-
-  const plate = (title, picture, ...words) =>
+  const line = (/** @type {string} */ name, /** @type {string} */ place) =>
     h(
-      "div",
-      { class: "companion-plate", role: "group", "aria-label": title },
-      h("p", { class: "companion-heading", "aria-hidden": "true" }, title),
-      h(
-        "div",
-        { class: "companion-split" },
-        h("div", { class: "companion-stack" }, ...picture),
-        h("div", { class: "companion-stack" }, ...words),
-      ),
-    );
-  const line = (name, ...shown) =>
-    h("tr", {}, h("th", { scope: "row" }, name), ...shown.map((v) => h("td", {}, v)));
-  const head = (...names) =>
-    h(
-      "thead",
+      "tr",
       {},
-      h(
-        "tr",
-        {},
-        h("td"),
-        ...names.map(([name, tint]) =>
-          h("th", { scope: "col", class: "companion-tinted", data: { tint } }, name),
-        ),
-      ),
+      h("th", { scope: "row" }, name),
+      ...["signal", "gradient"].map((what) => h("td", {}, numbers.make(`${what}-${place}`))),
     );
-
+  const head = (/** @type {string} */ name, /** @type {string} */ tint) =>
+    h("th", { scope: "col", class: "companion-tinted", data: { tint } }, name);
   const summary = h(
     "table",
     { class: "signal-summary" },
-    head(["signal", "data-1"], ["gradient", "data-4"]),
+    h("thead", {}, h("tr", {}, h("td"), head("signal", "data-1"), head("gradient", "data-4"))),
     h(
       "tbody",
       {},
-      line("at the input", value("signal-first"), value("gradient-first")),
-      line("at the last layer", value("signal-last"), value("gradient-last")),
-      line("× each layer", value("signal-factor"), value("gradient-factor")),
+      line("at the input", "first"),
+      line("at the last layer", "last"),
+      line("× each layer", "factor"),
     ),
   );
-  const sizesPlate = plate(
-    "Size in each layer",
-    [sizesPicture.el, look.el],
-    ui.legend([
-      { token: "data-1", label: "signal: root mean square of h", mark: "line" },
-      { token: "data-4", label: "gradient: root mean square of ∂L/∂h", mark: "dashed" },
-      { token: "soft", label: "the layer looked at", mark: "dotted" },
-    ]),
-    summary,
-    story,
-  );
-  const layerName = h("span", {});
-  const spreadPlate = plate(
-    "Inside the layer looked at",
-    [spreadPicture.el],
-    h(
-      "p",
-      {},
-      layerName,
-      ": signal ",
-      h("strong", {}, value("layer-signal")),
-      ", gradient ",
-      h("strong", {}, value("layer-gradient")),
-      ".",
-    ),
-    h(
-      "p",
-      {},
-      value("layer-silent", (v) => `${(100 * v).toFixed(1)} %`),
-      " of its outputs let no gradient through (zeros of a ReLU, ends of a tanh).",
-    ),
-    h(
-      "p",
-      { class: "companion-note" },
-      "Outputs of 64 units for 32 inputs, in units of their own root mean square.",
+  const story = h("p", { class: "signal-story" });
+  const el = ui.plate(
+    { title: "Size in each layer" },
+    ui.split(
+      [picture.el, look.el],
+      [
+        ui.legend([
+          { token: "data-1", label: "signal: root mean square of h", mark: "line" },
+          { token: "data-4", label: "gradient: root mean square of ∂L/∂h", mark: "dashed" },
+          { token: "soft", label: "the layer looked at", mark: "dotted" },
+        ]),
+        summary,
+        story,
+      ],
     ),
   );
+  return {
+    el,
+    picture: picture.el,
+    /** @param {{ state: State, sizes: Sizes, layer: number, width: number }} options */
+    draw({ state, sizes, layer, width }) {
+      latest = sizes;
+      const { signal, gradient } = sizes;
+      const n = state.depth;
+      look.limit(n);
+      look.set(layer);
+      look.input.setAttribute("aria-valuetext", describe(layer));
+      picture.draw({ width, depth: n, shortcuts: state.shortcuts, sizes: [signal, gradient], layer });
+      numbers.set({
+        "signal-first": signal[0],
+        "signal-last": signal[n],
+        "gradient-first": gradient[0],
+        "gradient-last": gradient[n],
+        "signal-factor": perLayer(signal[0], signal[n], n),
+        "gradient-factor": perLayer(gradient[n], gradient[0], n),
+      });
+      story.textContent = insight(state, signal[n] / signal[0], gradient[0] / gradient[n]);
+      return story.textContent;
+    },
+  };
+}
 
+/** The layer that is looked at. @param {ReturnType<typeof ui.readouts>} numbers */
+function spreadPlate(numbers) {
+  const picture = spreadChart();
+  const name = h("span", {});
+  const [signal, gradient] = [numbers.make("layer-signal"), numbers.make("layer-gradient")];
+  const silentShare = numbers.make("layer-silent", (v) => `${(100 * v).toFixed(1)} %`);
+  const el = ui.plate(
+    { title: "Inside the layer looked at" },
+    ui.split(
+      [picture.el],
+      [
+        h("p", {}, name, ": signal ", h("strong", {}, signal), ", gradient ", h("strong", {}, gradient), "."),
+        h("p", {}, silentShare, " of its outputs let no gradient through (zeros of a ReLU, ends of a tanh)."),
+        ui.note("Outputs of 64 units for 32 inputs, in units of their own root mean square."),
+      ],
+    ),
+  );
+  return {
+    el,
+    /** @param {{ sizes: Sizes, layer: number, width: number }} options */
+    draw({ sizes, layer, width }) {
+      const { values, silent } = sizes.look(layer);
+      picture.draw({ width, values, rms: sizes.signal[layer], layer, silent });
+      name.textContent = layer === 0 ? "The input" : `Layer ${layer}`;
+      numbers.set({
+        "layer-signal": sizes.signal[layer],
+        "layer-gradient": sizes.gradient[layer],
+        "layer-silent": silent,
+      });
+    },
+  };
+}
+
+/** Every layer in numbers, for who opens it. @param {() => void} onToggle */
+function layerTable(onToggle) {
+  const rows = h("tbody", {});
+  const heads = ["layer", "signal", "gradient"].map((name) => h("th", { scope: "col" }, name));
+  const label = "Signal and gradient in every layer";
+  const el = h(
+    "details",
+    { class: "signal-table", ontoggle: onToggle },
+    h("summary", {}, "Every layer in numbers"),
+    h(
+      "div",
+      { class: "signal-scroll", tabindex: "0", role: "region", "aria-label": label },
+      h("table", {}, h("thead", {}, h("tr", {}, ...heads)), rows),
+    ),
+  );
+  const row = (/** @type {number} */ l, /** @type {number[]} */ ...sizes) =>
+    h("tr", {}, h("th", { scope: "row" }, String(l)), ...sizes.map((v) => h("td", {}, sized(v))));
+  return {
+    el,
+    /** @param {Sizes} sizes */
+    draw({ signal, gradient }) {
+      if (el.open) rows.replaceChildren(...Array.from(signal, (v, l) => row(l, v, gradient[l])));
+    },
+  };
+}
+
+// ---------------------------------------------------------------- the widget
+
+/** @param {RenderProps<State>} props */
+function render({ model, el }) {
+  const state = () => ({
+    depth: model.get("depth"),
+    gain: model.get("gain"),
+    activation: model.get("activation"),
+    shortcuts: model.get("shortcuts"),
+    batch_norm: model.get("batch_norm"),
+    seed: model.get("seed"),
+    title: model.get("title"),
+  });
+  const numbers = ui.readouts(sized);
+  const voice = ui.announcer();
+  /** @type {number | null} */
+  let chosen = null; // null: the last layer, however deep
+  let width = 0;
+
+  const draw = () => {
+    if (!width) return;
+    const now = state();
+    const sizes = propagate(now);
+    const layer = Math.min(chosen ?? now.depth, now.depth);
+    controls.draw(now);
+    const story = overview.draw({ state: now, sizes, layer, width });
+    inside.draw({ sizes, layer, width });
+    table.draw(sizes);
+    const [signal, gradient] = [Array.from(sizes.signal), Array.from(sizes.gradient)];
+    emit(el, "propagated", { ...now, signal, gradient });
+    if (!traits.touched) return;
+    const ends = [spokenSize(signal[now.depth]), spokenSize(gradient[0])];
+    voice.say(`${story} Signal at the end ${ends[0]}, gradient at the input ${ends[1]}.`);
+  };
+  const schedule = perFrame(draw);
+  const traits = bindTraits(
+    model,
+    ["depth", "gain", "activation", "shortcuts", "batch_norm", "seed"],
+    schedule,
+  );
+  const pick = (/** @type {number} */ layer) => {
+    if (layer === chosen) return;
+    chosen = layer;
+    schedule();
+  };
+
+  const controls = settings(model, traits.put);
+  const overview = sizesPlate(model.get("depth"), numbers, pick);
+  const inside = spreadPlate(numbers);
+  const table = layerTable(schedule);
   el.append(
     ui.frame(
       {
         title: model.get("title"),
         describe:
-          "A batch passes forward through a network with random weights, and a gradient of size 1 passes back. What arrives?",
+          "A batch passes forward through a network with random weights, and a gradient of size 1 passes back. " +
+          "What arrives?",
       },
-      controls,
-      sizesPlate,
-      spreadPlate,
-      table,
+      controls.el,
+      overview.el,
+      inside.el,
+      table.el,
       voice.el,
     ),
   );
-
-  // -------- from the state to the screen
-  function draw() {
-    if (!columnWidth) return;
-    const now = state();
-    depth.set(now.depth);
-    gain.set(now.gain);
-    init.set(preset(now.gain) ?? null);
-    activation.set(now.activation);
-    shortcuts.set(now.shortcuts);
-    batchNorm.set(now.batch_norm);
-
-    const result = propagate(now);
-    latest = result;
-    const { signal, gradient } = result;
-    const at = Math.min(layer ?? now.depth, now.depth);
-    look.input.max = now.depth;
-    look.input.style.setProperty("--share", at / now.depth);
-    look.set(at);
-    look.input.value = at;
-    look.input.setAttribute("aria-valuetext", describeLayer(at));
-    const inside = result.look(at);
-
-    sizesPicture.draw({
-      width: columnWidth,
-      depth: now.depth,
-      shortcuts: now.shortcuts,
-      sizes: [signal, gradient],
-      layer: at,
-    });
-    spreadPicture.draw({
-      width: columnWidth,
-      values: inside.values,
-      rms: signal[at],
-      layer: at,
-      silent: inside.silent,
-    });
-    const numbers = {
-      "signal-first": signal[0],
-      "signal-last": signal[now.depth],
-      "gradient-first": gradient[0],
-      "gradient-last": gradient[now.depth],
-      "signal-factor": perLayer(signal[0], signal[now.depth], now.depth),
-      "gradient-factor": perLayer(gradient[now.depth], gradient[0], now.depth),
-      "layer-signal": signal[at],
-      "layer-gradient": gradient[at],
-      "layer-silent": inside.silent,
-    };
-    for (const [quantity, number] of Object.entries(numbers))
-      for (const shown of all.get(quantity)) shown.set(number);
-    layerName.textContent = at === 0 ? "The input" : `Layer ${at}`;
-    story.textContent = insight(
-      { ...now, batchNorm: now.batch_norm },
-      signal[now.depth] / signal[0],
-      gradient[0] / gradient[now.depth],
-    );
-    if (table.open) {
-      rows.replaceChildren(
-        ...Array.from(signal, (v, l) =>
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, String(l)),
-            h("td", {}, sized(v)),
-            h("td", {}, sized(gradient[l])),
-          ),
-        ),
-      );
-    }
-    el.dispatchEvent(
-      new CustomEvent("companion-propagated", {
-        bubbles: true,
-        detail: { ...now, signal: Array.from(signal), gradient: Array.from(gradient) },
-      }),
-    );
-    if (traits.touched)
-      voice.say(
-        `${story.textContent} Signal at the end ${spokenSize(signal[now.depth])}, gradient at the input ${spokenSize(gradient[0])}.`,
-      );
-  }
-
-  const stopResize = ui.onResize(sizesPicture.el, (width) => {
-    columnWidth = width;
+  const stopResize = onResize(overview.picture, (next) => {
+    width = next;
     draw();
   });
-  return () => {
-    stopResize();
-    traits.stop();
-  };
+  return lifetime(stopResize, traits.stop);
 }
 
 export default { render };

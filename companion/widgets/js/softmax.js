@@ -1,24 +1,42 @@
 // Logits of one image by slider: what softmax, cross-entropy and its gradient make of them.
-// Numbers come from classification.js; this file draws and listens.
+// Numbers come from maths/classification.js; this file draws and listens.
 
-import { axis, linear, path, s, setAll } from "./ui/axes.js";
 import { crossEntropy, crossEntropyGradient, softmax } from "./maths/classification.js";
+import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
+import { h, maths } from "./ui/controls.js";
+import { bindTraits, lifetime, onResize, perFrame, stepper } from "./ui/lifetime.js";
 
-const { h, maths } = ui;
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Point } from "./ui/axes.js" */
+
+/**
+ * @typedef {object} State
+ * @property {number[]} logits
+ * @property {string[]} class_names
+ * @property {number} label the right class
+ * @property {number} temperature
+ * @property {[number, number]} logit_range of the sliders
+ * @property {string} title
+ */
 
 const TEMPERATURE = { min: 0.1, max: 10, step: 1.02 };
 const LEARNING_RATE = 1;
 const TOPS = [5, 10, 20, 50, 100]; // ends of the loss axis: the first that has room for all points
-const three = (v) => ui.fixed(v, 3);
-const signed = (v) => ui.signed(v, 3);
-/** Three decimals, or two digits and a power of ten where those would all be 0. */
+
+const three = (/** @type {number} */ v) => ui.fixed(v, 3);
+const signed = (/** @type {number} */ v) => ui.signed(v, 3);
+/** Three decimals, or two digits and a power of ten where those would all be 0. @param {number} v */
 const small = (v) => (v === 0 || v >= 5e-4 ? three(v) : v.toExponential(1).replace("e-", "e−"));
-/** e^z can be too large for any float: that is why softmax is not computed from it. */
+/** e^z can be too large for any float: that is why softmax is not computed from it. @param {number} v */
 const power = (v) =>
   v === Infinity ? "overflow" : v < 1000 ? ui.fixed(v, 3) : v.toExponential(1).replace("e+", "e");
+const add = (/** @type {number[]} */ values) => values.reduce((a, b) => a + b, 0);
 
-/** A small bar beside its number. `both`: the bar starts in the middle and goes to either side. */
+/**
+ * A small bar beside its number. `both`: the bar starts in the middle and goes to either side.
+ * @param {{ quantity: string, format: (v: number) => string, tint?: string, both?: boolean }} options
+ */
 function cell({ quantity, format, tint, both }) {
   const bar = h("span", { class: "softmax-bar" });
   const track = h(
@@ -29,6 +47,7 @@ function cell({ quantity, format, tint, both }) {
   const shown = ui.number({ quantity, value: 0, format });
   return {
     el: h("div", { class: "softmax-cell" }, track, shown.el),
+    /** @param {number} value @param {number} share of the bar's room, with a sign if it has two sides */
     set(value, share) {
       shown.set(value);
       if (both) {
@@ -44,21 +63,23 @@ function cell({ quantity, format, tint, both }) {
 function lossChart() {
   const height = 236;
   const margin = { left: 34, right: 12 };
-  const curve = s("path", { class: "companion-curve", "data-tint": "data-1" });
-  const chance = s("line", { class: "companion-curve companion-dashed", "data-tint": "data-6" });
-  const drop = s("path", { class: "companion-guide", fill: "none" });
-  const trail = s("path", { class: "companion-trail", "data-tint": "data-4" });
-  const here = s("circle", { class: "companion-dot", "data-tint": "data-4", r: 7 });
+  const curve = mark("path", "companion-curve", "data-1");
+  const chance = mark("line", "companion-curve companion-dashed", "data-6");
+  const drop = mark("path", "companion-guide", null, { fill: "none" });
+  const trail = mark("path", "companion-trail", "data-4");
+  const here = mark("circle", "companion-dot", "data-4", { r: 7 });
   const [left, bottom] = [axis("left"), axis("bottom")];
-  const svg = s("svg", { height, role: "img" }, left.el, bottom.el, drop, chance, curve, trail, here);
+  const { el, svg } = chart({ height }, left.el, bottom.el, drop, chance, curve, trail, here);
   return {
-    el: h("div", { class: "companion-chart" }, svg),
+    el,
+    /** @param {{ width: number, loss: number, walked: number[], classes: number }} options walked: losses */
     draw({ width, loss, walked, classes }) {
       const [to, base] = [width - margin.right, height - 44];
       const x = linear([0, 1], [margin.left, to]);
       const most = Math.max(loss, ...walked);
       const top = TOPS.find((limit) => most <= limit) ?? most;
       const y = linear([0, top], [base, 10]);
+      /** @param {number} l @returns {Point} */
       const at = (l) => [x(Math.exp(-l)), y(l)];
       setAll(curve, { d: path(Array.from({ length: 160 }, (_, i) => at(top * (1 - i / 159)))) });
       const level = Math.log(classes);
@@ -72,25 +93,23 @@ function lossChart() {
         ]),
       });
       setAll(here, { cx: cx.toFixed(1), cy: cy.toFixed(1) });
-      setAll(trail, {
-        d: walked
-          .map((l) => {
-            const [a, b] = at(l);
-            return `M${a.toFixed(1)} ${b.toFixed(1)}h0`;
-          })
-          .join(""),
-      });
+      setAll(trail, { d: dots(walked.map(at)) });
       left.draw({ scale: y, at: margin.left, from: margin.left, to, count: 5 });
       bottom.draw({ scale: x, at: base, from: margin.left, to, count: 5, name: "p of the right class" });
       setAll(svg, {
         "aria-label":
           `The loss as minus log p of the right class: it falls from beyond ${top} at p near 0 to 0 at p = 1. ` +
-          `The point is at p = ${small(Math.exp(-loss))}, loss ${small(loss)}; guessing among ${classes} classes costs ${three(level)}.`,
+          `The point is at p = ${small(Math.exp(-loss))}, loss ${small(loss)}; ` +
+          `guessing among ${classes} classes costs ${three(level)}.`,
       });
     },
   };
 }
 
+/**
+ * What the reader sees, in a sentence or two.
+ * @param {number[]} p @param {number} y @param {string[]} names @param {number} temperature
+ */
 function insight(p, y, names, temperature) {
   const best = p.indexOf(Math.max(...p));
   if (Math.max(...p) - Math.min(...p) < 1e-3) {
@@ -98,40 +117,30 @@ function insight(p, y, names, temperature) {
   }
   if (best !== y) {
     const rival = p[best] - p[y] < 1e-3 ? "as probable as" : "more probable than";
-    return `“${names[best]}” is ${rival} the right class: an error. A step takes most from “${names[best]}” and gives it all to “${names[y]}”.`;
+    return (
+      `“${names[best]}” is ${rival} the right class: an error. ` +
+      `A step takes most from “${names[best]}” and gives it all to “${names[y]}”.`
+    );
   }
   if (p[y] > 0.99)
     return "Right, and sure of it: the gradient is almost 0, and there is little left to learn from this image.";
   if (temperature > 3)
     return "Right, but a high temperature flattens the probabilities: the order stays, the confidence goes.";
-  return "Right, but not sure: the gradient goes on pushing until p of the right class is 1, which it never quite reaches.";
+  return (
+    "Right, but not sure: the gradient goes on pushing until p of the right class is 1, " +
+    "which it never quite reaches."
+  );
 }
 
-function render({ model, el }) {
+/**
+ * One row a class: its logit by slider, its power of e, its probability, its gradient; and the sums below.
+ * @param {AnyModel<State>} model
+ * @param {(logits: number[]) => void} onMove
+ */
+function classTable(model, onMove) {
   const names = model.get("class_names");
   const [low, high] = model.get("logit_range");
   let top = high; // of the sliders: it rises with the logits
-  const start = {
-    logits: [...model.get("logits")],
-    label: model.get("label"),
-    temperature: model.get("temperature"),
-  };
-  const voice = ui.announcer();
-  const schedule = ui.perFrame(() => draw());
-  let walked = [];
-  let walking = 0;
-  let width = 0;
-
-  const traits = ui.traits(model, ["logits", "label", "temperature"], schedule);
-  const { put } = traits;
-  const stop = () => clearTimeout(walking);
-  const move = (changes) => {
-    stop();
-    walked = [];
-    put(changes);
-  };
-
-  // -------- one row a class
   const rows = names.map((name, k) => {
     const badge = h("span", { class: "softmax-badge" }, "right class");
     const logit = ui.slider({
@@ -141,10 +150,10 @@ function render({ model, el }) {
       max: high,
       step: 0.05,
       neutral: 0,
-      value: start.logits[k],
+      value: model.get("logits")[k],
       quantity: `z-${k}`,
       describe: (v) => ui.spoken(v),
-      onInput: (v) => move({ logits: model.get("logits").map((old, j) => (j === k ? v : old)) }),
+      onInput: (v) => onMove(model.get("logits").map((old, j) => (j === k ? v : old))),
     });
     logit.el.classList.add("softmax-logit");
     const raised = ui.number({ quantity: `exp-${k}`, value: 0, format: power });
@@ -160,14 +169,13 @@ function render({ model, el }) {
     );
     return { row, badge, logit, raised, p, g };
   });
-  const head = (label, cls = "") => h("span", { class: cls }, label);
   const heads = h(
     "div",
     { class: "softmax-row softmax-heads", "aria-hidden": "true" },
-    head(h("span", {}, "logit ", maths("z"))),
-    head(maths("e^{z/T}"), "softmax-power"),
-    head(h("span", {}, "probability ", maths("p"))),
-    head(h("span", {}, "gradient ", maths("(p − y)/T"))),
+    h("span", { class: "" }, h("span", {}, "logit ", maths("z"))),
+    h("span", { class: "softmax-power" }, maths("e^{z/T}")),
+    h("span", { class: "" }, h("span", {}, "probability ", maths("p"))),
+    h("span", { class: "" }, h("span", {}, "gradient ", maths("(p − y)/T"))),
   );
   const sums = {
     power: ui.number({ quantity: "exp-sum", value: 0, format: power }),
@@ -186,50 +194,133 @@ function render({ model, el }) {
     h("div", { class: "softmax-cell" }, sums.p.el),
     h("div", { class: "softmax-cell" }, sums.g.el),
   );
+  return {
+    el: h("div", { class: "softmax-rows" }, heads, ...rows.map(({ row }) => row), total),
+    /** The sliders' right end goes back to where it was first. */
+    reset() {
+      top = high;
+    },
+    /** @param {{ z: number[], y: number, T: number, p: number[], gradient: number[] }} options */
+    draw({ z, y, T, p, gradient }) {
+      const reach = Math.max(1, ...gradient.map(Math.abs));
+      const powers = z.map((v) => Math.exp(v / T));
+      top = Math.max(top, Math.ceil(Math.max(...z)));
+      rows.forEach((row, k) => {
+        row.logit.limit(top);
+        row.logit.set(z[k]);
+        row.raised.set(powers[k]);
+        row.p.set(p[k], p[k]);
+        row.g.set(gradient[k], gradient[k] / reach);
+        row.badge.hidden = k !== y;
+        row.row.toggleAttribute("data-right", k === y);
+      });
+      sums.power.set(add(powers));
+      sums.p.set(add(p));
+      sums.g.set(add(gradient));
+    },
+  };
+}
 
-  // -------- what is chosen, what is done
+/** The loss: its curve, its value, and what to say about it. @param {string[]} names */
+function lossPlate(names) {
+  const picture = lossChart();
+  const numbers = ui.readouts(small);
+  const chance = ui.number({ quantity: "chance", value: Math.log(names.length), format: three });
+  const story = h("p", {});
+  const result = h("p", { class: "companion-result companion-maths" });
+  result.append(h("i", {}, "L"), " = −log ", numbers.make("p-right"), " = ", numbers.make("loss"), " nats");
+  const key = ui.legend([
+    { token: "data-1", label: maths("L = −log p"), mark: "line" },
+    { token: "data-4", label: "here, and the steps taken", mark: "dot" },
+    { token: "data-6", label: h("span", {}, `guessing: log ${names.length} = `, chance.el), mark: "dashed" },
+  ]);
+  const count = ui.note(
+    "Gradient descent: ",
+    numbers.make("steps", String),
+    ` steps taken, learning rate ${LEARNING_RATE}.`,
+  );
+  return {
+    el: h(
+      "div",
+      { class: "companion-plate", role: "group", "aria-label": "The loss" },
+      ui.split([picture.el], [result, story, key, count]),
+    ),
+    picture: picture.el,
+    /** @param {{ width: number, y: number, T: number, p: number[], loss: number, walked: number[] }} options */
+    draw({ width, y, T, p, loss, walked }) {
+      numbers.set({ "p-right": p[y], loss, steps: walked.length });
+      story.textContent = insight(p, y, names, T);
+      picture.draw({ width, loss, walked, classes: names.length });
+      return story.textContent;
+    },
+  };
+}
+
+/** @param {RenderProps<State>} props */
+function render({ model, el }) {
+  const names = model.get("class_names");
+  const state = () => ({ z: model.get("logits"), y: model.get("label"), T: model.get("temperature") });
+  const start = state();
+  const voice = ui.announcer();
+  /** @type {number[]} */
+  let walked = []; // the losses before each step
+  let width = 0;
+
+  const draw = () => {
+    if (!width) return;
+    const now = state();
+    const { z, y, T } = now;
+    const [p, gradient] = [softmax(z, T), crossEntropyGradient(z, y, T)];
+    const l = crossEntropy(z, y, T);
+    table.draw({ ...now, p, gradient });
+    temperature.set(T);
+    label.set(y);
+    const story = loss.draw({ width, y, T, p, loss: l, walked });
+    if (traits.touched) voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story}`);
+  };
+  const traits = bindTraits(model, ["logits", "label", "temperature"], perFrame(draw));
+  const descent = stepper(() => {
+    const { z, y, T } = state();
+    walked.push(crossEntropy(z, y, T));
+    const gradient = crossEntropyGradient(z, y, T);
+    traits.put({ logits: z.map((v, k) => v - LEARNING_RATE * gradient[k]) });
+  });
+  /** @param {Partial<State>} changes by the reader, not by a step */
+  const move = (changes) => {
+    descent.stop();
+    walked = [];
+    traits.put(changes);
+  };
+
+  const table = classTable(model, (logits) => move({ logits }));
+  const loss = lossPlate(names);
   const temperature = ui.slider({
     label: h("span", {}, "temperature ", maths("T")),
     name: "temperature",
     ...TEMPERATURE,
     scale: "log",
     neutral: 1,
-    value: start.temperature,
+    value: start.T,
     quantity: "temperature",
     onInput: (v) => move({ temperature: v }),
   });
   const label = ui.select({
     label: "Right class",
-    value: start.label,
+    value: start.y,
     options: names.map((name, k) => ({ value: k, label: name })),
     onChange: (k) => move({ label: k }),
   });
-  const step = () => {
-    const [z, y, T] = [model.get("logits"), model.get("label"), model.get("temperature")];
-    walked.push(crossEntropy(z, y, T));
-    const g = crossEntropyGradient(z, y, T);
-    put({ logits: z.map((v, k) => v - LEARNING_RATE * g[k]) });
-  };
-  const walk = (left) => {
-    step();
-    if (left > 1) walking = setTimeout(walk, 60, left - 1);
-  };
-  const take = (count) => {
-    stop();
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) for (let i = 0; i < count; i += 1) step();
-    else walk(count);
-  };
   const actions = ui.row(
     ui.button({
       label: "Take a step",
       title: "One step of gradient descent on the logits",
       kind: "primary",
-      onClick: () => take(1),
+      onClick: () => descent.take(1),
     }).el,
     ui.button({
       label: "10 steps",
       title: "Ten steps of gradient descent on the logits",
-      onClick: () => take(10),
+      onClick: () => descent.take(10),
     }).el,
     ui.button({
       label: "Add 1 to all logits",
@@ -241,60 +332,11 @@ function render({ model, el }) {
       title: "Back to the first logits",
       kind: "quiet",
       onClick: () => {
-        top = high;
-        move({ ...start, logits: [...start.logits] });
+        table.reset();
+        move({ logits: [...start.z], label: start.y, temperature: start.T });
       },
     }).el,
   );
-
-  // -------- the loss
-  const chart = lossChart();
-  const pRight = ui.number({ quantity: "p-right", value: 0, format: small });
-  const loss = ui.number({ quantity: "loss", value: 0, format: small });
-  const chance = ui.number({ quantity: "chance", value: Math.log(names.length), format: three });
-  const steps = ui.number({ quantity: "steps", value: 0, format: String });
-  const story = h("p", {});
-  const lossPlate = h(
-    "div",
-    { class: "companion-plate", role: "group", "aria-label": "The loss" },
-    h(
-      "div",
-      { class: "companion-split" },
-      h("div", { class: "companion-stack" }, chart.el),
-      h(
-        "div",
-        { class: "companion-stack" },
-        h(
-          "p",
-          { class: "companion-result companion-maths" },
-          h("i", {}, "L"),
-          " = −log ",
-          pRight.el,
-          " = ",
-          loss.el,
-          " nats",
-        ),
-        story,
-        ui.legend([
-          { token: "data-1", label: maths("L = −log p"), mark: "line" },
-          { token: "data-4", label: "here, and the steps taken", mark: "dot" },
-          {
-            token: "data-6",
-            label: h("span", {}, `guessing: log ${names.length} = `, chance.el),
-            mark: "dashed",
-          },
-        ]),
-        h(
-          "p",
-          { class: "companion-note" },
-          "Gradient descent: ",
-          steps.el,
-          ` steps taken, learning rate ${LEARNING_RATE}.`,
-        ),
-      ),
-    ),
-  );
-
   el.append(
     ui.frame(
       {
@@ -302,57 +344,18 @@ function render({ model, el }) {
         describe: "Move the logits, or choose another right class. A step goes against the gradient.",
       },
       ui.row(label.el),
-      h("div", { class: "softmax-rows" }, heads, ...rows.map(({ row }) => row), total),
+      table.el,
       temperature.el,
       actions,
-      lossPlate,
+      loss.el,
       voice.el,
     ),
   );
-
-  // -------- from the state to the screen
-  function draw() {
-    if (!width) return;
-    const [z, y, T] = [model.get("logits"), model.get("label"), model.get("temperature")];
-    const p = softmax(z, T);
-    const g = crossEntropyGradient(z, y, T);
-    const l = crossEntropy(z, y, T);
-    const reach = Math.max(1, ...g.map(Math.abs));
-    const powers = z.map((v) => Math.exp(v / T));
-    top = Math.max(top, Math.ceil(Math.max(...z)));
-    rows.forEach(({ row, badge, logit, raised, p: pCell, g: gCell }, k) => {
-      logit.limit(top);
-      logit.set(z[k]);
-      raised.set(powers[k]);
-      pCell.set(p[k], p[k]);
-      gCell.set(g[k], g[k] / reach);
-      badge.hidden = k !== y;
-      row.toggleAttribute("data-right", k === y);
-    });
-    const add = (values) => values.reduce((a, b) => a + b, 0);
-    sums.power.set(add(powers));
-    sums.p.set(add(p));
-    sums.g.set(add(g));
-    temperature.set(T);
-    label.set(y);
-    pRight.set(p[y]);
-    loss.set(l);
-    steps.set(walked.length);
-    story.textContent = insight(p, y, names, T);
-    chart.draw({ width, loss: l, walked, classes: names.length });
-    if (traits.touched)
-      voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story.textContent}`);
-  }
-
-  const stopResize = ui.onResize(chart.el, (next) => {
+  const stopResize = onResize(loss.picture, (next) => {
     width = next;
     draw();
   });
-  return () => {
-    stop();
-    stopResize();
-    traits.stop();
-  };
+  return lifetime(descent.stop, stopResize, traits.stop);
 }
 
 export default { render };

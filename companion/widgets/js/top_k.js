@@ -1,12 +1,39 @@
 // A few images with their most probable classes: which of them count for a given k, and the errors.
 
-import { s, setAll } from "./ui/axes.js";
+import { chart, mark, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
+import { h, maths } from "./ui/controls.js";
+import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
 
-const { h, maths } = ui;
-const percent = (v) => `${ui.fixed(100 * v, 1)} %`;
+/** @import { RenderProps } from "@anywidget/types" */
 
-/** Errors for k = 1 … places, from how many images have their right class at each place. */
+/**
+ * @typedef {object} Example
+ * @property {string} picture
+ * @property {string} label the right class
+ * @property {number} rank its place among the predictions, 1 the first
+ * @property {string[]} names of the most probable classes
+ * @property {number[]} p their probabilities
+ */
+
+/**
+ * @typedef {object} State
+ * @property {number} k how many predictions count
+ * @property {number} places the largest k
+ * @property {Example[]} examples
+ * @property {number[]} rank_counts how many images have their right class at each place
+ * @property {number} count of all images
+ * @property {boolean} crisp
+ * @property {string} model_name
+ * @property {string} title
+ */
+
+const percent = (/** @type {number} */ v) => `${ui.fixed(100 * v, 1)} %`;
+
+/**
+ * Errors for k = 1 … places, from how many images have their right class at each place.
+ * @param {number[]} counts @param {number} total
+ */
 export function errors(counts, total) {
   let right = 0;
   return counts.map((count) => {
@@ -15,6 +42,7 @@ export function errors(counts, total) {
   });
 }
 
+/** An image with its predictions. @param {Example} example @param {boolean} crisp @param {number} index */
 function card({ picture, label, rank, names, p }, crisp, index) {
   const image = h("img", {
     src: picture,
@@ -24,7 +52,7 @@ function card({ picture, label, rank, names, p }, crisp, index) {
   });
   const rows = names.map((name, i) => {
     const bar = h("span", { class: "topk-bar", "aria-hidden": "true" });
-    bar.style.setProperty("--share", p[i]);
+    bar.style.setProperty("--share", String(p[i]));
     const tick = i + 1 === rank ? h("span", { class: "companion-spoken" }, " (the right class)") : null;
     return h(
       "li",
@@ -46,6 +74,7 @@ function card({ picture, label, rank, names, p }, crisp, index) {
   );
   return {
     el,
+    /** @param {number} k */
     draw(k) {
       rows.forEach((row, i) => row.toggleAttribute("data-counts", i < k));
       const right = rank <= k;
@@ -58,33 +87,30 @@ function card({ picture, label, rank, names, p }, crisp, index) {
   };
 }
 
-/** One column for each k: the error over all images; a press chooses that k. */
+/**
+ * One column for each k: the error over all images; a press chooses that k.
+ * @param {number[]} all @param {(k: number) => void} onPick
+ */
 function errorChart(all, onPick) {
   const height = 170;
   const base = height - 24;
   const top = 26;
-  const bars = all.map(() => s("rect", { class: "topk-column" }));
-  const values = all.map((v) => s("text", { class: "companion-ink", "text-anchor": "middle" }, percent(v)));
-  const names = all.map((_, i) => s("text", { "text-anchor": "middle" }, `k = ${i + 1}`));
-  const line = s("line", { class: "companion-baseline" });
-  const svg = s("svg", { height, role: "img" }, ...bars, line, ...values, ...names);
-  let width = 0;
+  const bars = all.map(() => mark("rect", "topk-column"));
+  const values = all.map((v) => text(percent(v), { class: "companion-ink", "text-anchor": "middle" }));
+  const names = all.map((_, i) => text(`k = ${i + 1}`, { "text-anchor": "middle" }));
+  const line = mark("line", "companion-baseline");
+  const { el, svg } = chart({ height }, ...bars, line, ...values, ...names);
   svg.classList.add("topk-pickable");
   svg.addEventListener("click", (event) => {
     const box = svg.getBoundingClientRect();
-    onPick(
-      1 +
-        Math.min(
-          all.length - 1,
-          Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * all.length)),
-        ),
-    );
+    const column = Math.floor(((event.clientX - box.left) / box.width) * all.length);
+    onPick(1 + ui.clamp(column, 0, all.length - 1));
   });
   const largest = Math.max(...all, 0.01);
   return {
-    el: h("div", { class: "companion-chart" }, svg),
-    draw(k, newWidth = width) {
-      width = newWidth;
+    el,
+    /** @param {number} k @param {number} width */
+    draw(k, width) {
       const step = width / all.length;
       all.forEach((error, i) => {
         const y = base - (error / largest) * (base - top);
@@ -106,26 +132,76 @@ function errorChart(all, onPick) {
   };
 }
 
+/**
+ * The errors for k = 1 and for the k that is chosen, of the images on show and of all.
+ * @param {{ few: number[], all: number[], shown: number, total: number }} options errors for each k, and of
+ *   how many images
+ */
+function errorTable({ few, all, shown, total }) {
+  const numbers = ui.readouts(percent);
+  const names = [0, 1].map(() => h("span", { class: "topk-k" }));
+  const row = (/** @type {string} */ label, /** @type {string} */ name) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, label),
+      ...["1", "k"].map((k) => h("td", {}, numbers.make(`${name}-${k}`))),
+    );
+  const heads = [["top-1 error"], ["top-", names[0], " error"]];
+  const el = h(
+    "table",
+    { class: "topk-errors" },
+    h("thead", {}, h("tr", {}, h("td"), ...heads.map((parts) => h("th", { scope: "col" }, ...parts)))),
+    h("tbody", {}, row(`these ${shown}`, "shown"), row(`all ${ui.grouped(total)}`, "all")),
+  );
+  return {
+    el,
+    /** @param {number} k */
+    draw(k) {
+      for (const name of names) name.textContent = String(k);
+      el.toggleAttribute("data-first", k === 1); // both columns would say the same
+      numbers.set({ "shown-1": few[0], "shown-k": few[k - 1], "all-1": all[0], "all-k": all[k - 1] });
+    },
+  };
+}
+
+/** @param {RenderProps<State>} props */
 function render({ model, el }) {
-  const [examples, places, total] = [model.get("examples"), model.get("places"), model.get("count")];
-  const counts = model.get("rank_counts");
-  const crisp = model.get("crisp");
+  const [examples, total, counts] = [model.get("examples"), model.get("count"), model.get("rank_counts")];
+  const shown = examples.length;
   const all = errors(counts, total);
-  const shown = errors(
+  const few = errors(
     counts.map((_, i) => examples.filter(({ rank }) => rank === i + 1).length),
-    examples.length,
+    shown,
   );
   const voice = ui.announcer();
-  const schedule = ui.perFrame(() => draw());
   let width = 0;
-  const traits = ui.traits(model, ["k"], schedule);
-  const choose = (k) => traits.put({ k });
+
+  const draw = () => {
+    const now = model.get("k");
+    k.set(now);
+    for (const c of cards) c.draw(now);
+    table.draw(now);
+    const wrong = Math.round(total * all[0]);
+    const saved = ui.grouped(Math.round(total * (all[0] - all[now - 1])));
+    story.textContent =
+      now === 1
+        ? "With k = 1 only the most probable class counts."
+        : `${saved} of the ${ui.grouped(wrong)} images whose first guess is wrong ` +
+          `have the right class among the first ${now}.`;
+    if (width) picture.draw(now, width);
+    if (!traits.touched) return;
+    const [ofAll, ofFew] = [all[now - 1], few[now - 1]].map(percent);
+    voice.say(`Top-${now} error ${ofAll} over all images, ${ofFew} over these ${shown}.`);
+  };
+  const traits = bindTraits(model, ["k"], perFrame(draw));
+  const choose = (/** @type {number} */ next) => traits.put({ k: next });
 
   const k = ui.slider({
     label: h("span", {}, "top ", maths("k")),
     name: "k, predictions that count",
     min: 1,
-    max: places,
+    max: model.get("places"),
     step: 1,
     value: model.get("k"),
     quantity: "k",
@@ -133,57 +209,19 @@ function render({ model, el }) {
     describe: (v) => `the ${v} most probable`,
     onInput: choose,
   });
-  const cards = examples.map((example, i) => card(example, crisp, i));
-  const chart = errorChart(all, choose);
-  const number = (quantity) => ui.number({ quantity, value: 0, format: percent });
-  const numbers = {
-    "shown-1": number("shown-1"),
-    "shown-k": number("shown-k"),
-    "all-1": number("all-1"),
-    "all-k": number("all-k"),
-  };
-  const kName = () => h("span", { class: "topk-k" });
-  const kNames = [kName(), kName()];
-  const table = h(
-    "table",
-    { class: "topk-errors" },
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        h("td"),
-        h("th", { scope: "col" }, "top-1 error"),
-        h("th", { scope: "col" }, "top-", kNames[0], " error"),
-      ),
-    ),
-    h(
-      "tbody",
-      {},
-      h(
-        "tr",
-        {},
-        h("th", { scope: "row" }, `these ${examples.length}`),
-        h("td", {}, numbers["shown-1"].el),
-        h("td", {}, numbers["shown-k"].el),
-      ),
-      h(
-        "tr",
-        {},
-        h("th", { scope: "row" }, `all ${ui.grouped(total)}`),
-        h("td", {}, numbers["all-1"].el),
-        h("td", {}, numbers["all-k"].el),
-      ),
-    ),
-  );
-  const story = h("p", { class: "companion-note" });
+  const cards = examples.map((example, i) => card(example, model.get("crisp"), i));
+  const picture = errorChart(all, choose);
+  const table = errorTable({ few, all, shown, total });
+  const story = ui.note();
+  const overAll = ` error over all ${ui.grouped(total)} images`;
 
   el.append(
     ui.frame(
       {
         title: model.get("title"),
-        describe: `The most probable classes of ${model.get("model_name")} for ${examples.length} of ${ui.grouped(total)} images. The right class stands under each image.`,
+        describe:
+          `The most probable classes of ${model.get("model_name")} for ${shown} of ${ui.grouped(total)} images. ` +
+          "The right class stands under each image.",
       },
       h("div", { class: "companion-panel companion-sticky" }, k.el),
       h("div", { class: "topk-cards" }, ...cards.map((c) => c.el)),
@@ -195,55 +233,18 @@ function render({ model, el }) {
       h(
         "div",
         { class: "companion-plate", role: "group", "aria-label": "Errors" },
-        h(
-          "p",
-          { class: "companion-heading" },
-          `Top-`,
-          maths("k"),
-          ` error over all ${ui.grouped(total)} images`,
-        ),
-        h(
-          "div",
-          { class: "companion-split" },
-          h("div", { class: "companion-stack" }, chart.el),
-          h("div", { class: "companion-stack" }, table, story),
-        ),
+        h("p", { class: "companion-heading" }, "Top-", maths("k"), overAll),
+        ui.split([picture.el], [table.el, story]),
       ),
       voice.el,
     ),
   );
-
-  function draw() {
-    const now = model.get("k");
-    k.set(now);
-    for (const c of cards) c.draw(now);
-    for (const name of kNames) name.textContent = String(now);
-    table.toggleAttribute("data-first", now === 1); // both columns would say the same
-    numbers["shown-1"].set(shown[0]);
-    numbers["shown-k"].set(shown[now - 1]);
-    numbers["all-1"].set(all[0]);
-    numbers["all-k"].set(all[now - 1]);
-    const saved = Math.round(total * (all[0] - all[now - 1]));
-    story.textContent =
-      now === 1
-        ? "With k = 1 only the most probable class counts."
-        : `${ui.grouped(saved)} of the ${ui.grouped(Math.round(total * all[0]))} images whose first guess is wrong have the right class among the first ${now}.`;
-    if (width) chart.draw(now, width);
-    if (traits.touched)
-      voice.say(
-        `Top-${now} error ${percent(all[now - 1])} over all images, ${percent(shown[now - 1])} over these ${examples.length}.`,
-      );
-  }
   draw();
-
-  const stopResize = ui.onResize(chart.el, (next) => {
+  const stopResize = onResize(picture.el, (next) => {
     width = next;
     draw();
   });
-  return () => {
-    stopResize();
-    traits.stop();
-  };
+  return lifetime(stopResize, traits.stop);
 }
 
 export default { render };

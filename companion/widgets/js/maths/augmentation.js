@@ -1,10 +1,20 @@
 // Crops, mirror images and colour shifts of RGBA pixels: companion/training/augmentation.py, for the page.
 
+/**
+ * @typedef {object} View a part of an image
+ * @property {number} top row of its corner in the image itself
+ * @property {number} left
+ * @property {number} size of its sides
+ * @property {boolean} mirrored the crop is turned over
+ * @property {number[]} alpha how far the colours move along each component
+ */
+/** @typedef {{ variances: number[], directions: number[][] }} Components of colour: directions[channel][component] */
+
 import { noise, uniform } from "./noise.js";
 
 export const DRAWS = 10;
 
-// Python's round(): halves go to the even neighbour.
+/** Python's round(): halves go to the even neighbour. @param {number} x */
 function round(x) {
   const floor = Math.floor(x);
   const rest = x - floor;
@@ -13,8 +23,10 @@ function round(x) {
 }
 
 /**
- * The slide's views of a side × side image: {top, left, size, mirrored, alpha}, where (top, left) is
- * the crop's corner in the image itself and `mirrored` turns the crop over.
+ * The slide's views of a side × side image.
+ * @param {string} kind "none", "flip" or "crop_flip"
+ * @param {number} side
+ * @returns {View[]}
  */
 export function slideViews(kind, side) {
   const size = kind === "crop_flip" ? round((side * 7) / 8) : side;
@@ -39,11 +51,15 @@ export function slideViews(kind, side) {
   return made;
 }
 
-/** Ten random views, as in training: shifted by up to `padding`, mirrored or not, colours shifted. */
+/**
+ * Ten random views, as in training: shifted by up to `padding`, mirrored or not, colours shifted.
+ * @param {number} seed @param {number} side @param {number} padding @param {number} sigma
+ * @returns {View[]}
+ */
 export function randomViews(seed, side, padding, sigma) {
   const u = uniform(seed, 3 * DRAWS);
   const normal = noise((seed + 1000003) % 2 ** 32, 3 * DRAWS);
-  const place = (share) => Math.floor(share * (2 * padding + 1)) - padding;
+  const place = (/** @type {number} */ share) => Math.floor(share * (2 * padding + 1)) - padding;
   return Array.from({ length: DRAWS }, (_, i) => ({
     top: place(u[3 * i]),
     left: place(u[3 * i + 1]),
@@ -53,11 +69,17 @@ export function randomViews(seed, side, padding, sigma) {
   }));
 }
 
-/** What a colour shift adds to red, green and blue (of 0…1): Σ α_k λ_k p_k. */
+/**
+ * What a colour shift adds to red, green and blue (of 0…1): Σ α_k λ_k p_k.
+ * @param {Components} components @param {number[]} alpha
+ */
 export const colourShift = ({ variances, directions }, alpha) =>
   directions.map((row) => row.reduce((sum, p, k) => sum + p * variances[k] * alpha[k], 0));
 
-/** Draw a view of `image` (an ImageData) into `into` (an ImageData of the view's size). */
+/**
+ * Draw a view of `image` into another image, one of the view's size.
+ * @param {ImageData} image @param {View} view @param {Components} components @param {ImageData} into
+ */
 export function cut(image, view, components, into) {
   const { width, height, data } = image;
   const out = into.data; // clamps and rounds by itself

@@ -1,19 +1,38 @@
 // Sliding windows by hand, the numbers behind convolution.js and kernel_lab.js. No drawing here.
 
-/** Outputs along one axis, ⌊(n + 2p − k)/s⌋ + 1; 0 where the kernel does not fit. */
+/** @typedef {number[][]} Matrix rows of numbers */
+/** @typedef {{ padding?: number, stride?: number }} Steps */
+/**
+ * @typedef {object} Term one product of a window
+ * @property {number} row in the padded input
+ * @property {number} column
+ * @property {number} value
+ * @property {number} weight
+ * @property {number} product
+ */
+
+/**
+ * Outputs along one axis, ⌊(n + 2p − k)/s⌋ + 1; 0 where the kernel does not fit.
+ * @param {number} n @param {number} k @param {Steps} [steps]
+ */
 export function outputSize(n, k, { padding = 0, stride = 1 } = {}) {
   return Math.max(0, Math.floor((n + 2 * padding - k) / stride) + 1);
 }
 
-/** A kernel turned by 180°. */
+/** A kernel turned by 180°. @param {Matrix} kernel */
 export const turned = (kernel) => kernel.map((row) => [...row].reverse()).reverse();
 
+/**
+ * @template T
+ * @param {number} rows @param {number} columns @param {(row: number, column: number) => T} value
+ */
 export const matrixOf = (rows, columns, value) =>
   Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, c) => value(r, c)));
 
 /**
- * The window of output (row, column), as laid over the padded input: for each weight, row by row,
- * {row, column (in the padded input), value, weight, product}.
+ * The window of output (row, column), as laid over the padded input: a term for each weight, row by row.
+ * @param {Matrix} x @param {Matrix} kernel @param {number} row @param {number} column @param {Steps} [steps]
+ * @returns {Term[]}
  */
 export function terms(x, kernel, row, column, { padding = 0, stride = 1 } = {}) {
   return kernel.flatMap((weights, a) =>
@@ -25,9 +44,13 @@ export function terms(x, kernel, row, column, { padding = 0, stride = 1 } = {}) 
   );
 }
 
+/** The sum of products. @param {Term[]} parts */
 export const sum = (parts) => parts.reduce((total, { product }) => total + product, 0);
 
-/** Cross-correlation of a matrix with a kernel. -> matrix, empty where the kernel does not fit */
+/**
+ * Cross-correlation of a matrix with a kernel: a matrix, empty where the kernel does not fit.
+ * @param {Matrix} x @param {Matrix} kernel @param {Steps} [options]
+ */
 export function correlate(x, kernel, options) {
   const rows = outputSize(x.length, kernel.length, options);
   const columns = outputSize(x[0].length, kernel[0].length, options);
@@ -36,7 +59,8 @@ export function correlate(x, kernel, options) {
 
 /**
  * Cross-correlation of a plane of pixels (row by row) with a kernel of odd sides, plus a bias, zeros beyond
- * the border: the result has the plane's size. -> Float64Array
+ * the border: the result has the plane's size.
+ * @param {Float64Array} plane @param {number} width @param {number} height @param {Matrix} kernel
  */
 export function filterPlane(plane, width, height, kernel, bias = 0) {
   const [up, left] = [(kernel.length - 1) / 2, (kernel[0].length - 1) / 2];
@@ -58,7 +82,7 @@ export function filterPlane(plane, width, height, kernel, bias = 0) {
   return out;
 }
 
-/** How grey an RGBA image looks (Rec. 601), 0…1. -> Float64Array */
+/** How grey an RGBA image looks (Rec. 601), 0…1. @param {ArrayLike<number>} rgba */
 export function luminance(rgba) {
   const grey = new Float64Array(rgba.length / 4);
   for (let i = 0, o = 0; i < grey.length; i += 1, o += 4) {
@@ -67,7 +91,7 @@ export function luminance(rgba) {
   return grey;
 }
 
-/** One colour channel (0, 1, 2) of an RGBA image, 0…1. -> Float64Array */
+/** One colour channel (0, 1, 2) of an RGBA image, 0…1. @param {ArrayLike<number>} rgba @param {number} number */
 export function channel(rgba, number) {
   const plane = new Float64Array(rgba.length / 4);
   for (let i = 0, o = number; i < plane.length; i += 1, o += 4) plane[i] = rgba[o] / 255;

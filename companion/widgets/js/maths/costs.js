@@ -1,5 +1,13 @@
-// What layers cost, counted as companion/explain/costs.py counts: multiplications for one image, and parameters.
+// What layers cost, counted as companion/explain/costs.py counts: multiplications for one image, and
+// parameters.
 
+/** @typedef {{ multiplications: number, parameters: number }} Cost */
+/** @typedef {{ kernel: number, inChannels: number, outChannels: number }} Conv */
+/** @typedef {{ name: string, convs: Conv[], outChannels: number }} Branch of an Inception module */
+/** @typedef {{ operator: string, layers: number, channels: number, size: number, cost: Cost }} Stage */
+/** @typedef {{ width: number, depth: number, resolution: number }} Plan how an EfficientNet is scaled */
+
+/** @param {...Cost} costs */
 export const add = (...costs) =>
   costs.reduce(
     (a, b) => ({
@@ -9,7 +17,12 @@ export const add = (...costs) =>
     { multiplications: 0, parameters: 0 },
   );
 
-/** A convolution with an output of size×size; `extra` parameters for each output channel beside the weights. */
+/**
+ * A convolution with an output of size×size; `extra` parameters for each output channel beside the weights.
+ * @param {number} size @param {number} inChannels @param {number} outChannels @param {number} kernel
+ * @param {{ groups?: number, extra?: number }} [options]
+ * @returns {Cost}
+ */
 export function conv(size, inChannels, outChannels, kernel, { groups = 1, extra = 1 } = {}) {
   const weights = kernel ** 2 * (inChannels / groups) * outChannels;
   return { multiplications: size ** 2 * weights, parameters: weights + extra * outChannels };
@@ -17,10 +30,16 @@ export function conv(size, inChannels, outChannels, kernel, { groups = 1, extra 
 
 // ---------------------------------------------------------------- an Inception module
 
-/** The four branches: [{name, convs: [{kernel, inChannels, outChannels}], outChannels}]. */
+/**
+ * The four branches.
+ * @param {number} depth @param {number[]} widths @param {boolean} bottlenecks @param {number} five
+ * @returns {Branch[]}
+ */
 export function inceptionBranches(depth, widths, bottlenecks, five) {
   const [ones, reduceThrees, threes, reduceFives, fives, poolProjection] = widths;
+  /** @param {number} kernel @param {number} inChannels @param {number} outChannels */
   const step = (kernel, inChannels, outChannels) => ({ kernel, inChannels, outChannels });
+  /** @param {number} width @param {number} kernel @param {number} outChannels */
   const reduced = (width, kernel, outChannels) =>
     bottlenecks
       ? [step(1, depth, width), step(kernel, width, outChannels)]
@@ -37,6 +56,7 @@ export function inceptionBranches(depth, widths, bottlenecks, five) {
   ];
 }
 
+/** @param {Branch} branch @param {number} size */
 export const branchCost = (branch, size) =>
   add(...branch.convs.map((c) => conv(size, c.inChannels, c.outChannels, c.kernel)));
 
@@ -53,15 +73,23 @@ const B0 = [
   [6, 3, 1, 320, 1],
 ];
 
-/** channels · width, rounded to a multiple of 8, but never down by more than a tenth. */
+/**
+ * channels · width, rounded to a multiple of 8, but never down by more than a tenth.
+ * @param {number} channels @param {number} width
+ */
 export function scaledChannels(channels, width) {
   const scaled = channels * width;
   const rounded = Math.max(8, Math.floor(Math.floor(scaled + 4) / 8) * 8);
   return rounded < 0.9 * scaled ? rounded + 8 : rounded;
 }
 
+/** @param {number} size @param {number} stride */
 const halved = (size, stride) => Math.ceil(size / stride);
 
+/**
+ * @param {number} size @param {number} inChannels @param {number} outChannels @param {number} expansion
+ * @param {number} kernel @param {number} stride
+ */
 function mbconv(size, inChannels, outChannels, expansion, kernel, stride) {
   const wide = expansion * inChannels;
   const after = halved(size, stride);
@@ -75,7 +103,7 @@ function mbconv(size, inChannels, outChannels, expansion, kernel, stride) {
   );
 }
 
-/** The nine stages: [{operator, layers, channels, size: the side of its output, cost}]. */
+/** The nine stages; `size` is the side of an output. @param {Plan} plan @returns {Stage[]} */
 export function efficientnetStages({ width, depth, resolution }, classes = 1000) {
   let channels = scaledChannels(32, width);
   let size = halved(resolution, 2);
@@ -107,7 +135,11 @@ export function efficientnetStages({ width, depth, resolution }, classes = 1000)
   return stages;
 }
 
-/** Compound scaling, and scaling in one dimension alone for about the same operations. */
+/**
+ * Compound scaling, and scaling in one dimension alone for about the same operations.
+ * @param {number} phi @param {number} alpha @param {number} beta @param {number} gamma
+ * @returns {{ [way: string]: Plan }}
+ */
 export function waysToScale(phi, alpha, beta, gamma) {
   const growth = (alpha * beta ** 2 * gamma ** 2) ** phi;
   const root = Math.sqrt(growth);

@@ -1,6 +1,7 @@
 // Random numbers from a seed: the same as companion/widgets/noise.py draws.
 
 // The finaliser of MurmurHash3 (Appleby, public domain): scatters 32-bit integers one to one.
+/** @param {number} value */
 function scatter(value) {
   let x = value | 0;
   x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
@@ -11,6 +12,7 @@ function scatter(value) {
 /**
  * `count` numbers between 0 and 1 that depend on nothing but `seed` (a 32-bit integer): scattered
  * counters. `companion.widgets.noise.uniform` gives the same numbers.
+ * @param {number} seed @param {number} count
  */
 export function uniform(seed, count) {
   const key = scatter(seed ^ 0x9e3779b9);
@@ -20,6 +22,7 @@ export function uniform(seed, count) {
 /**
  * `count` draws of N(0, 1): `uniform` numbers through Box–Muller.
  * `companion.widgets.noise.noise` gives the same numbers.
+ * @param {number} seed @param {number} count
  */
 export function noise(seed, count) {
   const draws = uniform(seed, count + (count % 2));

@@ -1,4 +1,5 @@
-// The same network as companion/by_hand/propagation.py: dense layers with random weights, forward and back, by hand.
+// The same network as companion/by_hand/propagation.py: dense layers with random weights, forward and back,
+// by hand.
 
 import { noise } from "./noise.js";
 
@@ -8,14 +9,30 @@ export const MAX_DEPTH = 50;
 const EPSILON = 1e-5;
 const SIZE = BATCH * WIDTH;
 
-let drawn = {};
+/** @typedef {"relu" | "tanh" | "none"} Activation */
+/**
+ * @typedef {object} Sizes
+ * @property {Float64Array} signal root mean squares, layers 0…depth
+ * @property {Float64Array} gradient
+ * @property {(layer: number) => { values: Float64Array, silent: number }} look at the outputs of one layer, and
+ *   the share of them that lets no gradient through; good until the next call of `propagate`
+ */
+
+/** @type {ReturnType<typeof makeDraws> | null} */
+let drawn = null;
 
 /**
  * What depends on the seed alone, all of it N(0, 1): inputs, the gradient that arrives at the end, and the
  * weights of each layer with their transposes. A deeper network begins with the layers of a shallower one.
+ * @param {number} seed
  */
 export function draws(seed) {
-  if (drawn.seed === seed) return drawn;
+  if (drawn?.seed !== seed) drawn = makeDraws(seed);
+  return drawn;
+}
+
+/** @param {number} seed */
+function makeDraws(seed) {
   const square = WIDTH * WIDTH;
   const all = noise(seed, 2 * SIZE + MAX_DEPTH * square);
   const weights = Array.from({ length: MAX_DEPTH }, (_, l) =>
@@ -26,11 +43,13 @@ export function draws(seed) {
     for (let i = 0; i < WIDTH; i += 1) for (let j = 0; j < WIDTH; j += 1) t[j * WIDTH + i] = w[i * WIDTH + j];
     return t;
   });
-  drawn = { seed, x: all.subarray(0, SIZE), direction: all.subarray(SIZE, 2 * SIZE), weights, transposed };
-  return drawn;
+  return { seed, x: all.subarray(0, SIZE), direction: all.subarray(SIZE, 2 * SIZE), weights, transposed };
 }
 
-/** out = scale · h Wᵀ for a batch h; four examples at a time share each weight that is read. */
+/**
+ * out = scale · h Wᵀ for a batch h; four examples at a time share each weight that is read.
+ * @param {Float64Array} w @param {Float64Array} h @param {Float64Array} out @param {number} scale
+ */
 function dense(w, h, out, scale) {
   for (let b = 0; b < BATCH; b += 4) {
     const [b0, b1, b2, b3] = [b * WIDTH, (b + 1) * WIDTH, (b + 2) * WIDTH, (b + 3) * WIDTH];
@@ -58,7 +77,10 @@ function dense(w, h, out, scale) {
 const sums = new Float64Array(WIDTH);
 const products = new Float64Array(WIDTH);
 
-/** Batch norm of z in place, unit by unit; the standard deviations that it divides by go to `spread`. */
+/**
+ * Batch norm of z in place, unit by unit; the standard deviations that it divides by go to `spread`.
+ * @param {Float64Array} z @param {Float64Array} spread
+ */
 function normalise(z, spread) {
   sums.fill(0);
   spread.fill(0);
@@ -76,7 +98,10 @@ function normalise(z, spread) {
   for (let b = 0; b < SIZE; b += WIDTH) for (let i = 0; i < WIDTH; i += 1) z[b + i] /= spread[i];
 }
 
-/** Back through batch norm: the gradient by its output y becomes that by its input, in place. */
+/**
+ * Back through batch norm: the gradient by its output y becomes that by its input, in place.
+ * @param {Float64Array} gradient @param {Float64Array} y @param {Float64Array} spread
+ */
 function normaliseBack(gradient, y, spread) {
   sums.fill(0);
   products.fill(0);
@@ -93,6 +118,7 @@ function normaliseBack(gradient, y, spread) {
   }
 }
 
+/** Root mean square. @param {Float64Array} values */
 const rms = (values) => {
   let sum = 0;
   for (let k = 0; k < SIZE; k += 1) sum += values[k] * values[k];
@@ -107,11 +133,14 @@ const spreads = Array.from({ length: MAX_DEPTH + 1 }, () => new Float64Array(WID
 const back = new Float64Array(SIZE);
 const delta = new Float64Array(SIZE);
 
+/** @type {{ [activation in Activation]: (v: number) => boolean }} */
 const SILENT = { relu: (v) => v === 0, tanh: (v) => Math.abs(v) > 0.99, none: () => false };
 
 /**
- * Forward and back once. -> {signal, gradient} (root mean squares, layers 0…depth), and `look(layer)`
- * -> {values, silent} of one layer, good until the next call.
+ * Forward and back once.
+ * @param {{ seed: number, depth: number, gain: number, activation: Activation, shortcuts: boolean,
+ *   batch_norm: boolean }} options
+ * @returns {Sizes}
  */
 export function propagate({ seed, depth, gain, activation, shortcuts, batch_norm: batchNorm }) {
   const { x, direction, weights, transposed } = draws(seed);
@@ -148,8 +177,9 @@ export function propagate({ seed, depth, gain, activation, shortcuts, batch_norm
     const before = gradients[l - 1];
     for (let k = 0; k < SIZE; k += 1) before[k] += back[k];
   }
-  const upTo = (arrays) => Float64Array.from({ length: depth + 1 }, (_, l) => rms(arrays[l]));
-  const look = (layer) => {
+  const upTo = (/** @type {Float64Array[]} */ arrays) =>
+    Float64Array.from({ length: depth + 1 }, (_, l) => rms(arrays[l]));
+  const look = (/** @type {number} */ layer) => {
     let silent = 0;
     for (const value of outputs[layer]) silent += SILENT[activation](value) ? 1 : 0;
     return { values: outputs[layer], silent: silent / SIZE };

@@ -1,38 +1,56 @@
 // Receptive fields along one axis: what companion/explain/receptive_field.py computes, without a kernel.
-// A window is [kernel, stride, padding, dilation]; a layer is {name, kind, paths, size} with `paths` a list
-// of lists of windows and `size` the units along a side of its map.
 
+/** @typedef {[kernel: number, stride: number, padding: number, dilation: number]} Window */
+/**
+ * @typedef {object} Layer
+ * @property {string} name
+ * @property {string} kind
+ * @property {Window[][]} paths from its input to its output
+ * @property {number} size the units along a side of its map
+ */
+/** @typedef {{ size: number, stride: number, padding: number }} Field unit i sees `size` pixels from i·stride − padding on */
+/** @typedef {{ first: number, weights: Float64Array }} Level how much units from `first` on count */
+
+/** @param {Window} window */
 const extent = ([k, , , d]) => d * (k - 1) + 1;
 
-const after = (field, [k, s, p, d]) => ({
+/** What the units of a window see, given what those that it reads see. @param {Field} field @param {Window} window @returns {Field} */
+export const after = (field, [k, s, p, d]) => ({
   size: field.size + d * (k - 1) * field.stride,
   stride: field.stride * s,
   padding: field.padding + p * field.stride,
 });
 
-/** First and last pixel that unit `unit` sees. */
+/** First and last pixel that unit `unit` sees. @param {Field} field @param {number} unit */
 export function span(field, unit) {
   const first = unit * field.stride - field.padding;
   return [first, first + field.size - 1];
 }
 
-/** The middle of what unit `unit` sees, in pixels. */
+/** The middle of what unit `unit` sees, in pixels. @param {Field} field @param {number} unit */
 export const centre = (field, unit) => unit * field.stride - field.padding + (field.size - 1) / 2;
 
-/** The fields {size, stride, padding} of the input and of each layer. */
+/** The fields of the input and of each layer. @param {Layer[]} layers */
 export function fields(layers) {
-  const all = [{ size: 1, stride: 1, padding: 0 }];
+  /** @type {Field} */
+  let field = { size: 1, stride: 1, padding: 0 };
+  const all = [field];
   for (const { paths } of layers) {
-    const ends = paths.map((path) => path.reduce(after, all.at(-1)));
+    const ends = paths.map((path) => path.reduce(after, field));
     const padding = Math.max(...ends.map((end) => end.padding));
     const last = Math.max(...ends.map((end) => end.size - 1 - end.padding));
-    all.push({ size: last + padding + 1, stride: ends[0].stride, padding });
+    field = { size: last + padding + 1, stride: ends[0].stride, padding };
+    all.push(field);
   }
   return all;
 }
 
-/** The layers of a stack of windows on `side` pixels, up to one whose window does not fit. */
+/**
+ * The layers of a stack of windows on `side` pixels, up to one whose window does not fit.
+ * @param {Window[]} stack @param {number} side
+ */
 export function stackLayers(stack, side) {
+  /** @type {Layer[]} */
   const layers = [];
   for (const window of stack) {
     side = Math.floor((side + 2 * window[2] - extent(window)) / window[1]) + 1;
@@ -42,6 +60,10 @@ export function stackLayers(stack, side) {
   return layers;
 }
 
+/**
+ * Through the windows of a path, from its last layer to its first.
+ * @param {Window[]} path @param {Float64Array} weights @param {number} first @returns {Level}
+ */
 function down(path, weights, first) {
   for (const window of [...path].reverse()) {
     const [k, s, p, d] = window;
@@ -57,9 +79,11 @@ function down(path, weights, first) {
 
 /**
  * What the units of every layer below count for unit `unit` of the last layer, were all weights equal:
- * [{first, weights}] from the input to the last layer. The input's weights have the sum 1.
+ * from the input to the last layer. The input's weights have the sum 1.
+ * @param {Layer[]} layers @param {number} unit
  */
 export function influence(layers, unit) {
+  /** @type {Level[]} */
   const levels = [{ first: unit, weights: Float64Array.of(1) }];
   for (const { paths } of [...layers].reverse()) {
     const above = levels[0];
@@ -75,7 +99,7 @@ export function influence(layers, unit) {
   return levels;
 }
 
-/** Standard deviation of where weights with sum 1 lie. */
+/** Standard deviation of where weights with sum 1 lie. @param {Float64Array} weights */
 export function spreadOf(weights) {
   let [mean, square] = [0, 0];
   weights.forEach((w, i) => {

@@ -1,81 +1,165 @@
 // A small SVG plotting layer: scales, ticks, paths, axes. Colours come from classes in widgets.css.
 
-/** An SVG element: s("path", {class: "…", d: "…"}, …children). */
+import { h } from "./controls.js";
+
+/** @typedef {[x: number, y: number]} Point in pixels */
+/** @typedef {{ [name: string]: string | number }} SvgAttributes */
+/** @typedef {((v: number) => number) & { invert(p: number): number, domain: [number, number] }} Scale */
+
+/**
+ * An SVG element: s("path", {class: "…", d: "…"}, …children).
+ * @template {keyof SVGElementTagNameMap} T
+ * @param {T} tag
+ * @param {SvgAttributes} [attributes]
+ * @param {...(string | Node)} children
+ * @returns {SVGElementTagNameMap[T]}
+ */
 export function s(tag, attributes = {}, ...children) {
   const el = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) el.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) el.setAttribute(name, String(value));
   el.append(...children);
   return el;
 }
 
-/** A linear map of [a, b] to [c, d], with `invert` and its `domain`. */
+/**
+ * A mark of a picture: its classes, and its colour among the tokens of widgets.css.
+ * @template {keyof SVGElementTagNameMap} T
+ * @param {T} tag
+ * @param {string} cls
+ * @param {string | null} [tint]
+ * @param {SvgAttributes} [attributes]
+ */
+export const mark = (tag, cls, tint, attributes = {}) =>
+  s(tag, { class: cls, ...(tint && { "data-tint": tint }), ...attributes });
+
+/** A text in a picture. @param {string} content @param {SvgAttributes} [attributes] */
+export const text = (content, attributes) => s("text", attributes, content);
+
+/**
+ * A picture as wide as its column, in which one unit is one CSS pixel.
+ * @param {SvgAttributes} attributes its height at least
+ * @param {...Node} parts
+ */
+export function chart(attributes, ...parts) {
+  const svg = s("svg", { role: "img", ...attributes }, ...parts);
+  return { el: h("div", { class: "companion-chart" }, svg), svg };
+}
+
+/**
+ * Tell when a mark is pointed at, by mouse or touch, and when a mouse leaves it.
+ * @param {HTMLElement | SVGElement} el @param {(on: boolean) => void} onPoint
+ */
+export function pointable(el, onPoint) {
+  el.addEventListener("pointerenter", () => onPoint(true));
+  el.addEventListener("pointerdown", () => onPoint(true));
+  el.addEventListener("pointerleave", (event) => {
+    if (/** @type {PointerEvent} */ (event).pointerType === "mouse") onPoint(false);
+  });
+}
+
+/**
+ * A linear map of [a, b] to [c, d], with `invert` and its `domain`.
+ * @param {[number, number]} domain
+ * @param {[number, number]} range
+ * @returns {Scale}
+ */
 export function linear([a, b], [c, d]) {
-  const scale = (v) => c + ((v - a) / (b - a)) * (d - c);
-  scale.invert = (p) => a + ((p - c) / (d - c)) * (b - a);
-  scale.domain = [a, b];
+  const scale = (/** @type {number} */ v) => c + ((v - a) / (b - a)) * (d - c);
+  scale.invert = (/** @type {number} */ p) => a + ((p - c) / (d - c)) * (b - a);
+  scale.domain = /** @type {[number, number]} */ ([a, b]);
   return scale;
 }
 
-/** Round values in [a, b], about `count` of them, with the decimals that they need. */
+/**
+ * Round values in [a, b], about `count` of them, with the decimals that they need.
+ * @param {number} a @param {number} b @param {number} count
+ */
 export function ticks(a, b, count) {
   const rough = (b - a) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((m) => m * power >= rough * 0.999);
+  const step = power * ([1, 2, 5].find((m) => m * power >= rough * 0.999) ?? 10);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const values = [];
   for (let k = Math.ceil(a / step - 1e-9); k * step <= b + step * 1e-9; k += 1) values.push(k * step || 0);
   return { values, digits };
 }
 
-/** The `d` of a line through points in pixels: [[x, y], …]. */
+/** The `d` of a line through points. @param {Point[]} points */
 export const path = (points) =>
   points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-/** The `d` of the area between a line of points and the height `base`. */
-export const area = (points, base) =>
-  points.length
-    ? `M${points[0][0].toFixed(1)} ${base.toFixed(1)}${path(points).replace("M", "L")}L${points.at(-1)[0].toFixed(1)} ${base.toFixed(1)}Z`
-    : "";
+/** The `d` of dots, which a round line cap makes of lines without length. @param {Point[]} points */
+export const dots = (points) => points.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
 
-/** The `d` of an arrow from (x0, y0) to (x1, y1) with an open head; "" if it is shorter than 3 px. */
+/**
+ * The `d` of the area between a line of points and the height `base`.
+ * @param {Point[]} points @param {number} base
+ */
+export function area(points, base) {
+  if (!points.length) return "";
+  const [from, to] = [points[0][0], points[points.length - 1][0]];
+  const y = base.toFixed(1);
+  return `M${from.toFixed(1)} ${y}${path(points).replace("M", "L")}L${to.toFixed(1)} ${y}Z`;
+}
+
+/**
+ * The `d` of an arrow from (x0, y0) to (x1, y1) with an open head; "" if it is shorter than 3 px.
+ * @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1
+ */
 export function arrow(x0, y0, x1, y1, head = 6) {
   const length = Math.hypot(x1 - x0, y1 - y0);
   if (length < 3) return "";
   const size = Math.min(head, length * 0.7) / length;
   const [ux, uy] = [(x1 - x0) * size, (y1 - y0) * size];
-  const wing = (side) =>
+  const wing = (/** @type {number} */ side) =>
     `${(x1 - ux - side * 0.62 * uy).toFixed(1)} ${(y1 - uy + side * 0.62 * ux).toFixed(1)}`;
-  return `M${x0.toFixed(1)} ${y0.toFixed(1)}L${x1.toFixed(1)} ${y1.toFixed(1)}M${wing(1)}L${x1.toFixed(1)} ${y1.toFixed(1)}L${wing(-1)}`;
+  const tip = `${x1.toFixed(1)} ${y1.toFixed(1)}`;
+  return `M${x0.toFixed(1)} ${y0.toFixed(1)}L${tip}M${wing(1)}L${tip}L${wing(-1)}`;
 }
 
-/** Show and hide by attribute, so that a picture keeps its nodes. */
+/**
+ * Set the attributes that changed, so that a picture keeps its nodes.
+ * @param {Element} el @param {SvgAttributes} attributes
+ */
 export function setAll(el, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (el.getAttribute(name) !== String(value)) el.setAttribute(name, value);
+    const next = String(value);
+    if (el.getAttribute(name) !== next) el.setAttribute(name, next);
   }
 }
 
 /**
+ * @typedef {object} AxisOptions
+ * @property {Scale} scale
+ * @property {number} at the height of its line (its x for "left")
+ * @property {number} from where the line, or the grid, begins
+ * @property {number} to where it ends
+ * @property {number} [count] about how many ticks
+ * @property {(value: number) => string} [format]
+ * @property {string} [name] stands under the right end of a bottom axis
+ */
+
+/**
  * An axis in a group of its own; draw({…}) redraws it when something about it changed.
- * `side` is "bottom", "top" or "left"; `at` the height (or x for "left") of its line. A bottom axis may
- * have a `name`, which stands under its right end.
+ * @param {"bottom" | "top" | "left"} side
  */
 export function axis(side) {
   const el = s("g", { class: `companion-axis companion-axis-${side}`, "aria-hidden": "true" });
   let seen = "";
+  /** @param {AxisOptions} options */
   const draw = ({ scale, at, from, to, count = 7, format, name = "" }) => {
     const { values, digits } = ticks(...scale.domain, count);
     const key = [at, from, to, name, ...values, ...values.map(scale)].join();
     if (key === seen) return;
     seen = key;
-    const text = format ?? ((v) => v.toFixed(digits).replace("-", "−"));
+    const words = format ?? ((v) => v.toFixed(digits).replace("-", "−"));
     const parts = [];
     if (side === "left") {
       for (const value of values) {
         const y = scale(value);
         parts.push(
           s("line", { class: "companion-grid", x1: from, x2: to, y1: y, y2: y }),
-          s("text", { x: at - 6, y: y + 4, "text-anchor": "end" }, text(value)),
+          s("text", { x: at - 6, y: y + 4, "text-anchor": "end" }, words(value)),
         );
       }
     } else {
@@ -85,7 +169,7 @@ export function axis(side) {
         const x = scale(value);
         parts.push(
           s("line", { class: "companion-tick", x1: x, x2: x, y1: at, y2: at + 5 * down }),
-          s("text", { x, y: at + (down > 0 ? 19 : -9), "text-anchor": "middle" }, text(value)),
+          s("text", { x, y: at + (down > 0 ? 19 : -9), "text-anchor": "middle" }, words(value)),
         );
       }
       if (name)

@@ -2,17 +2,23 @@
 
 import { h } from "./controls.js";
 
-/** A number in few characters: whole ones in full, others with three digits that count; a true minus sign. */
+/**
+ * A number in few characters: whole ones in full, others with three digits that count; a true minus sign.
+ * @param {number} value
+ */
 export function short(value) {
   if (Number.isInteger(value)) return String(value).replace("-", "−");
   const rounded = Number(value.toPrecision(3));
   return String(Math.abs(rounded) < 5e-4 ? 0 : Number(rounded.toFixed(3))).replace("-", "−");
 }
 
-/** The same with brackets around what is negative, as a factor needs. */
+/** The same with brackets around what is negative, as a factor needs. @param {number} value */
 export const factor = (value) => (value < 0 ? `(${short(value)})` : short(value));
 
-/** Colour an element by value: blue below 0, the paper at 0, orange above, full at ±limit. */
+/**
+ * Colour an element by value: blue below 0, the paper at 0, orange above, full at ±limit.
+ * @param {HTMLElement} el @param {number} value @param {number} limit
+ */
 export function tint(el, value, limit) {
   const share = limit ? Math.min(1, Math.abs(value) / limit) : 0;
   const sign = value < 0 ? "minus" : "plus";
@@ -21,78 +27,97 @@ export function tint(el, value, limit) {
   if (el.style.getPropertyValue("--t") !== next) el.style.setProperty("--t", next);
 }
 
-/** The largest magnitude in a matrix, or 1 where all is 0. */
+/** The largest magnitude in a matrix, or 1 where all is 0. @param {number[][]} matrix */
 export const magnitude = (matrix) => Math.max(...matrix.flat().map(Math.abs)) || 1;
 
 /**
- * A grid of rows×columns cells.
- *
- * - `label`: what it shows; a grid without editable cells is read as one picture, see `describe(text)`
- * - `format(value)`: how a number is written
- * - `edit(row, column)`: the accessible name of a cell that can be edited, null for one that can't
- * - `onEdit(row, column, value)`: a finite number was typed
- * - `onPoint(row, column, event)`: the pointer came to a cell, or pressed on one
- *
- * -> {el, cell(r, c), set(r, c, value, limit), text(r, c, text), describe(text), frame(r, c, rows, columns)}
+ * @typedef {object} Cell
+ * @property {HTMLElement} el
+ * @property {HTMLInputElement | null} input where the number can be edited
+ * @property {HTMLElement} number
+ * @property {number} [value]
+ * @property {number} [limit]
  */
+
+/**
+ * A field for one number. What is no finite number is marked, and gives way to the last good one on leaving.
+ * @param {string} name what a screen reader says
+ * @param {(value: number) => void} onEdit
+ */
+function numberField(name, onEdit) {
+  const input = h("input", {
+    class: "cell-number",
+    type: "number",
+    step: "any",
+    "aria-label": name,
+    autocomplete: "off",
+  });
+  input.addEventListener("input", () => {
+    const value = input.value === "" ? NaN : Number(input.value);
+    const fine = Number.isFinite(value) && Math.abs(value) < 1e6;
+    if (fine) input.removeAttribute("aria-invalid");
+    else input.setAttribute("aria-invalid", "true");
+    if (fine) onEdit(value);
+  });
+  input.addEventListener("blur", () => {
+    input.removeAttribute("aria-invalid");
+    input.value = input.dataset.shown ?? "";
+  });
+  input.addEventListener("focus", () => input.select());
+  return input;
+}
+
+/** @param {Cell} cell @param {string} text */
+function write({ number, input }, text) {
+  if (!input) {
+    if (number.textContent !== text) number.textContent = text;
+    return;
+  }
+  const typed = text.replace("−", "-");
+  input.dataset.shown = typed;
+  if (document.activeElement !== input && input.value !== typed) input.value = typed;
+}
+
+/**
+ * @typedef {object} CellsOptions
+ * @property {number} rows
+ * @property {number} columns
+ * @property {string} label what it shows; a grid without editable cells is read as one picture, see `describe`
+ * @property {(value: number) => string} [format] how a number is written
+ * @property {(row: number, column: number) => string | null} [edit] the accessible name of a cell that can
+ *   be edited, null for one that can't
+ * @property {(row: number, column: number, value: number) => void} [onEdit] a finite number was typed
+ * @property {(row: number, column: number, event: PointerEvent) => void} [onPoint] the pointer came to a
+ *   cell, or pressed on one
+ */
+
+/** A grid of rows×columns cells. @param {CellsOptions} options */
 export function cells({ rows, columns, label, format = short, edit = () => null, onEdit, onPoint }) {
-  const editable = [];
   const grid = Array.from({ length: rows }, (_, r) =>
     Array.from({ length: columns }, (_, c) => {
       const name = edit(r, c);
-      const number = name
-        ? h("input", {
-            class: "cell-number",
-            type: "number",
-            step: "any",
-            "aria-label": name,
-            autocomplete: "off",
-          })
-        : h("span", { class: "cell-number" });
-      if (name) {
-        editable.push(number);
-        number.addEventListener("input", () => {
-          const value = number.value === "" ? NaN : Number(number.value);
-          const fine = Number.isFinite(value) && Math.abs(value) < 1e6;
-          if (fine) number.removeAttribute("aria-invalid");
-          else number.setAttribute("aria-invalid", "true");
-          if (fine) onEdit(r, c, value);
-        });
-        number.addEventListener("blur", () => {
-          number.removeAttribute("aria-invalid");
-          number.value = number.dataset.shown;
-        });
-        number.addEventListener("focus", () => number.select());
-      }
+      const input = name ? numberField(name, (value) => onEdit?.(r, c, value)) : null;
+      const number = input ?? h("span", { class: "cell-number" });
       const el = h("div", { class: "cell", style: `grid-area: ${r + 1} / ${c + 1}` }, number);
-      return { el, number, input: Boolean(name) };
+      return /** @type {Cell} */ ({ el, number, input });
     }),
   );
   const window = h("div", { class: "cell-window", hidden: true });
+  const all = grid.flat();
   const el = h(
     "div",
     {
       class: "cells",
-      role: editable.length ? "group" : "img",
+      role: all.some((cell) => cell.input) ? "group" : "img",
       "aria-label": label,
       style: `--columns: ${columns}`,
     },
-    ...grid.flat().map((cell) => cell.el),
+    ...all.map((cell) => cell.el),
     window,
   );
-  const cell = (r, c) => grid[r][c];
-  const write = ({ number, input }, text) => {
-    if (!input) {
-      if (number.textContent !== text) number.textContent = text;
-      return;
-    }
-    const typed = text.replace("−", "-");
-    number.dataset.shown = typed;
-    if (document.activeElement !== number && number.value !== typed) number.value = typed;
-  };
   if (onPoint) {
     let last = "";
-    const point = (event) => {
+    const point = (/** @type {PointerEvent} */ event) => {
       const box = el.getBoundingClientRect();
       const r = Math.floor(((event.clientY - box.top) / box.height) * rows);
       const c = Math.floor(((event.clientX - box.left) / box.width) * columns);
@@ -109,26 +134,30 @@ export function cells({ rows, columns, label, format = short, edit = () => null,
   }
   return {
     el,
-    cell,
+    /** @param {number} r @param {number} c */
+    cell: (r, c) => grid[r][c],
+    /** @param {number} r @param {number} c @param {number} value @param {number} limit */
     set(r, c, value, limit) {
-      const it = cell(r, c);
-      if (it.value === value && it.limit === limit) return;
-      [it.value, it.limit] = [value, limit];
-      it.el.dataset.value = String(value);
-      write(it, format(value));
-      tint(it.el, value, limit);
+      const cell = grid[r][c];
+      if (cell.value === value && cell.limit === limit) return;
+      [cell.value, cell.limit] = [value, limit];
+      cell.el.dataset.value = String(value);
+      write(cell, format(value));
+      tint(cell.el, value, limit);
     },
+    /** Words where there is no number. @param {number} r @param {number} c @param {string} text */
     text(r, c, text) {
-      const it = cell(r, c);
-      it.value = undefined;
-      delete it.el.dataset.value;
-      write(it, text);
-      tint(it.el, 0, 1);
+      const cell = grid[r][c];
+      cell.value = undefined;
+      delete cell.el.dataset.value;
+      write(cell, text);
+      tint(cell.el, 0, 1);
     },
+    /** @param {string} text */
     describe(text) {
       el.setAttribute("aria-label", text);
     },
-    /** Draw the frame of a window around some cells. */
+    /** Draw the frame of a window around some cells. @param {number} r @param {number} c */
     frame(r, c, spanRows = 1, spanColumns = 1) {
       window.hidden = false;
       window.style.gridArea = `${r + 1} / ${c + 1} / span ${spanRows} / span ${spanColumns}`;
@@ -136,22 +165,25 @@ export function cells({ rows, columns, label, format = short, edit = () => null,
   };
 }
 
-/** The colour scale of cells: a bar from −limit over 0 to +limit. -> {el, set(limit)} */
+/** The colour scale of cells, or of another picture: a bar with what its two ends mean. */
 export function colourScale(words = "") {
   const ends = [h("span", {}), h("span", {})];
+  const bar = h("span", { class: "cell-scale-bar", "aria-hidden": "true" });
   const el = h(
     "div",
     { class: "cell-scale" },
     ends[0],
-    h("span", { class: "cell-scale-bar", "aria-hidden": "true" }),
+    bar,
     ends[1],
     words ? h("span", { class: "cell-scale-words" }, words) : null,
   );
   return {
     el,
-    set(low, high) {
+    /** @param {string} low @param {string} high @param {string} [gradient] a CSS background of its own */
+    set(low, high, gradient) {
       ends[0].textContent = low;
       ends[1].textContent = high;
+      if (gradient) bar.style.background = gradient;
     },
   };
 }

@@ -1,4 +1,6 @@
-// Colours for pictures that CSS cannot reach: theme tokens for canvases, and two colour scales.
+// Colours for pictures that CSS cannot reach: theme tokens for canvases, and colour scales.
+
+/** @typedef {number[]} Rgb red, green and blue in 0…255 */
 
 const TOKENS = [
   "ink",
@@ -17,10 +19,14 @@ const TOKENS = [
   "data-6",
 ];
 
-/** The colour tokens of widgets.css as they look at `el` now: {ink: "rgb(…)", "data-1": …}. */
+/**
+ * The colour tokens of widgets.css as they look at `el` now: {ink: "rgb(…)", "data-1": …}.
+ * @param {Element} el
+ */
 export function palette(el) {
   const probe = document.createElement("span");
   el.append(probe);
+  /** @type {{ [token: string]: string }} */
   const colours = {};
   for (const token of TOKENS) {
     probe.style.color = `var(--companion-${token})`;
@@ -30,13 +36,22 @@ export function palette(el) {
   return colours;
 }
 
+/** Whether the paper of a palette is dark. @param {{ [token: string]: string }} colours */
+export function isDark({ surface }) {
+  const [r = 255, g = 255, b = 255] = (surface.match(/[\d.]+/g) ?? []).map(Number);
+  return r + g + b < (surface.startsWith("color") ? 1.5 : 382);
+}
+
 /**
- * Call `callback(palette)` whenever the colours at `el` change: the book's theme button, JupyterLab,
+ * Call `callback(palette)` now and whenever the colours at `el` change: the book's theme button, JupyterLab,
  * VS Code, the system's setting, high contrast. Returns a function that stops it.
+ * @param {Element} el one that is in the page
+ * @param {(colours: { [token: string]: string }) => void} callback
  */
-export function onThemeChange(el, callback) {
-  const fingerprint = (colours) => Object.values(colours).join();
-  let seen = fingerprint(palette(el));
+export function followTheme(el, callback) {
+  const fingerprint = (/** @type {object} */ colours) => Object.values(colours).join();
+  const first = palette(el);
+  let seen = fingerprint(first);
   let frame = 0;
   const check = () => {
     cancelAnimationFrame(frame);
@@ -54,6 +69,7 @@ export function onThemeChange(el, callback) {
   observer.observe(document.body, { attributes: true, attributeFilter });
   const queries = ["(prefers-color-scheme: dark)", "(forced-colors: active)"].map((q) => matchMedia(q));
   for (const query of queries) query.addEventListener("change", check);
+  callback(first);
   return () => {
     cancelAnimationFrame(frame);
     observer.disconnect();
@@ -63,6 +79,7 @@ export function onThemeChange(el, callback) {
 
 // Interpolation happens in OKLab (Ottosson 2020), where equal steps look equally large.
 
+/** @param {string} hex */
 function toLab(hex) {
   const [r, g, b] = [1, 3, 5]
     .map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
@@ -77,6 +94,7 @@ function toLab(hex) {
   ];
 }
 
+/** @param {number[]} lab @returns {Rgb} */
 function toRgb([L, a, b]) {
   const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
@@ -92,6 +110,7 @@ function toRgb([L, a, b]) {
   });
 }
 
+/** @param {string[]} stops @returns {(t: number) => Rgb} */
 function scale(stops) {
   const anchors = stops.map(toLab);
   const table = Array.from({ length: 256 }, (_, i) => {
@@ -108,7 +127,19 @@ export const sequential = scale(["#152a5c", "#1f5f8b", "#2f9187", "#8cc063", "#f
 const onLight = scale(["#0b4a8f", "#5f9fd6", "#f4f3f0", "#e58d5f", "#9a3208"]);
 const onDark = scale(["#8cc4ff", "#3f78b5", "#23272e", "#b8602f", "#ffb48a"]);
 
-/** −1…1 → [r, g, b]: minus blue, zero the paper, plus vermilion. `dark` says which paper. */
+/**
+ * −1…1 → [r, g, b]: minus blue, zero the paper, plus vermilion. `dark` says which paper.
+ * @param {number} t
+ */
 export function diverging(t, dark = false) {
   return (dark ? onDark : onLight)(0.5 + 0.5 * t);
 }
+
+/** @param {Element} el @param {(colours: { [token: string]: string }) => void} callback */
+export const onThemeChange = (el, callback) => {
+  let first = true;
+  return followTheme(el, (colours) => {
+    if (!first) callback(colours);
+    first = false;
+  });
+};

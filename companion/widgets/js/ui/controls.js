@@ -1,12 +1,27 @@
 // The controls and small text parts that every widget is made of. Their look is widgets.css.
 // A string given to anything here becomes text, never markup; a Node is put in as it is.
 
+/** @typedef {string | Node} Content text, or an element as it is */
+/** @typedef {Content | null | undefined} Child null and undefined are left out */
+/** @typedef {{ [name: string]: any }} Attributes on… is a listener; null, undefined and false are left out */
 // Bundles each carry a copy of this module, so ids need more than a counter to be unique in a page.
 const family = Math.random().toString(36).slice(2, 8);
-let born = 0;
-const newId = () => `companion-${family}-${(born += 1)}`;
+let made = 0;
 
-/** An element: h("p", {class: "x", "aria-label": "…", onclick: f, data: {quantity: "kl"}}, …children). */
+/** An id, or the name of a radio group, that nothing else in the page has. */
+export function newId() {
+  made += 1;
+  return `companion-${family}-${made}`;
+}
+
+/**
+ * An element: h("p", {class: "x", "aria-label": "…", onclick: f, data: {quantity: "kl"}}, …children).
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Attributes} [attributes]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
 export function h(tag, attributes = {}, ...children) {
   const el = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -18,49 +33,77 @@ export function h(tag, attributes = {}, ...children) {
     else if (typeof value === "function") el.addEventListener(name.slice(2), value);
     else el.setAttribute(name, value === true ? "" : value);
   }
-  el.append(...children.filter((child) => child !== undefined && child !== null));
+  for (const child of children) if (child !== undefined && child !== null) el.append(child);
   return el;
 }
 
+/** @param {number} value @param {number} low @param {number} high */
+export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
 // ---------------------------------------------------------------- numbers
 
-/** "−1.50": fixed decimals with a true minus sign and no negative zero. */
+/** "−1.50": fixed decimals with a true minus sign and no negative zero. @param {number} value */
 export function fixed(value, digits = 2) {
   const text = value.toFixed(digits);
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
-/** "+1.50" or "−1.50"; zero has no sign. */
+/** "+1.50" or "−1.50"; zero has no sign. @param {number} value */
 export function signed(value, digits = 2) {
   const text = fixed(value, digits);
   return Number(value.toFixed(digits)) > 0 ? `+${text}` : text;
 }
 
-/** "minus 1.50": for screen readers, many of which pass over a minus sign. */
+/** "minus 1.50": for screen readers, many of which pass over a minus sign. @param {number} value */
 export function spoken(value, digits = 2) {
   return fixed(value, digits).replace("−", "minus ");
 }
 
-/** 10000 → "10 000", with a narrow space that does not break. */
+/** 10000 → "10 000", with a narrow space that does not break. @param {number} value */
 export function grouped(value) {
   return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 /**
  * A shown number: <span data-quantity="kl" data-value="0.123456…">0.123</span>.
- * `data-value` carries it at full precision. -> {el, get(), set(value)}
+ * `data-value` carries it at full precision. A `format` that can write null may be given null.
+ * @param {{ quantity?: string, value: number | null, format?: (value: any) => string }} options
  */
 export function number({ quantity, value, format = fixed }) {
   const el = h("span", { class: "companion-number", data: { quantity } });
+  /** @type {number | null | undefined} */
   let current;
-  const set = (next) => {
+  const set = (/** @type {number | null} */ next) => {
     if (next === current) return;
     current = next;
     el.dataset.value = String(next);
     el.textContent = format(next);
   };
   set(value);
-  return { el, get: () => current, set };
+  return { el, set };
+}
+
+/**
+ * Numbers in sentences and formulas; the same quantity may stand in several places.
+ * @param {(value: any) => string} [format] of those that name none of their own
+ */
+export function readouts(format = fixed) {
+  /** @type {Map<string, { set(value: number | null): void }[]>} */
+  const all = new Map();
+  return {
+    /** An element that shows `quantity` from now on. @param {string} quantity */
+    make(quantity, own = format) {
+      const shown = number({ quantity, value: 0, format: own });
+      all.set(quantity, [...(all.get(quantity) ?? []), shown]);
+      return shown.el;
+    },
+    /** @param {{ [quantity: string]: number | null }} values */
+    set(values) {
+      for (const [quantity, value] of Object.entries(values)) {
+        for (const shown of all.get(quantity) ?? []) shown.set(value);
+      }
+    },
+  };
 }
 
 // ---------------------------------------------------------------- mathematics
@@ -68,11 +111,12 @@ export function number({ quantity, value, format = fixed }) {
 /**
  * Mathematics in plain HTML: maths("½(μ^2 + σ_x^2)"). Single letters are set italic, words (log, KL)
  * and N (0, 1) upright; _ and ^ take one character or {a group}.
+ * @param {string} source
  */
 export function maths(source) {
   const el = h("span", { class: "companion-maths" });
   let last = 0;
-  const letters = (text, into) => {
+  const letters = (/** @type {string} */ text, /** @type {Element} */ into) => {
     for (const part of text.match(/\p{L}+|[^\p{L}]+/gu) ?? []) {
       const variable = /^\p{L}$/u.test(part) && part !== "N";
       into.append(variable ? h("i", {}, part) : part);
@@ -92,19 +136,31 @@ export function maths(source) {
 // ---------------------------------------------------------------- controls
 
 /**
+ * @typedef {object} SliderOptions
+ * @property {Content} label
+ * @property {string} [name] what a screen reader says when the label is a symbol
+ * @property {number} min
+ * @property {number} max
+ * @property {number | "any"} [step]
+ * @property {number} value
+ * @property {number} [neutral] where the filled part of the track begins and where a double click or
+ *   Backspace leads back to (left end if not given)
+ * @property {"linear" | "log"} [scale] "log": equal ways along the track are equal ratios; `step` is then a
+ *   ratio such as 1.02
+ * @property {(value: number) => string} [format] the readout
+ * @property {(value: number) => string} [describe] what is spoken (the readout if not given)
+ * @property {Content} [annotation] stands under the track (a bar, an arrow, a note)
+ * @property {string} [quantity] the readout's data-quantity
+ * @property {(value: number) => void} [onInput] on each move by the reader
+ * @property {(value: number) => void} [onChange] when the reader lets go
+ */
+
+/**
  * A labelled slider: a native range input with its readout.
  *
- * - `label`: string or Node; `name`: what a screen reader says when the label is a symbol
- * - `min`, `max`, `step`, `value`; `neutral`: where the filled part of the track begins and where a
- *   double click or Backspace leads back to (left end if not given)
- * - `scale: "log"`: equal ways along the track are equal ratios; `step` is then a ratio such as 1.02
- * - `format(value)`: the readout; `describe(value)`: what is spoken (the readout if not given)
- * - `annotation`: a Node under the track (a bar, an arrow, a note)
- * - `quantity`: the readout's data-quantity
- * - `onInput(value)`: on each move by the reader; `onChange(value)`: when the reader lets go
- *
- * -> {el, input, output, get(), set(value), limit(max)}; `set` calls nobody back and keeps values between
- * steps; `limit` moves the right end of a linear slider, and the value with it where it must.
+ * `set` keeps values between steps; `limit` moves the right end of a linear slider, and the value with it
+ * where it must.
+ * @param {SliderOptions} options
  */
 export function slider({
   label,
@@ -124,19 +180,20 @@ export function slider({
 }) {
   const id = newId();
   const origin = neutral ?? min;
-  const log = scale === "log";
-  const clamp = (v) => Math.min(max, Math.max(min, v));
-  const toTrack = log ? (v) => Math.log(v / origin) / Math.log(step) : (v) => v;
-  const fromTrack = log ? (t) => Number((origin * step ** t).toPrecision(3)) : (t) => t;
+  const ratio = scale === "log" && typeof step === "number" ? step : null;
+  /** @param {number} v */
+  const toTrack = (v) => (ratio ? Math.log(v / origin) / Math.log(ratio) : v);
+  /** @param {number} t */
+  const fromTrack = (t) => (ratio ? Number((origin * ratio ** t).toPrecision(3)) : t);
 
   const input = h("input", {
     id,
     type: "range",
     class: "companion-range",
     "aria-label": name,
-    min: log ? Math.round(toTrack(min)) : min,
-    max: log ? Math.round(toTrack(max)) : max,
-    step: log ? 1 : step,
+    min: ratio ? Math.round(toTrack(min)) : min,
+    max: ratio ? Math.round(toTrack(max)) : max,
+    step: ratio ? 1 : step,
   });
   const output = h("output", { class: "companion-readout", for: id, "aria-live": "off", data: { quantity } });
   const el = h(
@@ -145,12 +202,15 @@ export function slider({
     h("label", { class: "companion-label", for: id }, label),
     input,
     output,
+    annotation ? h("div", { class: "companion-annotation" }, annotation) : null,
   );
-  if (annotation) el.append(h("div", { class: "companion-annotation" }, annotation));
   if (neutral !== undefined) el.dataset.neutral = "";
 
-  const share = (v) => (toTrack(v) - Number(input.min)) / (Number(input.max) - Number(input.min) || 1);
+  /** @param {number} v */
+  const share = (v) =>
+    String((toTrack(v) - Number(input.min)) / (Number(input.max) - Number(input.min) || 1));
   input.style.setProperty("--origin", share(origin));
+  /** @type {number} */
   let current;
   const show = () => {
     input.style.setProperty("--share", share(current));
@@ -158,31 +218,34 @@ export function slider({
     output.textContent = format(current);
     input.setAttribute("aria-valuetext", describe ? describe(current) : output.textContent);
   };
+  /** @param {number} next */
   const set = (next) => {
     if (next === current) return;
     current = next;
-    input.value = toTrack(clamp(next));
+    input.value = String(toTrack(clamp(next, min, max)));
     show();
   };
+  /** @param {number} next */
   const move = (next) => {
     if (next === current) return;
     current = next;
     show();
     onInput?.(current);
   };
-  input.addEventListener("input", () => move(clamp(fromTrack(Number(input.value)))));
+  input.addEventListener("input", () => move(clamp(fromTrack(Number(input.value)), min, max)));
   input.addEventListener("change", () => onChange?.(current));
   const reset = () => {
-    input.value = toTrack(origin);
+    input.value = String(toTrack(origin));
     move(origin);
     onChange?.(current);
   };
+  /** @param {number} next */
   const limit = (next) => {
     if (next === max) return;
     max = next;
-    input.max = next;
-    current = clamp(current);
-    input.value = toTrack(current);
+    input.max = String(next);
+    current = clamp(current, min, max);
+    input.value = String(toTrack(current));
     input.style.setProperty("--origin", share(origin));
     show();
   };
@@ -198,24 +261,42 @@ export function slider({
   return { el, input, output, get: () => current, set, limit };
 }
 
-/** A button; `kind` "plain" (default), "primary" or "quiet". -> {el, enable(on)} */
+/**
+ * @typedef {object} ButtonOptions
+ * @property {Content} label
+ * @property {() => void} onClick
+ * @property {string} [title]
+ * @property {"plain" | "primary" | "quiet"} [kind]
+ */
+
+/** A button. @param {ButtonOptions} options */
 export function button({ label, onClick, title, kind = "plain" }) {
   const el = h(
     "button",
-    { type: "button", class: `companion-button companion-${kind}`, title, onclick: onClick },
+    { type: "button", class: `companion-button companion-${kind}`, title, onclick: () => onClick() },
     label,
   );
   return {
     el,
-    enable: (on) => {
+    /** @param {boolean} on */
+    enable(on) {
       el.disabled = !on;
     },
   };
 }
 
+/**
+ * One of several choices: its value, or the value and what is shown for it.
+ * @typedef {any} Option
+ */
+
+/** @param {Option} option @returns {{ value: any, label: Content }} */
 const asOption = (option) => (typeof option === "object" ? option : { value: option, label: String(option) });
 
-/** A labelled native select; `options` are strings or {value, label}. -> {el, input, get(), set(value)} */
+/**
+ * A labelled native select; `options` are strings or {value, label}.
+ * @param {{ label: Content, options: Option[], value?: any, onChange?: (value: any) => void }} options
+ */
 export function select({ label, options, value, onChange }) {
   const id = newId();
   const known = options.map(asOption);
@@ -225,6 +306,7 @@ export function select({ label, options, value, onChange }) {
     ...known.map((option, i) => h("option", { value: i }, option.label)),
   );
   const get = () => known[input.selectedIndex]?.value;
+  /** @param {any} next */
   const set = (next) => {
     input.selectedIndex = known.findIndex((option) => option.value === next);
   };
@@ -239,7 +321,10 @@ export function select({ label, options, value, onChange }) {
   return { el, input, get, set };
 }
 
-/** An on/off switch. -> {el, input, get(), set(checked)} */
+/**
+ * An on/off switch.
+ * @param {{ label: Content, checked?: boolean, onChange?: (checked: boolean) => void }} options
+ */
 export function toggle({ label, checked = false, onChange }) {
   const id = newId();
   const input = h("input", { id, type: "checkbox", role: "switch", class: "companion-switch" });
@@ -255,13 +340,17 @@ export function toggle({ label, checked = false, onChange }) {
     el,
     input,
     get: () => input.checked,
-    set: (next) => {
+    /** @param {boolean} next */
+    set(next) {
       input.checked = next;
     },
   };
 }
 
-/** A few exclusive choices side by side (a radio group). -> {el, get(), set(value)} */
+/**
+ * A few exclusive choices side by side (a radio group); `options` are values or {value, label}.
+ * @param {{ label: Content, options: Option[], value?: any, onChange?: (value: any) => void }} options
+ */
 export function segmented({ label, options, value, onChange }) {
   const group = newId();
   const known = options.map(asOption);
@@ -269,6 +358,7 @@ export function segmented({ label, options, value, onChange }) {
     h("input", { type: "radio", class: "companion-cover", name: group, value: i }),
   );
   const get = () => known[inputs.findIndex((input) => input.checked)]?.value;
+  /** @param {any} next */
   const set = (next) =>
     inputs.forEach((input, i) => {
       input.checked = known[i].value === next;
@@ -292,17 +382,22 @@ export function segmented({ label, options, value, onChange }) {
 
 /**
  * The frame of a widget: a titled group. Put it into the `el` that render() is given.
- * `describe` is a sentence for everybody under the title. -> the element to append parts to
+ * `describe` is a sentence for everybody under the title.
+ * @param {{ title?: string, describe?: string }} options
+ * @param {...Child} parts
  */
 export function frame({ title, describe }, ...parts) {
   const id = newId();
-  // JupyterLab would take arrow keys and Enter for its own shortcuts; it leaves marked elements alone.
-  const onfocusin = (event) => {
-    event.target.dataset.lmSuppressShortcuts = "true";
-  };
   return h(
     "section",
-    { class: "companion", "aria-labelledby": title ? id : undefined, onfocusin },
+    {
+      class: "companion",
+      "aria-labelledby": title ? id : undefined,
+      // JupyterLab would take arrow keys and Enter for its own shortcuts; it leaves marked elements alone.
+      onfocusin: (/** @type {FocusEvent} */ event) => {
+        if (event.target instanceof HTMLElement) event.target.dataset.lmSuppressShortcuts = "true";
+      },
+    },
     h(
       "div",
       { class: "companion-body" },
@@ -313,7 +408,7 @@ export function frame({ title, describe }, ...parts) {
   );
 }
 
-/** A sub-area with a small heading. */
+/** A sub-area with a small heading. @param {{ title?: string }} options @param {...Child} parts */
 export function panel({ title }, ...parts) {
   return h(
     "div",
@@ -323,13 +418,37 @@ export function panel({ title }, ...parts) {
   );
 }
 
-/** Sliders under each other, labels and readouts in line. */
+/** Parts under each other. @param {...Child} parts */
+export const stack = (...parts) => h("div", { class: "companion-stack" }, ...parts);
+
+/** Side by side when there is room, else under each other. @param {Child[]} left @param {Child[]} right */
+export const split = (left, right) => h("div", { class: "companion-split" }, stack(...left), stack(...right));
+
+/**
+ * A titled part with a rule above it. `name` is what a screen reader says if it is not the title.
+ * @param {{ title: Content, name?: string }} options
+ * @param {...Child} parts
+ */
+export function plate({ title, name }, ...parts) {
+  const label = name ?? (typeof title === "string" ? title : title.textContent);
+  return h(
+    "div",
+    { class: "companion-plate", role: "group", "aria-label": label },
+    h("p", { class: "companion-heading", "aria-hidden": "true" }, title),
+    ...parts,
+  );
+}
+
+/** Sliders under each other, labels and readouts in line. @param {...Child} items */
 export const sliders = (...items) => h("div", { class: "companion-sliders" }, ...items);
 
-/** Buttons and fields beside each other, wrapping. */
+/** Buttons and fields beside each other, wrapping. @param {...Child} items */
 export const row = (...items) => h("div", { class: "companion-row" }, ...items);
 
-/** A picture with its caption. */
+/** A remark in small print. @param {...Child} parts */
+export const note = (...parts) => h("p", { class: "companion-note" }, ...parts);
+
+/** A picture with its caption. @param {Node} picture @param {Content} [caption] */
 export const figure = (picture, caption) =>
   h(
     "figure",
@@ -338,8 +457,14 @@ export const figure = (picture, caption) =>
     caption ? h("figcaption", { class: "companion-caption" }, caption) : null,
   );
 
-/** A legend: items {token, label, mark} with `token` a colour of widgets.css ("data-1", "plus", …) and
- * `mark` "area" (default), "line", "dashed", "dotted" or "dot". */
+/**
+ * @typedef {object} LegendItem
+ * @property {string} token a colour of widgets.css ("data-1", "plus", …)
+ * @property {Content} label
+ * @property {"area" | "line" | "dashed" | "dotted" | "dot"} [mark]
+ */
+
+/** A legend. @param {LegendItem[]} items */
 export function legend(items) {
   return h(
     "ul",
@@ -355,17 +480,22 @@ export function legend(items) {
   );
 }
 
-/** A thin bar for a share of 0…1, to stand beside a number or as a slider's annotation. -> {el, set(share)} */
+/**
+ * A thin bar for a share of 0…1, to stand beside a number or as a slider's annotation.
+ * @param {{ share?: number, token?: string, title?: string }} [options]
+ */
 export function bar({ share = 0, token = "accent", title } = {}) {
   const el = h("span", { class: "companion-bar", title, data: { tint: token }, "aria-hidden": "true" });
-  const set = (next) => el.style.setProperty("--share", Math.min(1, Math.max(0, next)));
+  /** @param {number} next */
+  const set = (next) => el.style.setProperty("--share", String(clamp(next, 0, 1)));
   set(share);
   return { el, set };
 }
 
 /** A line that says what goes on: set("Loading the model …"), set("…", "error"), set("") hides it. */
-export function notice(text = "", kind = "info") {
+export function notice(text = "", /** @type {"info" | "error"} */ kind = "info") {
   const el = h("p", { class: "companion-notice", role: "status" });
+  /** @param {string} next @param {"info" | "error"} [nextKind] */
   const set = (next, nextKind = "info") => {
     el.textContent = next;
     el.dataset.kind = nextKind;
@@ -375,12 +505,14 @@ export function notice(text = "", kind = "info") {
   return { el, set };
 }
 
-/** Says what changed to screen readers once the reader pauses for 0.6 s. -> {el, say(text)} */
+/** Says what changed to screen readers once the reader pauses for 0.6 s. */
 export function announcer() {
   const el = h("div", { class: "companion-spoken", role: "status", "aria-live": "polite" });
+  /** @type {ReturnType<typeof setTimeout>} */
   let timer;
   return {
     el,
+    /** @param {string} text */
     say(text) {
       clearTimeout(timer);
       timer = setTimeout(() => {
@@ -390,50 +522,4 @@ export function announcer() {
   };
 }
 
-// ---------------------------------------------------------------- when to draw
-
-/** A function that calls `draw` once in the next animation frame, however often it is called. */
-export function perFrame(draw) {
-  let pending = 0;
-  return () => {
-    if (pending) return;
-    pending = requestAnimationFrame(() => {
-      pending = 0;
-      draw();
-    });
-  };
-}
-
-/**
- * The traits that a widget shows: `draw` follows whoever sets one, until `stop`. `put` sets some as the reader asks and
- * tells Python; `touched` counts how often, for a widget that nobody has touched has nothing to announce.
- */
-export function traits(model, names, draw) {
-  for (const name of names) model.on(`change:${name}`, draw);
-  const state = {
-    touched: 0,
-    put(changes) {
-      for (const [name, value] of Object.entries(changes)) model.set(name, value);
-      model.save_changes();
-      state.touched += 1;
-      draw();
-    },
-    stop() {
-      for (const name of names) model.off(`change:${name}`, draw);
-    },
-  };
-  return state;
-}
-
-/** Call `draw(width)` with el's width in CSS pixels, now and on every change. Returns a function that stops it. */
-export function onResize(el, draw) {
-  let width = 0;
-  const observer = new ResizeObserver((entries) => {
-    const next = Math.floor(entries[0].contentRect.width);
-    if (next === width || next === 0) return;
-    width = next;
-    draw(width);
-  });
-  observer.observe(el);
-  return () => observer.disconnect();
-}
+export { bindTraits as traits, onResize, perFrame } from "./lifetime.js";

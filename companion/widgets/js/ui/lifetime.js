@@ -1,0 +1,158 @@
+// When a widget draws, what it listens to, and how all of that ends.
+
+/** @import { AnyModel } from "@anywidget/types" */
+
+/**
+ * A function that calls `draw` once in the next animation frame, however often it is called.
+ * @param {() => void} draw
+ */
+export function perFrame(draw) {
+  let pending = 0;
+  return () => {
+    if (pending) return;
+    pending = requestAnimationFrame(() => {
+      pending = 0;
+      draw();
+    });
+  };
+}
+
+/**
+ * Call `draw(width)` with el's width in CSS pixels, now and on every change. Returns a function that stops it.
+ * @param {Element} el
+ * @param {(width: number) => void} draw
+ */
+export function onResize(el, draw) {
+  let width = 0;
+  const observer = new ResizeObserver((entries) => {
+    const next = Math.floor(entries[0].contentRect.width);
+    if (next === width || next === 0) return;
+    width = next;
+    draw(width);
+  });
+  observer.observe(el);
+  return () => observer.disconnect();
+}
+
+/**
+ * The traits that a widget shows: `draw` follows whoever sets one, until `stop`. `put` sets some as the
+ * reader asks and tells Python; `touched` counts how often, for a widget that nobody has touched has nothing
+ * to announce.
+ * @template {Record<string, any>} T
+ * @param {AnyModel<T>} model
+ * @param {(keyof T & string)[]} names
+ * @param {() => void} draw
+ */
+export function bindTraits(model, names, draw) {
+  for (const name of names) model.on(`change:${name}`, draw);
+  const traits = {
+    touched: 0,
+    /** @param {Partial<T>} changes */
+    put(changes) {
+      for (const [name, value] of Object.entries(changes)) model.set(name, value);
+      model.save_changes();
+      traits.touched += 1;
+      draw();
+    },
+    stop() {
+      for (const name of names) model.off(`change:${name}`, draw);
+    },
+  };
+  return traits;
+}
+
+/**
+ * What render() returns: a function that ends all that goes on.
+ * @param {...() => void} stops
+ */
+export const lifetime =
+  (...stops) =>
+  () => {
+    for (const stop of stops) stop();
+  };
+
+/**
+ * Tell the page (and tests) that a widget is "ready", has "failed" or has "painted": the event
+ * `companion-…` bubbles up from `el`.
+ * @param {Element} el
+ * @param {string} what
+ * @param {unknown} [detail]
+ */
+export const emit = (el, what, detail) =>
+  el.dispatchEvent(new CustomEvent(`companion-${what}`, { bubbles: true, detail }));
+
+/**
+ * What to do when a widget cannot go on: its frame is marked as failed, and a page that still shows the
+ * preview keeps it.
+ * @param {HTMLElement} root the frame
+ * @param {(error: Error) => void} [say] tell the reader
+ */
+export const failing = (root, say) => (/** @type {Error} */ error) => {
+  root.dataset.state = "failed";
+  say?.(error);
+  emit(root, "failed", error);
+};
+
+/**
+ * For a widget that has to load something before it can draw: its frame is marked as waiting, and as ready
+ * when `loading` has ended. A page shows the widget's preview until then.
+ * @param {HTMLElement} root the frame
+ * @param {Promise<unknown>} loading
+ * @param {(error: Error) => void} [fail] see `failing`
+ */
+export function whenLoaded(root, loading, fail = failing(root)) {
+  root.dataset.state = "waiting";
+  loading
+    .then(() => {
+      root.dataset.state = "ready";
+      emit(root, "ready");
+    })
+    .catch(fail);
+}
+
+/** Whether the reader's system asks for less motion. */
+export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/**
+ * Takes steps one after the other, `pause` milliseconds apart, or all at once for a reader who wants less
+ * motion. `take` begins anew.
+ * @param {() => void} step
+ */
+export function stepper(step, pause = 60) {
+  /** @type {ReturnType<typeof setTimeout>} */
+  let timer;
+  const walk = (/** @type {number} */ left) => {
+    step();
+    if (left > 1) timer = setTimeout(walk, pause, left - 1);
+  };
+  const stop = () => clearTimeout(timer);
+  return {
+    stop,
+    /** @param {number} count */
+    take(count) {
+      stop();
+      if (reducedMotion()) for (let i = 0; i < count; i += 1) step();
+      else walk(count);
+    },
+  };
+}
+
+/**
+ * `send`, called at most once in `pause` milliseconds, the last time always.
+ * @param {() => void} send
+ * @param {number} pause
+ */
+export function throttle(send, pause) {
+  let timer = 0;
+  let waiting = false;
+  const call = () => {
+    waiting = timer !== 0;
+    if (waiting) return;
+    timer = window.setTimeout(() => {
+      timer = 0;
+      if (waiting) call();
+    }, pause);
+    send();
+  };
+  return call;
+}
