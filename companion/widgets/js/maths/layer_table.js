@@ -34,7 +34,7 @@ function step(node, state) {
   const map = shape.length === 3;
   switch (node.rule) {
     case "window": {
-      const sides = node.window.map((window, axis) => windowSide(shape[axis + 1], window, node.ceil));
+      const sides = node.sides ?? node.window.map((window, axis) => windowSide(shape[axis + 1], window, node.ceil));
       if (Math.min(...sides) < 1) {
         return {
           broken: `its window of ${node.window[0][0]}×${node.window[1][0]} is larger than the map of ${shape[1]}×${shape[2]}`,
@@ -115,7 +115,8 @@ function row(node, state, prefix) {
     made.broken ??= made.parts.find((part) => part.broken)?.broken;
     made.multiplications = made.parts.reduce((sum, part) => sum + (part.multiplications ?? 0), 0);
   } else {
-    made.multiplications = next && node.fanIn ? product(next.shape) * product(node.fanIn) : 0;
+    const products = node.products ?? (node.fanIn ? product(next?.shape ?? []) * product(node.fanIn) : 0);
+    made.multiplications = next ? products : 0;
   }
   if (next === null) return [made, null];
   made.output = next.shape;
