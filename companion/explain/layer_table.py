@@ -4,28 +4,38 @@ Made on torch's meta device, where tensors have shapes but no numbers: VGG-16 at
 milliseconds and no memory. Chapters 4 to 8 read their tables from here.
 """
 
-import copy
-import math
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import singledispatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
+from torch.nn.utils.parametrize import type_before_parametrizations
 
-from companion.explain.receptive_field import Field, Pair, Window, windows_of
+from companion.explain.layers import (
+    Pair,
+    Shape,
+    Window,
+    Windows,
+    computes_as,
+    is_registered,
+    multiplications_of,
+    parts_of,
+    refuse_layer,
+    refuse_lazy,
+    twin,
+    windows_of,
+)
+from companion.explain.receptive_field import Field
 from companion.models.classifier import ImageClassifier
 from companion.models.efficientnet import MBConv, SqueezeExcitation, StochasticDepth
-from companion.models.googlenet import Inception
+from companion.models.googlenet import GoogLeNet, Inception
 from companion.models.resnet import PaddedShortcut, Residual
 
 if TYPE_CHECKING:
     from companion.figures import Table
-
-Shape = tuple[int, ...]
 
 
 @singledispatch
@@ -34,7 +44,7 @@ def paths(module: nn.Module) -> dict[str, nn.Module] | None:
 
     Each path takes the module's input; their outputs are added or stacked. For a block of your own:
     ``@paths.register`` a function of it that returns its paths. A path may be
-    ``nn.Identity()`` (a shortcut).
+    ``nn.Identity()`` (a shortcut). A subclass with a `forward` of its own is another block.
     """
     return None
 
@@ -67,7 +77,7 @@ class Layer:
         name: its name among its siblings.
         kind: what it is, for people: "conv 11×11, stride 4, padding 0, 96 filters".
         input_shape, output_shape: of one image, (C, H, W), or (features,) once flattened.
-        parameters: numbers that are learnt.
+        parameters: numbers that are learnt; those that an earlier row has too are counted there.
         multiplications: of convolutions and dense layers, for one image. These are MACs
             (multiply-and-adds); where others count FLOPs they often mean twice as many.
         fields: receptive fields of the layer's units, vertical and horizontal. A unit of a dense
@@ -222,41 +232,34 @@ def layer_table(model: nn.Module, image_shape: Shape) -> LayerTable:
 
     `model` is an :class:`ImageClassifier` (its `layers` are the rows; what is not among them, such
     as GoogLeNet's auxiliary heads, is not counted) or an `nn.Sequential` of layers that slide a
-    window, act on single positions, pool to one position, flatten, or are dense; of sequences of
-    such; and of blocks whose :func:`paths` are known. The model itself is not run and not changed.
+    window, act on single positions, pad, pool to one position or evenly, flatten, or are dense; of
+    sequences of such; of blocks whose :func:`paths` are known; and of layers of your own that
+    :func:`companion.explain.layers.register` has told of. A layer in several places has a row for
+    each. The model itself is not run and not changed.
 
-    Raises ValueError if the network cannot take such images, or uses one layer in several places;
-    TypeError for a module whose inner order is not known.
+    Raises ValueError if the network cannot take such images, or has lazy layers that never saw any;
+    TypeError, naming the layer, for one of which it is not known what it does to positions, and for
+    a module whose inner order is not known.
     """
     if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
         raise ValueError(f"image_shape must be (channels, height, width), got {image_shape!r}.")
+    refuse_lazy(model)
+    layers: nn.Module = model
     if isinstance(model, ImageClassifier):
+        if not any(computes_as(model, kind) for kind in (ImageClassifier, GoogLeNet)):
+            raise TypeError(
+                f"A {type(model).__name__} has a forward of its own: its layers need not be the "
+                "order in which it computes. Give an nn.Sequential of them if they are."
+            )
         model.check(torch.empty(1, *image_shape, device="meta"))
-        layers: nn.Module = model.layers
-    else:
-        layers = model
-    if not isinstance(layers, nn.Sequential):
+        layers = model.layers
+    if not computes_as(layers, nn.Sequential):
         raise TypeError(
             "layer_table takes an ImageClassifier or an nn.Sequential, whose order is known, got "
-            f"a {type(model).__name__}."
+            f"a {type(layers).__name__}."
         )
-    _refuse_repeats(layers)
     start = _State(tuple(image_shape), (Field(), Field()), (1, 1))
-    rows, _ = _chain(layers.named_children(), start)
-    return LayerTable(rows)
-
-
-def _refuse_repeats(layers: nn.Module) -> None:
-    """torch names a module that is used twice only once: its second place would be left out."""
-    seen: dict[nn.Module, str] = {}
-    for name, module in layers.named_modules(remove_duplicate=False):
-        first = seen.setdefault(module, name)
-        counts = hasattr(module, "kernel_size") or next(module.parameters(False), None) is not None
-        if first != name and counts:
-            raise ValueError(
-                f"Layers {first} and {name} are one and the same {type(module).__name__}: make a "
-                "layer for each place, so that each gets its row in the table."
-            )
+    return LayerTable(_Walk().chain(parts_of(layers), start, "")[0])
 
 
 def shape_text(shape: Shape) -> str:
@@ -283,132 +286,159 @@ class _State:
     flattened: Pair
 
 
-def _chain(layers: Iterable[tuple[str, nn.Module]], state: _State) -> tuple[list[Layer], _State]:
-    rows = []
-    for name, layer in layers:
-        row, state = _row(name, layer, state)
-        rows.append(row)
-    return rows, state
+class _Walk:
+    """A walk through a network in the order in which it computes."""
 
+    def __init__(self) -> None:
+        self.counted: set[int] = set()  # parameters that have been counted in a row
 
-def _row(name: str, module: nn.Module, state: _State) -> tuple[Layer, _State]:
-    branches = paths(module)
-    if branches is not None:
-        return _branching(name, module, branches, state)
-    if isinstance(module, nn.Sequential):
-        rows, after = _chain(module.named_children(), state)
-        kind = _summary(rows)
-        return _whole(name, kind, rows, state, after), after
-    if next(module.children(), None) is not None:
-        raise TypeError(
-            f"layer_table does not know in which order the parts of {name}, a "
-            f"{type(module).__name__}, compute: make it an nn.Sequential, or register its paths "
-            "with companion.explain.layer_table.paths."
+    def chain(
+        self, layers: Mapping[str, nn.Module], state: _State, prefix: str
+    ) -> tuple[list[Layer], _State]:
+        rows = []
+        for name, layer in layers.items():
+            row, state = self.row(name, layer, state, prefix)
+            rows.append(row)
+        return rows, state
+
+    def row(self, name: str, module: nn.Module, state: _State, prefix: str) -> tuple[Layer, _State]:
+        path = prefix + name
+        if not is_registered(module):
+            branches = _paths_of(module)
+            if branches is not None:
+                return self.branching(name, module, branches, state, prefix)
+            if computes_as(module, nn.Sequential):
+                rows, after = self.chain(parts_of(module), state, f"{path}.")
+                return self.whole(name, _summary(rows), module, rows, state, after), after
+            if parts_of(module):
+                raise TypeError(
+                    f"layer_table does not know in which order the parts of {path}, a "
+                    f"{type(module).__name__}, compute: make it an nn.Sequential, register its "
+                    "paths with companion.explain.layer_table.paths, or the whole of it with "
+                    "companion.explain.layers.register."
+                )
+        shape = _output_shape(path, module, state.shape)
+        try:
+            fields, flattened, windows = _fields(module, state, shape)
+        except TypeError as error:
+            raise TypeError(f"Layer {path}: {error}") from error
+        return Layer(
+            name, _kind(module), state.shape, shape, self.new_parameters(module),
+            multiplications_of(module, shape), fields, state.fields, windows=windows,
+        ), _State(shape, fields, flattened)  # fmt: skip
+
+    def branching(
+        self,
+        name: str,
+        module: nn.Module,
+        branches: Mapping[str, nn.Module],
+        state: _State,
+        prefix: str,
+    ) -> tuple[Layer, _State]:
+        path = prefix + name
+        found = [self.row(part, way, state, f"{path}.") for part, way in branches.items()]
+        rows = [row for row, _ in found]
+        if isinstance(module, SqueezeExcitation):
+            made = self.whole(name, _title(module), module, rows, state, state, parallel=True)
+            return made, state
+        flattened = {end.flattened for _, end in found}
+        if len(flattened) > 1:
+            raise TypeError(f"Layer {path}: its paths flatten maps of several sizes.")
+        kind = f"{_title(module)}: {' ∥ '.join(_short(row) for row in rows)}"
+        vertical, horizontal = rows[0].fields
+        for row in rows[1:]:
+            vertical, horizontal = vertical.joined(row.fields[0]), horizontal.joined(row.fields[1])
+        shape = _output_shape(path, module, state.shape)
+        after = _State(shape, (vertical, horizontal), flattened.pop())
+        return self.whole(name, kind, module, rows, state, after, parallel=True), after
+
+    def whole(
+        self,
+        name: str,
+        kind: str,
+        module: nn.Module,
+        rows: list[Layer],
+        state: _State,
+        after: _State,
+        parallel: bool = False,
+    ) -> Layer:
+        return Layer(
+            name,
+            kind,
+            state.shape,
+            after.shape,
+            sum(row.parameters for row in rows) + self.new_parameters(module),
+            sum(row.multiplications for row in rows),
+            after.fields,
+            state.fields,
+            tuple(rows),
+            parallel,
         )
-    shape = _output_shape(name, module, state.shape)
-    fields, flattened = _fields(module, state, shape)
-    after = _State(shape, fields, flattened)
-    weight = getattr(module, "weight", None)
-    multiplications = 0
-    if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(weight, Tensor):
-        multiplications = math.prod(shape) * weight[0].numel()
-    parameters = sum(p.numel() for p in module.parameters())
-    row = Layer(
-        name, _kind(module), state.shape, shape, parameters, multiplications, fields, state.fields,
-        windows=windows_of(module, _map_size(state)),
-    )  # fmt: skip
-    return row, after
+
+    def new_parameters(self, module: nn.Module) -> int:
+        """Numbers of the module's parameters that no row has yet; from now on one has them."""
+        new = {id(p): p.numel() for p in module.parameters() if id(p) not in self.counted}
+        self.counted |= new.keys()
+        return sum(new.values())
 
 
-def _whole(
-    name: str,
-    kind: str,
-    rows: list[Layer],
-    state: _State,
-    after: _State,
-    parallel: bool = False,
-) -> Layer:
-    return Layer(
-        name,
-        kind,
-        state.shape,
-        after.shape,
-        sum(row.parameters for row in rows),
-        sum(row.multiplications for row in rows),
-        after.fields,
-        state.fields,
-        tuple(rows),
-        parallel,
-    )
-
-
-def _branching(
-    name: str, module: nn.Module, branches: Mapping[str, nn.Module], state: _State
-) -> tuple[Layer, _State]:
-    rows = [_row(branch, path, state)[0] for branch, path in branches.items()]
-    if isinstance(module, SqueezeExcitation):
-        return _whole(name, _title(module), rows, state, state, parallel=True), state
-    kind = f"{_title(module)}: {' ∥ '.join(_short(row) for row in rows)}"
-    vertical, horizontal = rows[0].fields
-    for row in rows[1:]:
-        vertical, horizontal = vertical.joined(row.fields[0]), horizontal.joined(row.fields[1])
-    shape = _output_shape(name, module, state.shape)
-    after = _State(shape, (vertical, horizontal), state.flattened)
-    return _whole(name, kind, rows, state, after, parallel=True), after
+def _paths_of(module: nn.Module) -> dict[str, nn.Module] | None:
+    """Its paths, unless it only inherits from a block whose paths are known."""
+    kind = next(kind for kind in type(module).__mro__ if kind in paths.registry)
+    return paths(module) if kind is not object and computes_as(module, kind) else None
 
 
 def _output_shape(name: str, module: nn.Module, shape: Shape) -> Shape:
-    twin = _on_meta(module)
+    on_meta = twin(module, lambda t: torch.empty(t.shape, dtype=t.dtype, device="meta"))
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     try:
-        y: Tensor = twin(torch.empty(1, *shape, device="meta", dtype=dtype))
+        y = on_meta(torch.empty(1, *shape, device="meta", dtype=dtype))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"Layer {name} cannot take an input of {shape_text(shape)}: {error}"
         ) from error
-    return tuple(y.shape[1:])
+    return tuple(y.shape[1:]) if isinstance(y, Tensor) else ()
 
 
-def _on_meta(module: nn.Module) -> nn.Module:
-    """A copy without numbers and hooks, in evaluation mode; the module itself stays as it is."""
-    twin = copy.copy(module)
-    twin.training = False
-    twin._forward_hooks = OrderedDict()
-    twin._forward_pre_hooks = OrderedDict()
-    for part in ("_parameters", "_buffers"):
-        tensors = getattr(module, part).items()
-        twin.__dict__[part] = {
-            name: None if tensor is None else torch.empty_like(tensor, device="meta")
-            for name, tensor in tensors
-        }
-    twin._modules = {
-        name: None if child is None else _on_meta(child) for name, child in module._modules.items()
-    }
-    return twin
-
-
-def _fields(module: nn.Module, state: _State, shape: Shape) -> tuple[tuple[Field, Field], Pair]:
-    """The fields after a layer without parts, and the map's size where it was flattened."""
+def _fields(
+    module: nn.Module, state: _State, shape: Shape
+) -> tuple[tuple[Field, Field], Pair, Windows | None]:
+    """After a layer without parts: the fields, the size of the map that was flattened, and the
+    layer's windows if it slides any over a map.
+    """
     vertical, horizontal = state.fields
-    match module:
-        case nn.Flatten():
-            return state.fields, _map_size(state) if len(state.shape) == 3 else state.flattened
-        case nn.Linear():
-            # A dense layer is a convolution as large as the map.
-            tall, wide = state.flattened
-            return (
-                vertical.after(Window(tall, stride=tall)),
-                horizontal.after(Window(wide, stride=wide)),
-            ), (1, 1)
-    windows = windows_of(module, _map_size(state))
-    if windows is not None:
-        return (vertical.after(windows[0]), horizontal.after(windows[1])), state.flattened
-    if shape != state.shape:
-        raise TypeError(
-            f"layer_table does not know what the units of a {type(module).__name__} see: it makes "
-            f"{shape_text(shape)} of {shape_text(state.shape)}."
+    flat = len(state.shape) == 1
+    if computes_as(module, nn.Flatten) and len(shape) == 1:
+        return state.fields, state.flattened if flat else _map_size(state), None
+    if computes_as(module, nn.Linear):
+        if not flat:
+            raise TypeError(
+                f"a dense layer on a map of {shape_text(state.shape)} mixes its columns alone: "
+                "flatten the map first, or take a 1×1 convolution to mix its channels."
+            )
+        # A dense layer is a convolution as large as the map.
+        tall, wide = state.flattened
+        after = (
+            vertical.after(Window(tall, stride=tall)),
+            horizontal.after(Window(wide, stride=wide)),
         )
-    return state.fields, state.flattened
+        return after, (1, 1), None
+    if flat and isinstance(module, _MIXING):
+        if state.flattened != (1, 1):
+            refuse_layer(module)
+        return state.fields, state.flattened, None
+    windows = windows_of(module, _map_size(state))
+    if len(shape) != len(state.shape) or (windows is None and shape[1:] != state.shape[1:]):
+        refuse_layer(module)
+    if windows is None:
+        return state.fields, state.flattened, None
+    if flat:
+        refuse_layer(module)
+    return (vertical.after(windows[0]), horizontal.after(windows[1])), state.flattened, windows
+
+
+# What makes each number of a vector of all of them: nothing new where all have seen the same.
+_MIXING = (nn.LayerNorm, nn.RMSNorm, nn.Softmax, nn.LogSoftmax, nn.Softmin)
 
 
 def _map_size(state: _State) -> Pair:
@@ -425,11 +455,14 @@ def _kind(layer: nn.Module) -> str:
         case nn.MaxPool2d() | nn.AvgPool2d():
             name = "max-pool" if isinstance(layer, nn.MaxPool2d) else "average-pool"
             padding = f", padding {_side(layer.padding)}" if _pair(layer.padding) != (0, 0) else ""
-            return f"{name} {_square(layer.kernel_size)}, stride {_side(layer.stride)}{padding}"
-        case nn.AdaptiveAvgPool2d():
-            return "average over the whole map"
-        case nn.AdaptiveMaxPool2d():
-            return "maximum over the whole map"
+            dilation = getattr(layer, "dilation", 1)
+            dilated = f", dilation {_side(dilation)}" if _pair(dilation) != (1, 1) else ""
+            shape = f"{_square(layer.kernel_size)}, stride {_side(layer.stride)}"
+            return f"{name} {shape}{padding}{dilated}"
+        case nn.AdaptiveAvgPool2d() | nn.AdaptiveMaxPool2d():
+            name = "average" if isinstance(layer, nn.AdaptiveAvgPool2d) else "maximum"
+            whole = _pair(layer.output_size) == (1, 1)
+            return f"{name} over the whole map" if whole else f"{name} of {_evenly(layer)} parts"
         case nn.Linear():
             return f"dense, {layer.out_features} units"
         case nn.Dropout():
@@ -438,7 +471,7 @@ def _kind(layer: nn.Module) -> str:
             return "identity, zeros as new channels"
         case PaddedShortcut():
             return f"every {_ordinal(layer.stride)} pixel, zeros as new channels"
-    return _WORDS.get(type(layer), type(layer).__name__)
+    return _title(layer)
 
 
 def _conv_kind(layer: nn.Conv2d) -> str:
@@ -476,11 +509,16 @@ def _short(row: Layer) -> str:
 
 
 def _title(module: nn.Module) -> str:
-    return _WORDS.get(type(module), type(module).__name__)
+    kind = type_before_parametrizations(module)
+    return _WORDS.get(kind, kind.__name__)
 
 
 def _square(size: object) -> str:
     return "×".join(map(str, _pair(size)))
+
+
+def _evenly(layer: Any) -> str:
+    return "×".join("all" if side is None else str(side) for side in _pair(layer.output_size))
 
 
 def _side(size: object) -> str:

@@ -5,46 +5,17 @@ depends on. Positions are integers along one axis, pixel 0 first; both axes go a
 Source: Araujo, Norris & Sim (2019), "Computing receptive fields of convolutional neural networks".
 """
 
-import copy
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.modules.utils import _pair
 
-from companion.models.efficientnet import SqueezeExcitation
-from companion.models.resnet import PaddedShortcut
+from companion.explain.dependence import followed
+from companion.explain.layers import Pair, Window
 
-Pair = tuple[int, int]
 Paths = Sequence[Sequence["Window"]]
-
-
-class Window(NamedTuple):
-    """A layer that slides a window, a convolution or a pooling, along one axis.
-
-    `dilation` is the distance between neighbouring taps of the window; `padding` the zeros put
-    before the first pixel.
-    """
-
-    kernel: int
-    stride: int = 1
-    padding: int = 0
-    dilation: int = 1
-
-    @property
-    def extent(self) -> int:
-        """Positions from the window's first tap to its last, both included."""
-        return self.dilation * (self.kernel - 1) + 1
-
-    def check(self) -> None:
-        """Raise a ValueError that says what is wrong, if there is no such window."""
-        least = {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1}
-        for (name, value), low in zip(self._asdict().items(), least.values(), strict=True):
-            if not isinstance(value, int) or value < low:
-                raise ValueError(f"A window's {name} must be an integer from {low}, got {value!r}.")
 
 
 class Field(NamedTuple):
@@ -142,129 +113,50 @@ def random_stacks(count: int, *, largest: int, seed: int = 0) -> list[list[Windo
     return stacks
 
 
-def windows_of(layer: nn.Module, map_size: Pair = (1, 1)) -> tuple[Window, Window] | None:
-    """The windows of a layer, vertical and horizontal; None if it looks at single positions.
-
-    `map_size` is the height and width of the layer's input: what an adaptive pooling to one
-    position covers. Raises TypeError for a layer that slides no window over its input
-    (up-sampling, transposed convolution, an adaptive pooling to more than one position).
-    """
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    match layer:
-        case PaddedShortcut():
-            kernel, stride, padding, dilation = (1, 1), _pair(layer.stride), (0, 0), (1, 1)
-        case nn.Conv2d():
-            dilation, stride, kernel = layer.dilation, layer.stride, layer.kernel_size
-            if layer.padding == "same":
-                padding = tuple(d * (k - 1) // 2 for d, k in zip(dilation, kernel, strict=True))
-            else:
-                padding = (0, 0) if layer.padding == "valid" else _pair(layer.padding)
-        case nn.MaxPool2d():
-            kernel, stride = _pair(layer.kernel_size), _pair(layer.stride)
-            padding, dilation = _pair(layer.padding), _pair(layer.dilation)
-        case nn.AvgPool2d():
-            kernel, stride = _pair(layer.kernel_size), _pair(layer.stride)
-            padding, dilation = _pair(layer.padding), (1, 1)
-        case nn.AdaptiveAvgPool2d() | nn.AdaptiveMaxPool2d():
-            if _pair(layer.output_size) != (1, 1):
-                raise TypeError(
-                    f"{layer} has windows of several sizes: only an adaptive pooling to one "
-                    "position has a receptive field here."
-                )
-            kernel = stride = map_size
-            padding, dilation = (0, 0), (1, 1)
-        case nn.ConvTranspose2d() | nn.Upsample():
-            raise TypeError(
-                f"A {type(layer).__name__} makes its input larger: its units have no effective "
-                "stride in whole pixels, so receptive fields end here."
-            )
-        case _:
-            return None
-    axes = zip(kernel, stride, padding, dilation, strict=True)
-    vertical, horizontal = (Window(*map(int, axis)) for axis in axes)
-    return vertical, horizontal
-
-
 # ---------------------------------------------------------------- measured by gradients
 
 
-class _Positive(nn.Module):
-    """A layer's window over the mean of all channels, with equal positive weights."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.mean(1, keepdim=True)
-        if isinstance(self.layer, nn.Linear):
-            return x
-        if isinstance(self.layer, nn.Conv2d):
-            weight = x.new_ones(1, 1, *self.layer.kernel_size)
-            y = functional.conv2d(
-                x, weight / weight.numel(), None, self.layer.stride, self.layer.padding,
-                self.layer.dilation,
-            )  # fmt: skip
-        elif isinstance(self.layer, nn.MaxPool2d):
-            # The maximum hands its gradient to one pixel; the mean gives each its share. Counts
-            # of what really lies in a window do the ceil_mode as well.
-            y = functional.avg_pool2d(
-                x, self.layer.kernel_size, self.layer.stride, self.layer.padding,
-                self.layer.ceil_mode,
-            )  # fmt: skip
-        else:
-            y = self.layer(x)
-        return y
-
-
-def _positive(module: nn.Module) -> nn.Module:
-    """A copy of the network in which nothing cancels and nothing is switched off."""
-    if isinstance(module, nn.Flatten):
-        return nn.Flatten()
-    if isinstance(module, PaddedShortcut):
-        return nn.AvgPool2d(1, module.stride)
-    if isinstance(module, nn.Linear) or windows_of(module) is not None:
-        return _Positive(module)
-    children = list(module.named_children())
-    if not children or isinstance(module, SqueezeExcitation):
-        return nn.Identity()
-    twin = copy.copy(module)
-    twin._modules = {name: _positive(child) for name, child in children}
-    return twin
-
-
 def field_by_gradient(
-    layers: nn.Module, image_size: Pair, unit: Pair | None = None
+    layers: nn.Module, image_size: Pair, unit: Pair | None = None, *, channels: int | None = None
 ) -> tuple[Pair, Pair]:
     """The pixels on which a unit of the last map depends, found by back-propagation.
 
-    `layers` maps images to a map (or to a vector, by dense layers); `image_size` is height and
-    width, `unit` the row and column of the unit, the middle one if not given. The gradient is
-    :func:`equal_gradient`'s, so a pixel has one exactly if a path leads from it to the unit.
+    `layers` maps images to a map (or to a vector, of which all units count together); `image_size`
+    is height and width, `unit` the row and column of the unit, the middle one if not given;
+    `channels` those of the images, if not given those of the first convolution. The network's own
+    `forward` runs, and the gradient is :func:`equal_gradient`'s: a pixel has one exactly if a path
+    leads from it to the unit.
 
     Returns ((first row, last row), (first column, last column)), inside the image.
-    Raises ValueError if the unit does not exist.
+    Raises ValueError if the unit does not exist or depends on no pixel, and as
+    :func:`equal_gradient` does.
     """
-    gradient = equal_gradient(layers, image_size, unit)
+    gradient = equal_gradient(layers, image_size, unit, channels=channels)
     rows = gradient.sum(1).nonzero().flatten()
     columns = gradient.sum(0).nonzero().flatten()
+    if not len(rows):
+        raise ValueError(f"Unit {unit} depends on no pixel: it looks at padding alone.")
     return (int(rows[0]), int(rows[-1])), (int(columns[0]), int(columns[-1]))
 
 
-def equal_gradient(layers: nn.Module, image_size: Pair, unit: Pair | None = None) -> Tensor:
+@torch.enable_grad()
+def equal_gradient(
+    layers: nn.Module, image_size: Pair, unit: Pair | None = None, *, channels: int | None = None
+) -> Tensor:
     """The gradient of a unit with respect to the image, H×W, were all weights equal and positive.
 
     All nonlinearities are left out, so that nothing cancels and nothing is switched off;
-    max-pooling becomes mean-pooling, all channels one, and squeeze-and-excitation is left out.
-    Arguments and errors as in :func:`field_by_gradient`.
+    max-pooling becomes mean-pooling, the channels of a map one, and squeeze-and-excitation is left
+    out, as are statistics that :func:`companion.explain.layers.register` leaves out. Arguments as
+    in :func:`field_by_gradient`.
+
+    Raises TypeError for a network that does something whose effect on positions is not known,
+    naming layer and function, and ValueError if the unit does not exist or the network does not
+    take such images.
     """
-    x = torch.ones(1, 1, *image_size, dtype=torch.float64, requires_grad=True)
-    y = _positive(layers)(x)
-    y = y.sum(1) if y.ndim == 4 else y.sum().view(1, 1, 1)
-    (gradient,) = torch.autograd.grad(y[0][_position(y, unit)], x)
+    image, y = followed(layers, image_size, channels)
+    y = y.mean((0, 1)) if y.ndim == 4 else y.sum().view(1, 1)
+    (gradient,) = torch.autograd.grad(y[_position(y, unit)], image)
     return gradient[0, 0]
 
 

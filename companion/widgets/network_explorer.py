@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.utils import _pair
 
 from companion.explain.layer_table import Layer, LayerTable, layer_table, paths, shape_text
-from companion.explain.receptive_field import windows_of
+from companion.explain.layers import Window, parts_of
 from companion.models import (
     VGG,
     AlexNet,
@@ -184,7 +184,8 @@ def _describe(
     nodes = [_node(row, child) for row, child in _parts(table, layers)]
     smallest = getattr(model, "smallest", None)
     side = max(shape[1:])
-    scales = shape[1] == shape[2] and not any(node["rule"] == "fixed" for node in _walk(nodes))
+    pinned = any(node.keys() & {"shape", "sides", "products"} for node in _walk(nodes))
+    scales = shape[1] == shape[2] and not pinned
     low = min(smallest or max(8, side // 4), side)
     return {
         "name": name,
@@ -200,7 +201,7 @@ def _parts(rows: Any, module: nn.Module) -> list[tuple[Layer, nn.Module]]:
     """Each row with the module that it tells of."""
     children = paths(module)
     if children is None:
-        children = dict(module.named_children())
+        children = parts_of(module)
     return [(row, children[row.name]) for row in rows]
 
 
@@ -221,42 +222,58 @@ def _node(row: Layer, module: nn.Module) -> dict[str, Any]:
         node["small"] = True
     if row.rows:
         gate = isinstance(module, SqueezeExcitation)
-        branches = paths(module) is not None
-        node["rule"] = "gate" if gate else "paths" if branches else "steps"
+        node["rule"] = "gate" if gate else "paths" if row.parallel else "steps"
         node["parts"] = [_node(part, child) for part, child in _parts(row.rows, module)]
         return node
     return node | _rule(row, module)
 
 
 def _rule(row: Layer, module: nn.Module) -> dict[str, Any]:
-    """How a layer without parts changes the shape, and what it multiplies."""
+    """How a layer without parts changes the shape, and what it multiplies.
+
+    A rule with a "shape", with "sides" of its map or with "products" is for this one size.
+    """
     if isinstance(module, nn.Flatten):
         return {"rule": "flatten"}
     if isinstance(module, nn.Linear):
-        if len(row.input_shape) > 1:
-            return {"rule": "fixed", "shape": list(row.output_shape)}
         return {
             "rule": "dense",
             "fanIn": [module.in_features],
             "bias": module.bias is not None,
         }
-    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-        return {"rule": "global"}
-    windows = windows_of(module)
-    if windows is None:
-        if row.input_shape == row.output_shape:
-            return {"rule": "same"}
-        return {"rule": "fixed", "shape": list(row.output_shape)}
-    rule: dict[str, Any] = {"rule": "window", "window": [list(axis) for axis in windows]}
-    if getattr(module, "ceil_mode", False):
-        rule["ceil"] = True
+    rule: dict[str, Any] = {"rule": "same"}
+    if row.windows is not None:
+        sides = list(row.output_shape[1:])
+        if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and sides == [1, 1]:
+            return {"rule": "global"}
+        ceil = bool(getattr(module, "ceil_mode", False))
+        rule = {"rule": "window", "window": [list(axis) for axis in row.windows]}
+        if ceil:
+            rule["ceil"] = True
+        computed = [
+            _side(*axis, ceil) for axis in zip(row.input_shape[1:], row.windows, strict=True)
+        ]
+        if computed != sides or isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+            rule["sides"] = sides
+    elif row.input_shape != row.output_shape:
+        rule = {"rule": "fixed", "shape": list(row.output_shape)}
     if isinstance(module, nn.Conv2d):
         height, width = _pair(module.kernel_size)
         rule["fanIn"] = [height, width, module.in_channels // module.groups]
         rule["bias"] = module.bias is not None
         if module.groups > 1:
             rule["groups"] = module.groups
+    elif row.multiplications:
+        rule["products"] = row.multiplications
     return rule
+
+
+def _side(side: int, window: Window, ceil: bool) -> int:
+    """Positions of a window along an axis, as js/maths/layer_table.js counts them."""
+    room = side + 2 * window.padding - window.extent
+    count = (-(-room // window.stride) if ceil else room // window.stride) + 1
+    # No window may begin in the padding on the far side.
+    return count - (ceil and (count - 1) * window.stride >= side + window.padding)
 
 
 # ------------------------------------------------- the preview, drawn like network_explorer.js

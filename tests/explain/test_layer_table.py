@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from companion.explain.layer_table import Layer, LayerTable, layer_table, paths
 from companion.models import (
@@ -18,6 +19,7 @@ from companion.models import (
     GoogLeNet,
     ImageClassifier,
     Inception,
+    Residual,
     ResNet,
 )
 
@@ -198,10 +200,64 @@ def test_own_blocks_are_refused_until_their_paths_are_known() -> None:
     assert table[0].multiplications == 81 * 26
 
 
-def test_what_changes_nothing_may_be_used_twice() -> None:
-    relu = nn.ReLU()
-    layers = nn.Sequential(nn.Conv2d(1, 1, 3), relu, nn.Conv2d(1, 1, 3), relu)
-    assert layer_table(layers, (1, 9, 9))[-1].receptive_field == 5
+def test_a_layer_in_two_places_has_two_rows_and_its_weights_once() -> None:
+    relu, conv, pool = nn.ReLU(), nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)
+    layers = nn.Sequential(conv, relu, pool, conv, relu, pool)
+    table = layer_table(layers, (1, 18, 18))
+    assert [row.receptive_field for row in table] == [3, 3, 4, 8, 8, 10]
+    assert [row.parameters for row in table] == [10, 0, 0, 0, 0, 0]
+    assert table.multiplications == 16 * 16 * 9 + 6 * 6 * 9
+    tied = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3))
+    tied[1].weight = tied[0].weight
+    assert layer_table(tied, (1, 9, 9)).parameters == 9 + 2
+
+
+def test_own_forwards_are_not_the_class_they_inherit_from() -> None:
+    class Grown(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.interpolate(super().forward(x), size=x.shape[-2:])
+
+    class Twice(Residual):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(super().forward(x))
+
+    class Other(DigitCNN):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers(x.flip(-1))
+
+    replaced = nn.Conv2d(1, 1, 3)
+    replaced.forward = lambda x: x  # type: ignore[method-assign]
+    block = Twice(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1)), nn.Identity())
+    for layers, message in (
+        (nn.Sequential(Grown(nn.AdaptiveAvgPool2d(1))), "the parts of 0, a Grown, compute"),
+        (nn.Sequential(nn.Sequential(block)), r"the parts of 0\.0, a Twice, compute"),
+        (nn.Sequential(replaced), "What the units of a Conv2d see is not known"),
+        (Grown(nn.ReLU()), "whose order is known, got a Grown"),
+        (Other(), "A Other has a forward of its own"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            layer_table(layers, (1, 28, 28))
+
+
+def test_parametrised_weights_are_counted_as_they_are() -> None:
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3, padding=1))
+    table = layer_table(nn.Sequential(normed, nn.ReLU()), (2, 8, 8))
+    assert table[0].kind == "conv 3×3, stride 1, padding 1, 4 filters"
+    assert table.parameters == 4 * 18 + 4 + 4  # the filters, a length and a bias for each
+    assert table.multiplications == 64 * 4 * 18
+
+
+def test_other_windows_are_told_in_words() -> None:
+    layers = nn.Sequential(
+        nn.ZeroPad2d((1, 0, 2, 0)), nn.MaxPool2d(3, 1, dilation=2), nn.AdaptiveAvgPool2d((4, None)),
+        nn.LPPool2d(2, 2),
+    )  # fmt: skip
+    table = layer_table(layers, (1, 10, 11))
+    assert [row.output_shape for row in table] == [(1, 12, 12), (1, 8, 8), (1, 4, 8), (1, 2, 4)]
+    assert [tuple(field) for field in table[1].fields] == [(5, 1, 2), (5, 1, 1)]
+    assert table[1].kind == "max-pool 3×3, stride 1, dilation 2"
+    assert table[2].kind == "average of 4×all parts"
+    assert [tuple(field) for field in table[3].fields] == [(8, 4, 2), (6, 2, 1)]
 
 
 @pytest.mark.parametrize(
@@ -210,16 +266,38 @@ def test_what_changes_nothing_may_be_used_twice() -> None:
         (nn.Sequential(nn.ReLU()), (3, 8), ValueError, r"must be \(channels, height, width\)"),
         (nn.ReLU(), (3, 8, 8), TypeError, "an ImageClassifier or an nn.Sequential"),
         (nn.Sequential(nn.Conv2d(1, 1, 5)), (1, 3, 3), ValueError, "Layer 0 cannot take"),
-        (nn.Sequential(nn.PixelShuffle(2)), (4, 3, 3), TypeError, "what the units of a PixelShuff"),
+        (nn.Sequential(nn.PixelShuffle(2)), (4, 3, 3), TypeError, "Layer 0: A PixelShuffle makes"),
         (nn.Sequential(nn.ConvTranspose2d(1, 1, 2)), (1, 3, 3), TypeError, "its input larger"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(2)), (1, 5, 5), TypeError, "windows of several sizes"),
+        (nn.Sequential(nn.Linear(9, 2)), (1, 9, 9), TypeError, "mixes its columns alone"),
+        (nn.Sequential(nn.LayerNorm(9)), (1, 9, 9), TypeError, "statistics of a LayerNorm cover"),
         (
-            nn.Sequential(*[nn.Conv2d(1, 1, 3)] * 2),
+            nn.Sequential(nn.Softmax(-1)),
             (1, 9, 9),
-            ValueError,
-            "0 and 1 are one and the",
+            TypeError,
+            "over its channels it would be dim=1",
         ),
-        (nn.Sequential(*[nn.MaxPool2d(2)] * 2), (1, 9, 9), ValueError, "make a layer for each"),
+        (nn.Sequential(nn.Flatten(), nn.Softmax(1)), (1, 9, 9), TypeError, "a Softmax see is not"),
+        (
+            nn.Sequential(nn.Flatten(2)),
+            (1, 9, 9),
+            TypeError,
+            "Layer 0: What the units of a Flatten",
+        ),
+        (nn.Sequential(nn.ZeroPad2d(-1)), (1, 9, 9), TypeError, "cuts pixels off"),
+        (
+            nn.Sequential(nn.BatchNorm2d(1, track_running_stats=False)),
+            (1, 9, 9),
+            TypeError,
+            "takes those of the batch",
+        ),
+        (
+            nn.Sequential(nn.MaxPool2d(2, return_indices=True)),
+            (1, 9, 9),
+            TypeError,
+            "take return_indices=False",
+        ),
+        (nn.Sequential(nn.LazyConv2d(2, 3)), (1, 9, 9), ValueError, "call the network once on a"),
         (DigitCNN(), (3, 28, 28), ValueError, "DigitCNN needs images of shape N×1×28×28"),
     ],
 )

@@ -140,7 +140,7 @@ def test_torchvisions_googlenet_sees_less_for_two_reasons() -> None:
 
 
 def test_the_edge_of_the_image_cuts_the_field() -> None:
-    layers = nn.Sequential(*[nn.Conv2d(3, 8, 3, padding=1) for _ in range(3)])
+    layers = nn.Sequential(*[nn.Conv2d(c, 8, 3, padding=1) for c in (3, 8, 8)])
     assert Field(7, 1, 3).span(0) == (-3, 3)
     assert field_by_gradient(layers, (9, 9), (0, 8)) == ((0, 3), (5, 8))
     dense = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 81, 5))

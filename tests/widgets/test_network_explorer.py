@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from companion.explain.layer_table import layer_table
+from companion.explain.layers import Window, register
 from companion.models import AlexNet, CifarResNet, DigitCNN
 from companion.widgets import NetworkExplorer
 from support.front_end import HOSTILE, Tags, settle
@@ -83,6 +84,26 @@ class TestNumbers:
         widget = NetworkExplorer(layers, image_shape=(1, 10, 41))
         got = page().evaluate(ROWS, [widget.networks[0], [10, 41]])
         assert got["told"] == list(expected_rows(layer_table(layers, (1, 10, 41))))
+
+    def test_layers_of_every_known_kind(self, page):
+        class Own(nn.Module):
+            def forward(self, x):
+                return x.roll(1, 2) * x
+
+        register(Own, Window(2, padding=1), lambda own, shape: shape[1] * shape[2])
+        conv = nn.Conv2d(4, 4, 3)
+        layers = nn.Sequential(
+            nn.ZeroPad2d((1, 0, 2, 0)), nn.Conv2d(1, 4, 2, padding="same"), nn.LPPool2d(2, 2, 1),
+            conv, nn.MaxPool2d(3, 1, dilation=2), conv, Own(), nn.AdaptiveAvgPool2d((2, None)),
+            nn.Flatten(), nn.Linear(4 * 2 * 32, 3), nn.Softmax(1),
+        )  # fmt: skip
+        widget = NetworkExplorer(layers, image_shape=(1, 13, 40))
+        assert not widget.networks[0]["range"]
+        got = page().evaluate(ROWS, [widget.networks[0], [13, 40]])
+        table = layer_table(layers, (1, 13, 40))
+        assert got["told"] == list(expected_rows(table))
+        assert got["parameters"] == sum(p.numel() for p in layers.parameters())
+        assert got["multiplications"] == table.multiplications
 
 
 @pytest.mark.browser

@@ -213,7 +213,7 @@ function workings(row) {
   const found = { side: "", parameters: "", multiplications: "" };
   if (!step?.input) return found;
   const { node } = step;
-  if (node.rule === "window") {
+  if (node.rule === "window" && !node.sides) {
     const [[k, stride, padding, dilation], across] = node.window;
     if (String(node.window[0]) === String(across) && step.input[1] === step.input[2]) {
       const exact = exactSide(step.input[1], node.window[0]);
@@ -227,9 +227,13 @@ function workings(row) {
   }
   if (node.fanIn) {
     const fan = factors(node.fanIn);
-    found.parameters = node.bias
-      ? `${commas(node.channels)} · (${fan} + 1)`
-      : `${commas(node.channels)} · ${fan}`;
+    const weights = node.fanIn.reduce((a, b) => a * b, 1);
+    // Shared or reparametrised weights are another number.
+    if (node.parameters === node.channels * (weights + (node.bias ? 1 : 0))) {
+      found.parameters = node.bias
+        ? `${commas(node.channels)} · (${fan} + 1)`
+        : `${commas(node.channels)} · ${fan}`;
+    }
     if (step.output) found.multiplications = `${factors([...step.output.slice(1), step.output[0]])} · ${fan}`;
   }
   return found;

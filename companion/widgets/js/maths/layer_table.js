@@ -21,6 +21,8 @@ import { after } from "./receptive_field.js";
  * @property {boolean} [bias]
  * @property {number} [groups]
  * @property {Shape} [shape] of a "fixed" output
+ * @property {number[]} [sides] of its map, where no rule gives them
+ * @property {number} [products] multiplications for one image, where no rule gives them
  */
 /**
  * @typedef {object} Row a layer for images of one size
@@ -74,7 +76,8 @@ function step(node, state) {
   const { channels, window: windows = [], fanIn = [] } = node;
   switch (node.rule) {
     case "window": {
-      const sides = windows.map((window, axis) => windowSide(shape[axis + 1], window, Boolean(node.ceil)));
+      const sides =
+        node.sides ?? windows.map((window, axis) => windowSide(shape[axis + 1], window, Boolean(node.ceil)));
       if (Math.min(...sides) < 1) {
         const [[tall], [wide]] = windows;
         return `its window of ${tall}×${wide} is larger than the map of ${shape[1]}×${shape[2]}`;
@@ -161,7 +164,8 @@ function row(node, state, prefix) {
     made.broken ??= made.parts.find((part) => part.broken)?.broken;
     made.multiplications = made.parts.reduce((sum, part) => sum + (part.multiplications ?? 0), 0);
   } else {
-    made.multiplications = next && node.fanIn ? product(next.shape) * product(node.fanIn) : 0;
+    const products = node.products ?? (node.fanIn ? product(next?.shape ?? []) * product(node.fanIn) : 0);
+    made.multiplications = next ? products : 0;
   }
   if (next === null) return [made, null];
   made.output = next.shape;
