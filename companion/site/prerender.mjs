@@ -15,6 +15,7 @@ import { Window } from "happy-dom";
 const LAYOUTS = { wide: { split: 355, full: 652 }, narrow: { split: 328, full: 328 } };
 const PAPERS = { light: "rgb(255, 255, 255)", dark: "rgb(24, 26, 30)" };
 const CONTROLS = "input, select, textarea, button, summary";
+const CLOSE = 0.1; // CSS pixels by which a line may be off
 const PATIENCE = 20_000; // milliseconds for a widget that has to load its own pictures
 
 const window = new Window();
@@ -22,7 +23,8 @@ const { document } = window;
 let layout = LAYOUTS.wide;
 let paper = PAPERS.light;
 let asked = false; // whether a widget has looked at colours
-let frames = [];
+const frames = new Map();
+let turn = 0;
 let seed = 0;
 let failed = () => {};
 
@@ -65,7 +67,8 @@ function getComputedStyle() {
   return { color: paper, getPropertyValue: () => "" };
 }
 
-for (const name of Object.getOwnPropertyNames(window)) if (!(name in globalThis)) globalThis[name] = window[name];
+for (const name of Object.getOwnPropertyNames(window))
+  if (!(name in globalThis)) globalThis[name] = window[name];
 Object.assign(globalThis, {
   Event: window.Event,
   CustomEvent: window.CustomEvent,
@@ -76,8 +79,12 @@ Object.assign(globalThis, {
   },
   ResizeObserver,
   getComputedStyle,
-  requestAnimationFrame: (draw) => frames.push(draw),
-  cancelAnimationFrame: (id) => delete frames[id - 1],
+  requestAnimationFrame(draw) {
+    turn += 1;
+    frames.set(turn, draw);
+    return turn;
+  },
+  cancelAnimationFrame: (id) => frames.delete(id),
 });
 window.HTMLCanvasElement.prototype.getContext = getContext;
 // The same state gives the same HTML: names that a widget makes up are numbered.
@@ -93,17 +100,17 @@ for (const event of ["uncaughtException", "unhandledRejection"]) process.on(even
 async function settle() {
   for (let quiet = 0; quiet < 2; quiet += 1) {
     await setImmediate();
-    if (!frames.length) continue;
+    if (!frames.size) continue;
     quiet = -1;
-    const due = frames;
-    frames = [];
-    for (const draw of due) draw?.(0);
+    const due = [...frames.values()];
+    frames.clear();
+    for (const draw of due) draw(0);
   }
 }
 
 async function rest({ module, state, stills }) {
   seed = 0;
-  frames = [];
+  frames.clear();
   const values = structuredClone(state);
   const model = {
     get: (name) => values[name],
@@ -162,7 +169,8 @@ function still(canvas, src) {
 /** A control shows what it holds, and does nothing. */
 function disarm(control) {
   if (["checkbox", "radio"].includes(control.type)) control.toggleAttribute("checked", control.checked);
-  else if (control.tagName === "INPUT" && control.type !== "file") control.setAttribute("value", control.value);
+  else if (control.tagName === "INPUT" && control.type !== "file")
+    control.setAttribute("value", control.value);
   for (const [i, option] of [...(control.options ?? [])].entries()) {
     option.removeAttribute("value");
     option.toggleAttribute("selected", i === control.selectedIndex);
@@ -176,8 +184,9 @@ function disarm(control) {
   control.toggleAttribute("inert", true);
 }
 
-/** The ids that the pictures inside of `root` refer to, each replaced by what `next` gives for it. */
-function renumber(root, next) {
+/** Number the ids that the pictures inside of `root` refer to, with `mark` before each number. */
+function renumber(root, mark) {
+  let count = 0;
   for (const svg of root.querySelectorAll("svg")) {
     if (svg.parentElement.closest("svg")) continue;
     const names = new Map();
@@ -185,11 +194,50 @@ function renumber(root, next) {
       for (const { name, value } of [...el.attributes]) {
         const reference = value.match(/^url\(#(.+)\)$/)?.[1];
         if (!reference) continue;
-        if (!names.has(reference)) names.set(reference, next());
+        if (!names.has(reference)) {
+          count += 1;
+          names.set(reference, `${mark}${count}`);
+        }
         el.setAttribute(name, `url(#${names.get(reference)})`);
       }
     }
-    for (const el of svg.querySelectorAll("[id]")) if (names.has(el.id)) el.id = names.get(el.id);
+    for (const el of svg.querySelectorAll("[id]")) {
+      if (names.has(el.id)) el.id = names.get(el.id);
+      else el.removeAttribute("id");
+    }
+  }
+}
+
+/** The points of a line without those that lie within CLOSE of what is left. */
+function thinned(points) {
+  const [[ax, ay], [bx, by]] = [points[0], points.at(-1)];
+  const length = Math.hypot(bx - ax, by - ay);
+  const far = ([x, y]) =>
+    length ? Math.abs((x - ax) * (by - ay) - (y - ay) * (bx - ax)) / length : Math.hypot(x - ax, y - ay);
+  const distances = points.map(far);
+  const most = Math.max(...distances);
+  if (most <= CLOSE) return [points[0], points.at(-1)];
+  const at = distances.indexOf(most);
+  return [...thinned(points.slice(0, at + 1)).slice(0, -1), ...thinned(points.slice(at))];
+}
+
+/** The `d` of a path with fewer points in its long lines. */
+const lighter = (d) =>
+  d.replace(/(-?[\d.]+ -?[\d.]+)(L-?[\d.]+ -?[\d.]+){8,}/g, (line) =>
+    thinned(line.split("L").map((point) => point.split(" ").map(Number)))
+      .map((point) => point.join(" "))
+      .join("L"),
+  );
+
+/** A picture keeps what it was drawn for where its place is wider, and becomes smaller where it is narrower. */
+function fit(svg) {
+  if (svg.hasAttribute("width")) {
+    const chart = svg.parentElement;
+    if (chart.classList.contains("companion-chart"))
+      chart.style.maxInlineSize = `${svg.getAttribute("width")}px`;
+  } else if (svg.hasAttribute("height")) {
+    svg.setAttribute("viewBox", `0 0 ${widthOf(svg)} ${svg.getAttribute("height")}`);
+    svg.setAttribute("preserveAspectRatio", "xMinYMid");
   }
 }
 
@@ -207,16 +255,13 @@ function tidy(root, stills) {
     el.removeAttribute("aria-labelledby");
   }
   for (const el of root.querySelectorAll("*")) {
-    if (el.tagName === "svg" && el.hasAttribute("height") && !el.hasAttribute("width")) {
-      el.setAttribute("viewBox", `0 0 ${widthOf(el)} ${el.getAttribute("height")}`);
-      el.setAttribute("preserveAspectRatio", "xMinYMid");
-    }
+    if (el.tagName === "svg") fit(el);
+    if (el.tagName === "path") el.setAttribute("d", lighter(el.getAttribute("d") ?? ""));
     if (el.id && !el.closest("svg")) el.removeAttribute("id");
     for (const name of ["for", "tabindex", "aria-live", "data-value", "data-state"]) el.removeAttribute(name);
     if (el.getAttribute("role") === "status") el.removeAttribute("role");
   }
-  let ids = 0;
-  renumber(root, () => `${(ids += 1)}`);
+  renumber(root, "");
   return root;
 }
 
@@ -251,8 +296,7 @@ async function answer(request) {
     if (roots.length > 1) merge(...roots, ["companion-on-light", "companion-on-dark"]);
   }
   merge(wide[0], narrow[0], ["companion-wide", "companion-narrow"]);
-  let ids = 0;
-  renumber(wide[0], () => `${request.mark}-${(ids += 1)}`);
+  renumber(wide[0], `${request.mark}-`);
   return { html: wide[0].innerHTML };
 }
 

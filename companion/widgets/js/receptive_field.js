@@ -11,6 +11,7 @@ const { h, maths } = ui;
 
 const STACK = "a stack of your own";
 const STACK_SIZE = 32;
+const WIDE = 568; // pixels that a widget of 600, where the style sheets change, leaves for the picture
 const MARGIN = 0.25; // of the image's side: how much of what lies outside is drawn at most
 const SLANT = (58 * Math.PI) / 180; // of the layers' names
 const whole = (v) => ui.fixed(v, 0);
@@ -110,7 +111,7 @@ function picture({ photos, onPick }) {
   let geometry;
 
   const place = (state, width) => {
-    const wide = width >= 600;
+    const wide = width >= WIDE;
     const { n, margin: m, layers } = state;
     const count = layers.length;
     if (wide) {
@@ -240,7 +241,8 @@ function picture({ photos, onPick }) {
     });
     setAll(clips[1].firstChild, { d: frame });
     setAll(svg, { height: g.height, viewBox: `0 0 ${g.width} ${g.height}`, width: g.width });
-    Object.assign(canvas.style, { left: `${x0}px`, top: `${y0}px`, width: `${w}px`, height: `${w}px` });
+    const [across, down] = [g.width, g.height].map((side) => (length) => `${(100 * length) / side}%`);
+    Object.assign(canvas.style, { left: across(x0), top: down(y0), width: across(w), height: down(w) });
     canvas.style.imageRendering = state.own ? "pixelated" : "auto";
   };
 
@@ -428,7 +430,9 @@ function picture({ photos, onPick }) {
 
 function render({ model, el }) {
   const get = (name) => model.get(name);
+  let touched = false; // a widget that nobody has touched has nothing to announce
   const put = (values) => {
+    touched = true;
     for (const [name, value] of Object.entries(values)) model.set(name, value);
     model.save_changes();
   };
@@ -721,6 +725,7 @@ function render({ model, el }) {
     fieldAgain.textContent = `×${now.field.size}`;
     mapAgain.textContent = `×${now.count}`;
     explain(now);
+    if (!touched) return;
     spoken.say(
       `Receptive field ${now.field.size} by ${now.field.size} pixels, stride ${now.field.stride}, start ${said(-now.field.padding)}.` +
         ` The unit sees rows ${said(now.rows[0])} to ${said(now.rows[1])} and columns ${said(now.columns[0])} to ${said(now.columns[1])}.`,
