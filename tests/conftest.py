@@ -109,9 +109,9 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., str]]:
             if not (static / name).exists():
                 (static / name).symlink_to(STATIC / name)
         html = ""
-        for widget in widgets:
+        for number, widget in enumerate(widgets):
             content = widget._repr_mimebundle_()[0][MIME_TYPE]
-            html += widget_html(content) + "<p>The text goes on.</p>"
+            html += widget_html(content, f"still-{number}") + "<p>The text goes on.</p>"
             for asset in content["assets"]:
                 code = base64.b64encode(widget._models[asset].read_bytes()).decode()
                 script = f'companionAsset("{asset}","{code}");'

@@ -24,7 +24,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from companion.site import katex, quiz
+from companion.site import katex, prerender, quiz
 from companion.site.frontend import ROOT, STATIC, widget_names
 
 logger = logging.getLogger(__name__)
@@ -106,18 +106,30 @@ class BookRenderer(NbElementRenderer):
             return []  # without a kernel it would be dead; the bundle's plain text stands in
         return list(super().render_mime_type(data))
 
-    def _note(self, key: str, values: Iterable[str]) -> None:
-        env = self.renderer.sphinx_env
-        if env is None:
+    @property
+    def _env(self) -> BuildEnvironment:
+        if self.renderer.sphinx_env is None:
             raise ExtensionError("the book is built with Sphinx only")
-        needs = env.metadata[env.docname].setdefault("companion", {})
+        return self.renderer.sphinx_env
+
+    def _note(self, key: str, values: Iterable[str]) -> None:
+        needs = self._env.metadata[self._env.docname].setdefault("companion", {})
         needs[key] = sorted({*needs.get(key, ()), *values})
 
     def _widget(self, data: MimeData) -> list[nodes.Element]:
         content = data.content
+        # The page shows what the module draws: it is made anew when the module changes.
+        self._env.note_dependency(str(STATIC / f"{content['widget']}.js"))
         self._note("widgets", [content["widget"]])
         self._note("models", content["assets"])
-        return [nodes.raw("", widget_html(content), format="html")]
+        needs = self._env.metadata[self._env.docname]["companion"]
+        needs["stills"] = needs.get("stills", 0) + 1
+        try:
+            html = widget_html(content, f"still-{needs['stills']}")
+        except ValueError as error:
+            self.logger.warning(str(error), line=data.line, subtype="widget")
+            return []
+        return [nodes.raw("", html, format="html")]
 
     def _plotly(self, data: MimeData) -> list[nodes.Element]:
         figure = {"data": data.content["data"], "layout": dict(data.content["layout"])}
@@ -139,12 +151,17 @@ class BookRenderer(NbElementRenderer):
         return [nodes.raw("", html, format="html")]
 
 
-def widget_html(content: dict[str, Any]) -> str:
-    """The place of a live widget in a page: its state, and what is shown until it lives."""
+def widget_html(content: dict[str, Any], mark: str) -> str:
+    """The place of a live widget in a page: its state, and what is shown until it lives.
+
+    `mark` is what this place's ids begin with. Raises ValueError where the widget can't be drawn.
+    """
+    still = prerender.still_html(content, mark)
+    state = script_json(prerender.without_repeats(content["state"], still))
     return (
         f'<div class="companion-widget" data-widget="{escape(content["widget"])}">'
-        f'<script type="application/json">{script_json(content["state"])}</script>'
-        f'<div class="companion-preview">{content["preview"]}</div></div>'
+        f'<script type="application/json">{state}</script>'
+        f'<div class="companion-preview">{still}</div></div>'
     )
 
 

@@ -181,7 +181,10 @@ def _publish(aside: Path, static: Path, stamp: dict[str, object]) -> None:
     """Move finished files into place; the stamp comes last, so that a broken-off move is redone."""
     (static / ".built.json").unlink(missing_ok=True)
     for path in aside.iterdir():
-        path.replace(static / path.name)
+        place = static / path.name
+        # What is as it was keeps its time: a page of the book is made anew for newer modules only.
+        if not place.is_file() or place.read_bytes() != path.read_bytes():
+            path.replace(place)
     files = stamp["files"]
     assert isinstance(files, list)
     for stale in static.iterdir():

@@ -4,11 +4,9 @@ The output holds MathML for screen readers beside the typeset HTML. A formula th
 a Sphinx warning, and so fails the build.
 """
 
-import json
-import subprocess
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -16,7 +14,8 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
-from companion.site.frontend import NODE, ROOT
+from companion.site.frontend import ROOT
+from companion.site.node import NodeProgram
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +37,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 """
 
 
-@lru_cache(maxsize=1)
-def _server() -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [str(NODE), "--input-type=module", "--eval", SERVER],
-        cwd=ROOT,  # node looks for the package katex from here
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+_PROGRAM = NodeProgram("KaTeX", "--input-type=module", "--eval", SERVER)
 
 
 @cache
@@ -57,15 +47,8 @@ def render_math(tex: str, display: bool) -> str:
     Raises:
         ValueError: KaTeX rejects the formula; the message is KaTeX's own.
     """
-    server = _server()
-    if server.stdin is None or server.stdout is None or server.poll() is not None:
-        raise RuntimeError("the KaTeX process has ended; run `make book` again")
-    server.stdin.write(json.dumps({"tex": tex, "display": display}) + "\n")
-    server.stdin.flush()
-    answer = json.loads(server.stdout.readline() or '{"error": "the KaTeX process gave no answer"}')
-    if "error" in answer:
-        raise ValueError(answer["error"])
-    return cast(str, answer["html"])
+    html: str = _PROGRAM.ask({"tex": tex, "display": display})["html"]
+    return html
 
 
 def _typeset(node: nodes.Element, tex: str, display: bool) -> str:

@@ -1,8 +1,6 @@
 """A photograph cut, mirrored and recoloured, live in the page (chapter 4)."""
 
-import base64
 from collections.abc import Sequence
-from html import escape
 from typing import Any, NamedTuple
 
 import torch
@@ -11,15 +9,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion.datasets import load_images
-from companion.figures import encode_png, image_grid, to_uint8
+from companion.figures import encode_png, to_uint8
 from companion.training.augmentation import (
     ColourComponents,
     colour_components,
     shift_colours,
     views,
 )
-from companion.widgets.base import LiveWidget, image_tag
+from companion.widgets.base import LiveWidget, data_url
 from companion.widgets.noise import noise, uniform
+from companion.widgets.traits import Bounded, BoundedInt, Seed, whole_number
 
 KINDS = ("none", "flip", "crop_flip", "random")
 LARGEST_PADDING = 20
@@ -72,9 +71,9 @@ class AugmentationViews(LiveWidget):
     components = traitlets.Dict().tag(sync=True)
     chosen = traitlets.Int().tag(sync=True)
     kind = traitlets.Unicode().tag(sync=True)
-    padding = traitlets.Int().tag(sync=True)
-    sigma = traitlets.Float().tag(sync=True)
-    seed = traitlets.Int().tag(sync=True)
+    padding = BoundedInt(0, LARGEST_PADDING).tag(sync=True)
+    sigma = Bounded(0, LARGEST_SIGMA).tag(sync=True)
+    seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(
@@ -105,11 +104,10 @@ class AugmentationViews(LiveWidget):
             raise ValueError(f"expected {len(shown)} names, one an image, got {len(labels)}")
         self._images = shown.float() / 255
         self._components = colour_components(shown) if components is None else components
-        png = [base64.b64encode(encode_png(tile)).decode() for tile in to_uint8(shown)]
         super().__init__(
             pictures=[
-                {"name": str(name), "picture": f"data:image/png;base64,{data}"}
-                for name, data in zip(labels, png, strict=False)
+                {"name": str(name), "picture": data_url(encode_png(image))}
+                for name, image in zip(labels, to_uint8(shown), strict=False)
             ],
             side=shown.shape[2],
             components={
@@ -131,19 +129,10 @@ class AugmentationViews(LiveWidget):
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}")
         return kind
 
-    @traitlets.validate("padding", "sigma", "seed", "chosen")
-    def _check_number(self, proposal: Any) -> Any:
-        name, value = proposal["trait"].name, proposal["value"]
-        limits = {
-            "padding": LARGEST_PADDING,
-            "sigma": LARGEST_SIGMA,
-            "seed": 2**32 - 1,
-            # An image of the reader's own comes after the others, in the page alone.
-            "chosen": len(self._images),
-        }
-        if not 0 <= value <= limits[name]:
-            raise ValueError(f"{name} must be from 0 to {limits[name]:g}, got {value}")
-        return value
+    @traitlets.validate("chosen")
+    def _check_chosen(self, proposal: Any) -> int:
+        # An image of the reader's own comes after the others, in the page alone.
+        return whole_number("chosen", proposal["value"], 0, len(self._images))
 
     def draws(self) -> list[Draw]:
         """The ten random views for the present seed, padding and sigma."""
@@ -180,19 +169,3 @@ class AugmentationViews(LiveWidget):
         """One line: how many views of which image."""
         name = [*(entry["name"] for entry in self.pictures), "your own image"][self.chosen]
         return f"AugmentationViews: {len(self.views())} views of {name}, {self.kind}"
-
-    def preview(self) -> str:
-        """The image and its views, as HTML alone."""
-        name = self.pictures[min(self.chosen, len(self.pictures) - 1)]["name"]
-        shown = self.views()
-        sheet = image_grid(shown, alt=f"Its {len(shown)} views, side by side.", columns=5, gap=4)
-        whole = encode_png(to_uint8(self._images[:1] if self.chosen else self._images)[0])
-        return (
-            '<section class="companion augment-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">Choose how the training set grows. Point at a view to see '
-            "where it was cut.</p>"
-            '<div class="augment-stage"><div class="augment-whole">'
-            f"{image_tag(whole, f'A photograph: {name}.')}</div>"
-            f"<div>{image_tag(sheet.rows[''], sheet.alt)}</div></div></div></section>"
-        )

@@ -1,9 +1,8 @@
-"""What every live widget shares: its bundled front end, its static preview, files on request."""
+"""What every live widget shares: its bundled front end, what a page needs, files on request."""
 
 import base64
 from collections.abc import Sequence
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,11 +29,17 @@ def _built(name: str) -> bytes:
         ) from None
 
 
+def _text(name: str) -> str:
+    """A built file's text, "" as long as it is not built."""
+    return _built(name).decode() if (STATIC / name).is_file() else ""
+
+
 class LiveWidget(anywidget.AnyWidget):
     """A widget that a kernel shows and that a page of the book shows without one.
 
     A subclass names its JavaScript module (`module`), declares what the module reads as traits
-    tagged `sync=True`, and says what there is to see (`describe`, `preview`).
+    tagged `sync=True`, and says in a line what there is to see (`describe`). It can be made, set
+    and asked for numbers without the front end; to show it the bundle must be built.
     """
 
     module: ClassVar[str]
@@ -53,19 +58,22 @@ class LiveWidget(anywidget.AnyWidget):
 
     @traitlets.default("_esm")
     def _module_source(self) -> str:
-        return _built(f"{self.module}.js").decode()
+        return _text(f"{self.module}.js")
 
     @traitlets.default("_css")
     def _style_source(self) -> str:
-        return _built("widgets.css").decode()
+        return _text("widgets.css")
 
     def describe(self) -> str:
         """One line for a place that shows text only."""
         raise NotImplementedError
 
-    def preview(self) -> str:
-        """HTML that stands in a page before any script has run, laid out like the live widget."""
-        raise NotImplementedError
+    def stills(self) -> dict[str, bytes]:
+        """PNGs for canvases that take a model to draw, by the canvas's `data-still`.
+
+        Everything else that a page shows before any script runs is drawn by the module itself.
+        """
+        return {}
 
     def page_state(self) -> dict[str, Any]:
         """The traits that the JavaScript module reads, as JSON can hold them."""
@@ -76,12 +84,15 @@ class LiveWidget(anywidget.AnyWidget):
         return self.describe()
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        if not self._esm:  # made before the front end was built
+            self._esm = _built(f"{self.module}.js").decode()
+            self._css = _built("widgets.css").decode()
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if bundle is not None else ({"text/plain": repr(self)}, {})
         data[MIME_TYPE] = {
             "widget": self.module,
             "state": self.page_state(),
-            "preview": self.preview(),
+            "stills": {slot: _base64(png) for slot, png in self.stills().items()},
             "assets": sorted(self._models),
         }
         return data, metadata
@@ -106,7 +117,10 @@ def _engine_file(name: str) -> bytes:
     return base64.b64decode(script.split(b'"')[3]) if name == "engine-wasm" else script
 
 
-def image_tag(png: bytes, alt: str, attributes: str = "") -> str:
-    """An <img> that carries its picture; `alt` may be any text."""
-    data = base64.b64encode(png).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" {attributes}>'
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def data_url(png: bytes) -> str:
+    """A PNG as the address of itself."""
+    return f"data:image/png;base64,{_base64(png)}"

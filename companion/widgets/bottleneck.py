@@ -1,7 +1,6 @@
 """What an Inception module costs, branch by branch, live in the page (chapter 6)."""
 
 from functools import cache
-from html import escape
 from typing import Any
 
 import torch
@@ -18,12 +17,12 @@ from companion.explain.costs import (
 )
 from companion.models.googlenet import GoogLeNet, Inception
 from companion.widgets.base import LiveWidget
+from companion.widgets.traits import BoundedInt, whole_number
 
 #: Smallest and largest value of each slider.
 SIZE_RANGE = (4, 56)
 DEPTH_RANGE = (16, 1024)
 WIDTH_RANGE = (1, 384)
-_TINTS = ("data-1", "data-2", "data-3", "data-4")
 
 
 class BottleneckCounter(LiveWidget):
@@ -48,8 +47,8 @@ class BottleneckCounter(LiveWidget):
 
     module = "bottleneck"
 
-    size = traitlets.Int().tag(sync=True)
-    in_channels = traitlets.Int().tag(sync=True)
+    size = BoundedInt(*SIZE_RANGE).tag(sync=True)
+    in_channels = BoundedInt(*DEPTH_RANGE).tag(sync=True)
     widths = traitlets.List(traitlets.Int()).tag(sync=True)
     bottlenecks = traitlets.Bool().tag(sync=True)
     five = traitlets.Int().tag(sync=True)
@@ -86,14 +85,6 @@ class BottleneckCounter(LiveWidget):
         in_channels, widths, five = read_module(module)
         return cls(size, in_channels, widths, five=five, **options)
 
-    @traitlets.validate("size")
-    def _check_size(self, proposal: Any) -> int:
-        return _within("size", proposal["value"], *SIZE_RANGE)
-
-    @traitlets.validate("in_channels")
-    def _check_in_channels(self, proposal: Any) -> int:
-        return _within("in_channels", proposal["value"], *DEPTH_RANGE)
-
     @traitlets.validate("widths")
     def _check_widths(self, proposal: Any) -> list[int]:
         widths = list(proposal["value"])
@@ -103,7 +94,7 @@ class BottleneckCounter(LiveWidget):
                 f"({', '.join(Widths._fields)}), got {len(widths)}"
             )
         pairs = zip(Widths._fields, widths, strict=True)
-        return [_within(name, width, *WIDTH_RANGE) for name, width in pairs]
+        return [whole_number(name, width, *WIDTH_RANGE) for name, width in pairs]
 
     @traitlets.validate("five")
     def _check_five(self, proposal: Any) -> int:
@@ -135,33 +126,6 @@ class BottleneckCounter(LiveWidget):
         return (
             f"BottleneckCounter: {self.size}×{self.size}×{self.in_channels}, {how} bottlenecks, "
             f"{self.cost.multiplications:,} multiplications, output depth {self.output_depth}"
-        )
-
-    def preview(self) -> str:
-        """The branches as rows with bars, and the totals, as HTML."""
-        costs = [branch.cost(self.size) for branch in self.branches]
-        most = max(cost.multiplications for cost in costs)
-        rows = "".join(
-            f'<li class="bottleneck-still"><span>{branch.name}</span>'
-            f'<span class="companion-bar" data-tint="{tint}" '
-            f'style="--share:{cost.multiplications / most:.4f}"></span>'
-            f'<span class="companion-number">{_grouped(cost.multiplications)}</span></li>'
-            for branch, cost, tint in zip(self.branches, costs, _TINTS, strict=True)
-        )
-        total = self.cost
-        label = "Multiplications of each branch: " + ", ".join(
-            f"{branch.name} {cost.multiplications:,}"
-            for branch, cost in zip(self.branches, costs, strict=True)
-        )
-        return (
-            '<div class="companion bottleneck-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">Four branches look at the same input, '
-            f"{self.size}×{self.size}×{self.in_channels}. Their outputs are stacked.</p>"
-            f'<ul role="img" aria-label="{escape(label)}">{rows}</ul>'
-            f'<p class="companion-result">{_grouped(total.multiplications)} multiplications</p>'
-            f"<p>{_grouped(total.parameters)} parameters, output depth {self.output_depth}</p>"
-            "</div></div>"
         )
 
 
@@ -205,13 +169,3 @@ def _googlenet() -> tuple[dict[str, Any], ...]:
             presets.append({"name": label, **plan, "five": five, "bottlenecks": True})
         x = layer(x)
     return tuple(presets)
-
-
-def _within(name: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
-    return value
-
-
-def _grouped(value: int) -> str:
-    return f"{value:,}".replace(",", "\u202f")

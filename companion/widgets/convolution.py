@@ -1,6 +1,5 @@
 """Convolution step by step, every product written out, live in the page (chapter 1)."""
 
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ from numpy.typing import ArrayLike
 
 from companion.by_hand.convolution import KERNELS, convolve2d, correlate2d, output_size
 from companion.widgets.base import LiveWidget
-from companion.widgets.cells import factor, grid, magnitude, short, tint
 
 LARGEST_INPUT, LARGEST_KERNEL = 7, 5
 PADDINGS, STRIDES = (0, 1, 2), (1, 2, 3)
@@ -132,66 +130,8 @@ class ConvolutionByHand(LiveWidget):
         row, column = self._place()
         kind = "convolution" if self.flip else "cross-correlation"
         size = "×".join(map(str, np.shape(self.x)))
-        value = short(float(self.output[row, column]))
+        value = f"{self.output[row, column]:.4g}".replace("-", "−")
         return f"ConvolutionByHand: {kind} of a {size} input, y[{row}, {column}] = {value}"
-
-    def preview(self) -> str:
-        """Input, kernel and the sum at the present window, as HTML."""
-        row, column = self._place()
-        output, laid, terms = self.output, self.laid, self.terms
-        padded = np.pad(np.array(self.x), self.padding)
-        kernel = np.array(self.kernel)
-        rows, columns = kernel.shape
-        top, left = self.stride * row, self.stride * column
-
-        classes = np.full(padded.shape, "convolution-frame convolution-dim", dtype=object)
-        inside = tuple(slice(self.padding, n - self.padding) for n in padded.shape)
-        classes[inside] = "convolution-dim"
-        extras = [["" for _ in line] for line in padded]
-        for a in range(rows):
-            for b in range(columns):
-                r, c = top + a, left + b
-                classes[r, c] = classes[r, c].replace("convolution-dim", "")
-                weight = short(float(laid[a, b]))
-                extras[r][c] = f'<span class="convolution-weight">×{weight}</span>'
-        unused = "" if self.flip else " convolution-unused"
-        turn = f'<p class="companion-note convolution-turn{unused}">turned before use</p>'
-        value = short(float(output[row, column]))
-        x_label = f"Input, with the window at row {row}, column {column}."
-        seen = np.arange(output.size).reshape(output.shape) <= self.position
-        boards = (
-            _board("x", "Input <i>x</i>" + (" in a frame of zeros" if self.padding else ""),
-                   grid(_texts(padded), padded, x_label, classes=classes, extras=extras,
-                        window=(top, left, rows, columns)))
-            + _board("h", "Kernel <i>h</i>",
-                     grid(_texts(kernel), kernel, "The kernel, " + _spoken(kernel)) + turn)
-            + _board("y", "Output <i>y</i>",
-                     grid([[short(v) if s else "·" for v, s in zip(vs, ss, strict=True)]
-                           for vs, ss in zip(output.tolist(), seen.tolist(), strict=True)],
-                          np.where(seen, output, 0.0),
-                          f"The output: row {row}, column {column} is {value}.",
-                          window=(row, column, 1, 1), limit=magnitude(output)))
-        )  # fmt: skip
-        widths = (padded.shape[1], columns, output.shape[1])
-        most = max(abs(a * b) for a, b in terms) or 1.0
-        products = "".join(
-            f'<span class="convolution-slot">{"+ " if i else ""}<span class="convolution-term" '
-            f'{tint(a * b, most)}">{factor(a)}·{factor(b)}</span></span>'
-            for i, (a, b) in enumerate(terms)
-        )
-        parts = " ".join(f"minmax(0,{n}fr)" for n in widths)
-        return (
-            '<div class="companion convolution-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">The window slides over the input; at each place the '
-            "products are summed.</p>"
-            '<div class="companion-row convolution-still"></div>'
-            f'<div class="convolution-boards" style="--parts:{parts};--cells:{sum(widths)}">'
-            f"{boards}</div>"
-            f'<div class="convolution-work"><p class="convolution-left"><i>y</i>[{row}, {column}] ='
-            f'</p><div class="convolution-terms" style="--columns:{columns}">{products}</div>'
-            f'<p class="companion-result convolution-total">= {value}</p></div></div></div>'
-        )
 
 
 def matrix(name: str, value: Any, largest: int) -> list[list[float]]:
@@ -224,20 +164,3 @@ def _one_of(name: str, value: Any, allowed: tuple[int, ...]) -> int:
     if isinstance(value, bool) or value not in allowed:
         raise ValueError(f"{name} must be one of {allowed}, not {value!r}")
     return int(value)
-
-
-def _texts(values: np.ndarray) -> list[list[str]]:
-    return [[short(v) for v in line] for line in values.tolist()]
-
-
-def _spoken(values: np.ndarray) -> str:
-    return "; ".join(
-        ", ".join(short(v).replace("−", "minus ") for v in line) for line in values.tolist()
-    )
-
-
-def _board(kind: str, caption: str, content: str) -> str:
-    return (
-        f'<figure class="convolution-board convolution-{kind}"><figcaption>{caption}</figcaption>'
-        f"{content}</figure>"
-    )

@@ -1,10 +1,6 @@
 """Any small kernel on a photograph, live in the page (chapter 1)."""
 
-import base64
-import math
 from collections.abc import Sequence
-from html import escape
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,9 +9,10 @@ import traitlets
 from numpy.typing import ArrayLike
 
 from companion.by_hand.convolution import KERNELS, correlate2d
-from companion.figures import diverging, encode_png, to_uint8
-from companion.widgets.base import LiveWidget, image_tag
+from companion.figures import encode_png, to_uint8
+from companion.widgets.base import LiveWidget, data_url
 from companion.widgets.convolution import matrix
+from companion.widgets.traits import Bounded
 
 LARGEST_IMAGE = 256
 SIZES = (3, 5)
@@ -54,7 +51,7 @@ class KernelLab(LiveWidget):
     pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
     presets = traitlets.List(traitlets.Dict()).tag(sync=True)
     kernel = traitlets.List(traitlets.List(traitlets.Float())).tag(sync=True)
-    bias = traitlets.Float().tag(sync=True)
+    bias = Bounded(*BIAS_RANGE).tag(sync=True)
     view = traitlets.Unicode().tag(sync=True)
     selected = traitlets.Int().tag(sync=True)
     position = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -83,12 +80,12 @@ class KernelLab(LiveWidget):
         height, width = pixels.shape[1:3]
         super().__init__(
             pictures=[
-                {"picture": _data_uri(image), "caption": str(name)}
+                {"picture": data_url(encode_png(image)), "caption": str(name)}
                 for image, name in zip(pixels, names, strict=True)
             ],
             presets=[{"name": name, "kernel": rows.tolist()} for name, rows in KERNELS.items()],
             kernel=_kernel(kernel),
-            bias=_bias(bias),
+            bias=bias,
             view=_view(view),
             selected=self._index(selected),
             position=list(_position(position or (height // 2, width // 2), height, width)),
@@ -98,10 +95,6 @@ class KernelLab(LiveWidget):
     @traitlets.validate("kernel")
     def _check_kernel(self, proposal: Any) -> list[list[float]]:
         return _kernel(proposal["value"])
-
-    @traitlets.validate("bias")
-    def _check_bias(self, proposal: Any) -> float:
-        return _bias(proposal["value"])
 
     @traitlets.validate("view")
     def _check_view(self, proposal: Any) -> str:
@@ -134,47 +127,6 @@ class KernelLab(LiveWidget):
         k = len(self.kernel)
         return f"KernelLab: a {k}×{k} kernel on {len(self.pictures)} pictures of {height}×{width}"
 
-    def preview(self) -> str:
-        """The selected picture and its output, as HTML."""
-        caption = self.pictures[self.selected]["caption"]
-        before, after, words = self._still()
-        height, width, _ = before.shape
-        size = f'class="lab-picture" width="{width}" height="{height}"'
-        known = [p["name"] for p in self.presets if p["kernel"] == self.kernel]
-        name = known[0] if known else "the kernel"
-        pictures = "".join(
-            f'<figure class="lab-side"><figcaption>{escape(title)}</figcaption>'
-            f'<div class="lab-frame">{image_tag(encode_png(pixels), alt, size)}</div></figure>'
-            for title, pixels, alt in (
-                ("Input", before, f"The input picture: {caption}."),
-                ("Output", after, f"The output for the kernel “{name}”. {words}"),
-            )
-        )
-        return (
-            '<div class="companion lab-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">A kernel slides over every pixel of the picture.</p>'
-            '<div class="lab-sources"></div>'
-            f'<div class="lab-pair">{pictures}</div></div></div>'
-        )
-
-    def _still(self) -> tuple[np.ndarray, np.ndarray, str]:
-        """Input and output as shown, H×W×3 uint8, and how the output is scaled."""
-        picture, kernel = self._pixels[self.selected], np.array(self.kernel)
-        if self.view == "colour":
-            planes = np.stack(
-                [_filtered(picture[..., c] / 255, kernel, self.bias) for c in range(3)]
-            )
-            return picture, to_uint8(planes[None])[0], "Clipped to 0 … 1."
-        grey = to_uint8(self.grey[None, None])[0]
-        if self.view == "grey":
-            return grey, to_uint8(self.output[None, None])[0], "Clipped to 0 … 1."
-        words = "Blue is negative, orange is positive."
-        reach = len(kernel) // 2
-        inner = np.abs(self.output[reach:-reach, reach:-reach]).max() or 1.0
-        after = diverging(self.output[None, None], inner)[0].transpose(1, 2, 0)
-        return grey, after, words
-
 
 def _filtered(plane: np.ndarray, kernel: np.ndarray, bias: float) -> np.ndarray:
     return correlate2d(plane, kernel, padding=len(kernel) // 2) + bias
@@ -196,10 +148,6 @@ def _pixels(images: Any) -> np.ndarray:
     return pixels
 
 
-def _data_uri(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
-
-
 def _kernel(value: Any) -> list[list[float]]:
     if isinstance(value, str):
         if value not in KERNELS:
@@ -209,13 +157,6 @@ def _kernel(value: Any) -> list[list[float]]:
     if np.shape(rows) not in {(n, n) for n in SIZES}:
         raise ValueError(f"kernel must be 3×3 or 5×5, not {'×'.join(map(str, np.shape(rows)))}")
     return rows
-
-
-def _bias(value: Any) -> float:
-    low, high = BIAS_RANGE
-    if not isinstance(value, Real) or not low <= float(value) <= high or math.isnan(float(value)):
-        raise ValueError(f"bias must be a number from {low:g} to {high:g}, not {value!r}")
-    return float(value)
 
 
 def _view(value: Any) -> str:

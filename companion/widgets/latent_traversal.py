@@ -1,10 +1,8 @@
 """A walk through a decoder's latent space, live in the page (chapter 12)."""
 
-import base64
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from companion.by_hand.gaussian import kl_to_standard_normal
 from companion.export.decoder import ExportedDecoder, export_decoder
 from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget, image_tag
+from companion.widgets.base import LiveWidget, data_url
 
 UNUSED = 0.05
 """Nats of KL below which a latent counts as unused by the model: it tells next to nothing of x."""
@@ -24,7 +22,6 @@ EXAMPLES = 8  # images to choose from, when a data set gives them
 # As in latent_traversal.js, which draws the same pictures.
 _FRAMES = 9
 _MAP = 7
-_CRISP = 32
 
 
 class LatentTraversal(LiveWidget):
@@ -142,110 +139,30 @@ class LatentTraversal(LiveWidget):
         nats = f"{self.kl_per_dim[first]:.1f} nats"
         return f"{text}; most informative is {self.labels[first]} ({nats})"
 
-    def preview(self) -> str:
-        """The picture for the present z, and what the first slider does, as HTML alone."""
+    def stills(self) -> dict[str, bytes]:
+        """What the decoder makes of z, of the first latent's whole range, and of a plane."""
         first = self.order[0]
-        low, high = self.value_range
-        points = torch.tensor([self.z] * (_FRAMES + 1), dtype=torch.float32)
-        points[1:, first] = torch.linspace(low, high, _FRAMES)
-        hero, *frames = to_uint8(self._exported.decode(points))
-        z = ", ".join(f"{value:.1f}" for value in self.z)
-        alt = f"The decoder's image for z = {f'({z})' if any(self.z) else '0, the prior mean'}."
-        left, right = (f"{end:.0f}".replace("-", "−") for end in (low, high))
-        film_alt = (
-            f"{_FRAMES} images decoded while {self.labels[first]} goes from {left} to {right} "
-            "and the other latents stay."
-        )
-        panels = self._sliders() + self._plane()
-        if len(self.examples) > 1:
-            panels += _between(len(self.examples), self.image_shape)
-        ways = '<div class="companion-segmented"></div>' if "latent-pad" in panels else ""
-        return (
-            f'<section class="companion"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p><div class="traversal">'
-            f'<div class="traversal-hero"><div class="traversal-picture">'
-            f"{_picture(hero, alt, crisp=True, kind='companion-image')}</div>"
-            f'<div class="traversal-actions"></div></div>'
-            f'<div class="traversal-side">{ways}<div class="traversal-panels">{panels}</div></div>'
-            f'<figure class="film-strip"><div class="film">'
-            f"{_picture(np.hstack(frames), film_alt, crisp=self._crisp)}</div>"
-            f'<figcaption class="companion-caption"><span>{left}</span>'
-            f"<span>{escape(self.labels[first])} moves, the others stay</span>"
-            f"<span>{right}</span></figcaption></figure></div></div></section>"
-        )
-
-    @property
-    def _crisp(self) -> bool:
-        return self.image_shape[2] <= _CRISP
-
-    def _sliders(self) -> str:
-        used = [i for i in self.order if i not in self.unused]
-        rack = self._rows(used) if used else ""
-        if self.unused:
-            rack += f'<p class="traversal-unused">unused by the model</p>{self._rows(self.unused)}'
-        aside = " inert" if self.latent_dim == 2 else ""
-        return f'<div class="traversal-sliders"{aside}>{rack}</div>'
-
-    def _plane(self) -> str:
-        """The pad: with its map where it is what the widget opens with, else only its place."""
-        if self.latent_dim < 2:
-            return ""
-        picture = ""
-        if self.latent_dim == 2:
-            low, high = self.value_range
-            steps = torch.linspace(low, high, _MAP)
+        pictures = {"hero": self._decode(), "film": self._decode({first: self._range(_FRAMES)})}
+        if self.latent_dim == 2:  # only then the plane is what the widget opens with
             across, up = self.order
-            points = torch.zeros(_MAP**2, 2)
-            points[:, across] = steps.repeat(_MAP)
-            points[:, up] = steps.flip(0).repeat_interleave(_MAP)
-            rows = np.split(to_uint8(self._exported.decode(points)), _MAP)
-            alt = (
-                f"Map of the latent plane: {_MAP}×{_MAP} decoded images, {self.labels[across]} "
-                f"from left to right, {self.labels[up]} from bottom to top."
+            along = self._range(_MAP)
+            plane = self._decode(
+                {across: along.repeat(_MAP), up: along.flip(0).repeat_interleave(_MAP)}
             )
-            picture = _picture(
-                np.concatenate([np.concatenate(list(row), axis=1) for row in rows]),
-                alt,
-                crisp=self._crisp,
-            )
-        return (
-            f'<div class="latent-pad"{"" if picture else " inert"}>'
-            f'<div class="companion-pad">{picture}</div>'
-            '<div class="latent-pad-axes"></div></div>'
-        )
+            pictures["map"] = np.concatenate(np.split(plane, _MAP, axis=1))
+        return {slot: encode_png(pixels) for slot, pixels in pictures.items()}
 
-    def _rows(self, latents: Iterable[int]) -> str:
-        return f'<div class="companion-sliders">{"".join(map(self._row, latents))}</div>'
-
-    def _row(self, i: int) -> str:
+    def _range(self, count: int) -> Tensor:
         low, high = self.value_range
-        value = min(high, max(low, self.z[i]))
-        share = (value - low) / (high - low)
-        origin = (min(high, max(low, 0.0)) - low) / (high - low)
-        readout = f"{self.z[i]:.2f}".replace("-", "−")
-        annotation = ""
-        if self.kl_per_dim is not None:
-            kl = self.kl_per_dim[i]
-            annotation = (
-                f'<div class="companion-annotation"><span class="traversal-kl">{kl:.1f} nats'
-                f'<span class="companion-bar" style="--key:var(--companion-data-3);'
-                f'--share:{kl / max(0.5, *self.kl_per_dim):.4f}"></span></span></div>'
-            )
-        return (
-            f'<div class="companion-slider" data-neutral>'
-            f'<span class="companion-label">{escape(self.labels[i])}</span>'
-            f'<span class="companion-range" style="--origin:{origin:.4f};--share:{share:.4f}">'
-            f"</span>"
-            f'<span class="companion-readout">{readout}</span>{annotation}</div>'
-        )
+        return torch.linspace(low, high, count)
 
-
-def _picture(pixels: np.ndarray, alt: str, *, crisp: bool, kind: str = "") -> str:
-    """An <img> whose place a browser knows before it has decoded it."""
-    height, width, _ = pixels.shape
-    rendering = "pixelated" if crisp else "auto"
-    size = f'class="{kind}" width="{width}" height="{height}"'
-    return image_tag(encode_png(pixels), alt, f'{size} style="image-rendering:{rendering}"')
+    def _decode(self, moved: Mapping[int, Tensor] | None = None) -> np.ndarray:
+        """Images side by side, H×(N·W)×3 uint8, for z with some latents moved to N places each."""
+        count = max((len(places) for places in (moved or {}).values()), default=1)
+        points = torch.tensor([self.z] * count, dtype=torch.float32)
+        for latent, places in (moved or {}).items():
+            points[:, latent] = places
+        return np.hstack(list(to_uint8(self._exported.decode(points))))
 
 
 def _decoder_of(model: nn.Module) -> nn.Module:
@@ -340,22 +257,8 @@ def _examples(
     return [
         {
             "code": [round(value, 4) for value in code],
-            "picture": f"data:image/png;base64,{base64.b64encode(encode_png(picture)).decode()}",
+            "picture": data_url(encode_png(picture)),
             "caption": str(name),
         }
         for code, picture, name in zip(codes.tolist(), to_uint8(pixels), names, strict=False)
     ]
-
-
-def _between(count: int, image_shape: Sequence[int]) -> str:
-    _, height, width = image_shape
-    tile = f'<span class="companion-tile" style="aspect-ratio:{width}/{height}"></span>'
-    pick = (
-        '<div class="traversal-pick"><span class="traversal-end"></span>'
-        f'<div class="companion-picker">{tile * count}</div></div>'
-    )
-    slider = (
-        '<div class="companion-slider"><span class="companion-label">A to B</span>'
-        '<span class="companion-range"></span><span class="companion-readout">0.00</span></div>'
-    )
-    return f'<div class="traversal-between" inert>{pick * 2}{slider}</div>'

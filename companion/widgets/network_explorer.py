@@ -1,7 +1,6 @@
 """Any network, layer by layer, live in the page (chapters 4 to 8)."""
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ import traitlets
 from torch import nn
 from torch.nn.modules.utils import _pair
 
-from companion.explain.layer_table import Layer, LayerTable, layer_table, paths, shape_text
+from companion.explain.layer_table import Layer, LayerTable, layer_table, paths
 from companion.explain.layers import Window, parts_of
 from companion.models import (
     VGG,
@@ -146,32 +145,6 @@ class NetworkExplorer(LiveWidget):
             f"{table.multiplications:,} multiplications"
         )
 
-    def preview(self) -> str:
-        """The first network as blocks drawn to scale, and its totals, as HTML alone."""
-        table = self._tables[self.network]
-        rows = [row for row in table if not _passes(row)]
-        shapes = [table[0].input_shape, *(row.output_shape for row in rows)]
-        alt = f"{self.network} as blocks drawn to scale: " + ", ".join(
-            f"{name} {shape_text(shape)}"
-            for name, shape in zip(["input", *(row.name for row in rows)], shapes, strict=True)
-        )
-        return (
-            '<section class="companion explorer-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">Choose a network, then a layer: click on it, or use the '
-            "arrow keys.</p>"
-            '<div class="companion-panel"><div class="companion-row">'
-            f'<span class="companion-label">Network</span><strong>{escape(self.network)}</strong>'
-            f"</div><p>{table.parameters:,} parameters, {table.multiplications:,} "
-            f"multiplications for one image</p></div>{_blocks(shapes, alt)}"
-            "</div></section>"
-        )
-
-
-def _passes(row: Layer) -> bool:
-    """Whether a row is not worth a block: it computes nothing, or only flattens."""
-    return (row.is_small and "norm" not in row.kind) or row.kind == "flatten"
-
 
 # ------------------------------------------------- what the front end needs to know of a network
 
@@ -274,29 +247,3 @@ def _side(side: int, window: Window, ceil: bool) -> int:
     count = (-(-room // window.stride) if ceil else room // window.stride) + 1
     # No window may begin in the padding on the far side.
     return count - (ceil and (count - 1) * window.stride >= side + window.padding)
-
-
-# ------------------------------------------------- the preview, drawn like network_explorer.js
-
-
-def _blocks(shapes: list[tuple[int, ...]], alt: str) -> str:
-    """Blocks of the outputs in one line: height and width by √side, thickness by √channels."""
-    largest = max(shapes[0][1:])
-    x, drawn = 6.0, []
-    for shape in shapes:
-        tall = 116 * ((shape[1] if len(shape) == 3 else 1) / largest) ** 0.5
-        slant, thick = 0.32 * tall, max(2.0, 0.95 * shape[0] ** 0.5)
-        top = 84 - tall / 2
-        corner = f"M{x:.1f} {top:.1f}"
-        drawn.append(
-            f'<path d="{corner}h{thick:.1f}v{tall:.1f}h{-thick:.1f}Z"/>'
-            f'<path d="{corner}l{slant:.1f} {-0.6 * slant:.1f}h{thick:.1f}'
-            f'l{-slant:.1f} {0.6 * slant:.1f}Z" opacity=".6"/>'
-            f'<path d="M{x + thick:.1f} {top:.1f}l{slant:.1f} {-0.6 * slant:.1f}v{tall:.1f}'
-            f'l{-slant:.1f} {0.6 * slant:.1f}Z" opacity=".8"/>'
-        )
-        x += thick + slant + 7
-    return (
-        f'<svg class="explorer-still" viewBox="0 0 {x:.0f} 150" role="img" '
-        f'aria-label="{escape(alt)}" fill="currentColor">{"".join(drawn)}</svg>'
-    )

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -236,39 +235,6 @@ class ReceptiveField(LiveWidget):
     @property
     def _name(self) -> str:
         return str(self.layers[self.layer - 1]["name"])
-
-    def preview(self) -> str:
-        """The photo with the field of the unit on it, and the numbers, as HTML."""
-        size, stride, padding = self.field
-        (top, bottom), (left, right) = self.spans
-        n = self.image_size
-        photo = self.small_photo if self.network == STACK else self.photo
-        alt = (
-            f"A photograph of {n} by {n} pixels; a square marks the {size} by {size} pixels that "
-            f"unit {tuple(self.unit)} of layer {self._name} sees."
-        )
-        picture = (
-            f'<svg viewBox="-1 -1 {n + 2} {n + 2}" role="img" aria-label="{escape(alt)}">'
-            f'<image href="{photo}" width="{n}" height="{n}" '
-            f'style="image-rendering:{"pixelated" if self.network == STACK else "auto"}"/>'
-            f'<rect x="{left}" y="{top}" width="{size}" height="{size}" class="field-square" '
-            f'data-tint="data-1" vector-effect="non-scaling-stroke"/></svg>'
-        )
-        return (
-            '<div class="companion field-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">A section through a network, and what one of its units sees '
-            "of the image.</p>"
-            f"<p>{escape(self.network)}, layer {escape(self._name)}, unit {tuple(self.unit)}: "
-            f"receptive field <strong>{size}×{size}</strong> pixels, effective stride "
-            f"<strong>{stride}</strong>, start <strong>{_minus(-padding)}</strong>; rows "
-            f"{_minus(top)} to {_minus(bottom)}, columns {_minus(left)} to {_minus(right)}.</p>"
-            f'<div class="field-still">{picture}</div></div></div>'
-        )
-
-
-def _minus(value: int) -> str:
-    return str(value).replace("-", "−")
 
 
 def _published() -> dict[str, ImageClassifier]:

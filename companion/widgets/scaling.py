@@ -1,7 +1,5 @@
 """EfficientNet made larger in depth, width and resolution, live in the page (chapter 8)."""
 
-from html import escape
-from numbers import Real
 from typing import Any
 
 import traitlets
@@ -16,6 +14,7 @@ from companion.explain.costs import (
 )
 from companion.models.efficientnet import SCALINGS, Scaling
 from companion.widgets.base import LiveWidget
+from companion.widgets.traits import Bounded
 
 PHI_RANGE = (0.0, 7.0)
 #: Of α, β and γ: with α = 2 and β = γ = 1 it is depth alone that grows.
@@ -46,10 +45,10 @@ class CompoundScaling(LiveWidget):
 
     module = "scaling"
 
-    phi = traitlets.Float().tag(sync=True)
-    alpha = traitlets.Float().tag(sync=True)
-    beta = traitlets.Float().tag(sync=True)
-    gamma = traitlets.Float().tag(sync=True)
+    phi = Bounded(*PHI_RANGE).tag(sync=True)
+    alpha = Bounded(*BASE_RANGES["alpha"]).tag(sync=True)
+    beta = Bounded(*BASE_RANGES["beta"]).tag(sync=True)
+    gamma = Bounded(*BASE_RANGES["gamma"]).tag(sync=True)
     way = traitlets.Unicode().tag(sync=True)
     published = traitlets.List(traitlets.Dict()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
@@ -65,18 +64,14 @@ class CompoundScaling(LiveWidget):
         title: str = "Compound scaling",
     ) -> None:
         super().__init__(
-            phi=_number("phi", phi),
-            alpha=_number("alpha", alpha),
-            beta=_number("beta", beta),
-            gamma=_number("gamma", gamma),
+            phi=phi,
+            alpha=alpha,
+            beta=beta,
+            gamma=gamma,
             way=way,
             published=_published(),
             title=str(title),
         )
-
-    @traitlets.validate("phi", "alpha", "beta", "gamma")
-    def _check_number(self, proposal: Any) -> float:
-        return _number(proposal["trait"].name, proposal["value"])
 
     @traitlets.validate("way")
     def _check_way(self, proposal: Any) -> str:
@@ -113,52 +108,6 @@ class CompoundScaling(LiveWidget):
             f"{cost.multiplications:,} multiplications"
         )
 
-    def preview(self) -> str:
-        """The scaled network's profile over that of B0, and its totals, as HTML."""
-        scaling, cost = self.ways[self.way], self.cost
-        layers = sum(stage.layers for stage in self.stages[:-1])
-        label = (
-            f"The scaled network beside B0, to one scale: {layers} layers on images of "
-            f"{scaling.resolution} pixels, against 17 on 224 pixels"
-        )
-        return (
-            '<div class="companion scaling-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">Each bar is a stage: as wide as it has layers, upwards the '
-            "side of its maps, downwards its channels.</p>"
-            f"{_profile(self.stages, label)}"
-            f'<p class="companion-result">{cost.multiplications / 1e9:.2f} G multiplications</p>'
-            f"<p>{cost.parameters / 1e6:.1f} M parameters; depth ×{scaling.depth:.2f}, width "
-            f"×{scaling.width:.2f}, {scaling.resolution} pixels</p></div></div>"
-        )
-
-
-def _profile(stages: tuple[StageCost, ...], label: str) -> str:
-    plain = efficientnet_stages(SCALINGS["b0"])[:-1]
-    shown = stages[:-1]
-    layers = max(sum(s.layers for s in part) for part in (plain, shown))
-    up = max(stage.size for part in (plain, shown) for stage in part)
-    down = max(stage.channels for part in (plain, shown) for stage in part)
-    shapes = []
-    for part, look in (
-        (shown, 'class="companion-fill" data-tint="data-1"'),
-        (plain, 'class="scaling-base"'),
-    ):
-        left = 0.0
-        for stage in part:
-            width = 1000 * stage.layers / layers
-            top, bottom = 120 * stage.size / up, 100 * stage.channels / down
-            shapes.append(
-                f'<rect {look} x="{left:.1f}" y="{124 - top:.1f}" width="{width:.1f}" '
-                f'height="{top + bottom:.1f}" vector-effect="non-scaling-stroke"/>'
-            )
-            left += width
-    return (
-        f'<div class="companion-chart"><svg width="100%" height="230" role="img" '
-        f'aria-label="{escape(label)}" viewBox="0 0 1000 230" preserveAspectRatio="none">'
-        f"{''.join(shapes)}</svg></div>"
-    )
-
 
 def _published() -> list[dict[str, Any]]:
     """B0 … B7 with their released coefficients and what they cost, as JSON can hold it."""
@@ -168,10 +117,3 @@ def _published() -> list[dict[str, Any]]:
         plan = {"width": scaling.width, "depth": scaling.depth, "resolution": scaling.resolution}
         rows.append({"name": name.upper(), "phi": phi, **plan, **cost._asdict()})
     return rows
-
-
-def _number(name: str, value: Any) -> float:
-    low, high = PHI_RANGE if name == "phi" else BASE_RANGES[name]
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
-    return float(value)

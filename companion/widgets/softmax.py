@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
-from numbers import Real
 from typing import Any
 
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from companion.by_hand import classification
 from companion.widgets.base import LiveWidget
+from companion.widgets.traits import Bounded
 
 LOGIT_RANGE = (-5.0, 5.0)
 TEMPERATURE_RANGE = (0.1, 10.0)
@@ -44,7 +43,7 @@ class Softmax(LiveWidget):
     logits = traitlets.List(traitlets.Float()).tag(sync=True)
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     label = traitlets.Int().tag(sync=True)
-    temperature = traitlets.Float().tag(sync=True)
+    temperature = Bounded(*TEMPERATURE_RANGE).tag(sync=True)
     logit_range = traitlets.List(traitlets.Float()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 
@@ -67,7 +66,7 @@ class Softmax(LiveWidget):
             logits=z,
             class_names=[str(name) for name in names],
             label=_label(label, len(z)),
-            temperature=_temperature(temperature),
+            temperature=temperature,
             logit_range=[float(low), float(high)],
             title=str(title),
         )
@@ -82,10 +81,6 @@ class Softmax(LiveWidget):
     @traitlets.validate("label")
     def _check_label(self, proposal: Any) -> int:
         return _label(proposal["value"], len(self.logits) or max(CLASSES))
-
-    @traitlets.validate("temperature")
-    def _check_temperature(self, proposal: Any) -> float:
-        return _temperature(proposal["value"])
 
     @property
     def probabilities(self) -> list[float]:
@@ -117,39 +112,6 @@ class Softmax(LiveWidget):
         name = self.class_names[self.label]
         return f"Softmax: p({name}) = {p:.3f}, loss {self.loss:.3f} nats, T = {self.temperature:g}"
 
-    def preview(self) -> str:
-        """The classes with their logits, probabilities and gradients, as HTML alone."""
-        low, high = self.logit_range
-        share = math.log(self.temperature / TEMPERATURE_RANGE[0]) / math.log(
-            TEMPERATURE_RANGE[1] / TEMPERATURE_RANGE[0]
-        )
-        reach = max(1.0, *map(abs, self.gradient))
-        rows = "".join(
-            _row(name, k == self.label, z, (z - low) / (high - low), p, g, g / reach)
-            for k, (name, z, p, g) in enumerate(
-                zip(
-                    self.class_names,
-                    self.logits,
-                    self.probabilities,
-                    self.gradient,
-                    strict=True,
-                )
-            )
-        )
-        return (
-            '<div class="companion softmax-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">Move the logits, or choose another right class.</p>'
-            f'<div class="softmax-rows">{rows}</div>'
-            '<div class="companion-slider" data-neutral><span class="companion-label">'
-            'temperature <span class="companion-maths"><i>T</i></span></span>'
-            f'<span class="companion-range" style="--origin:0.5;--share:{share:.4f}"></span>'
-            f'<span class="companion-readout">{_shown(self.temperature)}</span></div>'
-            '<p class="companion-result companion-maths"><i>L</i> = −log '
-            f"{_small(self.probabilities[self.label])} = {_small(self.loss)} nats</p>"
-            "</div></div>"
-        )
-
     def _z(self) -> Tensor:
         return torch.tensor(self.logits, dtype=torch.float64)
 
@@ -170,54 +132,3 @@ def _label(value: Any, classes: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < classes:
         raise ValueError(f"label must be a class, 0 to {classes - 1}, not {value!r}")
     return value
-
-
-def _temperature(value: Any) -> float:
-    low, high = TEMPERATURE_RANGE
-    if not isinstance(value, Real) or not low <= float(value) <= high:
-        raise ValueError(f"temperature must be a number from {low:g} to {high:g}, not {value!r}")
-    return float(value)
-
-
-# ------------------------------------------------- the preview, laid out like softmax.js
-
-
-def _shown(value: float, digits: int = 2) -> str:
-    text = f"{value:.{digits}f}"
-    return (text if float(text) else text.lstrip("-")).replace("-", "−")
-
-
-def _small(value: float) -> str:
-    if value == 0 or value >= 5e-4:
-        return _shown(value, 3)
-    digits, power = f"{value:.1e}".split("e")
-    return f"{digits}e−{-int(power)}"
-
-
-def _signed(value: float, digits: int = 3) -> str:
-    text = _shown(value, digits)
-    return text if text.startswith("−") or float(text) == 0 else f"+{text}"
-
-
-def _row(
-    name: str, right: bool, z: float, share: float, p: float, gradient: float, reach: float
-) -> str:
-    share = min(1.0, max(0.0, share))
-    side = "plus" if gradient > 0 else "minus"
-    badge = '<span class="softmax-badge">right class</span>' if right else ""
-    return (
-        f'<div class="softmax-row"{" data-right" if right else ""}>'
-        '<div class="companion-slider softmax-logit" data-neutral>'
-        f'<span class="companion-label">{escape(name)}{badge}</span>'
-        f'<span class="companion-range" style="--origin:0.5;--share:{share:.4f}"></span>'
-        f'<span class="companion-readout">{_shown(z)}</span></div>'
-        '<div class="softmax-cell softmax-power"></div>'
-        '<div class="softmax-cell"><span class="softmax-track" data-tint="data-1">'
-        f'<span class="softmax-bar" style="inline-size:{100 * p:.2f}%"></span></span>'
-        f'<span class="companion-number">{_shown(p, 3)}</span></div>'
-        '<div class="softmax-cell"><span class="softmax-track softmax-both" '
-        f'data-tint="{side}"><span class="softmax-bar" '
-        f'style="inset-inline-start:{50 + 50 * min(0.0, reach):.2f}%;'
-        f'inline-size:{50 * abs(reach):.2f}%"></span></span>'
-        f'<span class="companion-number">{_signed(gradient)}</span></div></div>'
-    )

@@ -1,8 +1,6 @@
 """Which predictions count in a top-k error, live in the page (chapter 3)."""
 
-import base64
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import torch
@@ -11,7 +9,8 @@ from torch import Tensor
 
 from companion.by_hand.classification import label_rank, top_k_error
 from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget
+from companion.widgets.base import LiveWidget, data_url
+from companion.widgets.traits import whole_number
 
 PLACES = 5  # predictions listed for an image, and the largest k
 SHOWN = 5  # images on display
@@ -81,7 +80,7 @@ class TopK(LiveWidget):
         super().__init__(
             examples=[
                 {
-                    "picture": _data_uri(encode_png(pixels[i])),
+                    "picture": data_url(encode_png(pixels[i])),
                     "label": names[int(y[i])],
                     "rank": int(ranks[i]),
                     "names": [names[int(c)] for c in order[i]],
@@ -93,14 +92,14 @@ class TopK(LiveWidget):
             count=count,
             places=places,
             crisp=max(pixels.shape[1:3]) <= 96,
-            k=_k(k, places),
+            k=whole_number("k", k, 1, places),
             model_name=str(model),
             title=str(title),
         )
 
     @traitlets.validate("k")
     def _check_k(self, proposal: Any) -> int:
-        return _k(proposal["value"], self.places or PLACES)
+        return whole_number("k", proposal["value"], 1, self.places or PLACES)
 
     def error(self, k: int | None = None) -> float:
         """Top-k error over all images, 0 to 1; for the present k if none is given."""
@@ -115,46 +114,6 @@ class TopK(LiveWidget):
         return (
             f"TopK: top-1 error {self.error(1):.1%}, top-{self.k} error {self.error():.1%} "
             f"of {len(self._y)} images"
-        )
-
-    def preview(self) -> str:
-        """The images with their most probable classes at the present k, as HTML alone."""
-        cards = "".join(self._card(example) for example in self.examples)
-        share = (self.k - 1) / max(1, self.places - 1)
-        return (
-            '<div class="companion topk-preview"><div class="companion-body">'
-            f'<p class="companion-title">{escape(self.title)}</p>'
-            '<p class="companion-lead">The most probable classes of '
-            f"{escape(self.model_name)} for {len(self.examples)} of {len(self._y)} images.</p>"
-            '<div class="companion-panel"><div class="companion-slider"><span '
-            'class="companion-label">top <span class="companion-maths">'
-            f'<i>k</i></span></span><span class="companion-range" style="--origin:0;'
-            f'--share:{share:.4f}"></span><span class="companion-readout">{self.k}</span></div>'
-            f'</div><div class="topk-cards">{cards}</div>'
-            f"<p>Over all {len(self._y)} images: top-1 error {_percent(self.error(1))}, "
-            f"top-{self.k} error {_percent(self.error())}.</p></div></div>"
-        )
-
-    def _card(self, example: dict[str, Any]) -> str:
-        rendering = "pixelated" if self.crisp else "auto"
-        alt = f"An image of the class {example['label']}."
-        rows = "".join(
-            f'<li class="topk-place"{" data-counts" if place <= self.k else ""}'
-            f"{' data-right' if place == example['rank'] else ''}>"
-            f'<span class="topk-number">{place}</span><span class="topk-name">{escape(name)}'
-            f'</span><span class="topk-p">{p:.3f}</span>'
-            f'<span class="topk-bar" style="--share:{p:.4f}"></span></li>'
-            for place, (name, p) in enumerate(
-                zip(example["names"], example["p"], strict=True), start=1
-            )
-        )
-        right = example["rank"] <= self.k
-        return (
-            f'<div class="topk-card" data-verdict="{"right" if right else "wrong"}">'
-            f'<img src="{example["picture"]}" alt="{escape(alt)}" class="topk-image" '
-            f'style="image-rendering:{rendering}"><p class="topk-label">{escape(example["label"])}'
-            f'</p><ol class="topk-list">{rows}</ol><p class="topk-verdict">'
-            f"{'✓ right' if right else '✗ an error'}: at place {example['rank']}</p></div>"
         )
 
 
@@ -172,17 +131,3 @@ def _predictions(probabilities: Any, labels: Any) -> tuple[Tensor, Tensor]:
         )
     label_rank(p, y)  # refuses labels that do not fit
     return p, y
-
-
-def _k(value: Any, places: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= places:
-        raise ValueError(f"k must be a whole number from 1 to {places}, not {value!r}")
-    return value
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

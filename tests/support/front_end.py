@@ -37,7 +37,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.seen.append((tag, dict(attributes)))
-        if tag != "img":  # the one void element that previews use
+        if tag not in {"img", "input", "br"}:  # the void elements that widgets use
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:

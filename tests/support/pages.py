@@ -61,8 +61,13 @@ class Visit:
 
 
 @contextlib.contextmanager
-def visit(browser, address: str, *, size: str = "desktop", theme: str = "light") -> Iterator[Visit]:
-    """Open an address; every request that leaves its host is refused and noted."""
+def visit(
+    browser, address: str, *, size: str = "desktop", theme: str = "light", scripts: bool = True
+) -> Iterator[Visit]:
+    """Open an address; every request that leaves its host is refused and noted.
+
+    Without `scripts` none of the page's script files arrives.
+    """
     width, height = SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=theme, has_touch=size == "phone"
@@ -77,7 +82,9 @@ def visit(browser, address: str, *, size: str = "desktop", theme: str = "light")
             home.scheme,
             home.netloc,
         )
-        if local:
+        if route.request.resource_type == "script" and not scripts:
+            route.abort()
+        elif local:
             route.continue_()
         else:
             seen.strangers.append(route.request.url)

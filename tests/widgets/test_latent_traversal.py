@@ -5,6 +5,7 @@
 
 import base64
 import gzip
+import io
 import json
 import sys
 import types
@@ -14,12 +15,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 from companion.by_hand.gaussian import kl_to_standard_normal
 from companion.models import ConvAutoencoder, ConvVAE
-from companion.site.extension import widget_html
 from companion.site.frontend import build_frontend
+from companion.site.prerender import still_html
 from companion.widgets import LatentTraversal, PosteriorVsPrior, base
 from companion.widgets.base import MIME_TYPE, STATIC
 from companion.widgets.noise import noise
@@ -62,6 +64,10 @@ def tiny(latent_dim=3):
     return nn.Sequential(nn.Linear(latent_dim, 16), nn.Sigmoid(), nn.Unflatten(1, (1, 4, 4)))
 
 
+def still(widget):
+    return still_html(widget._repr_mimebundle_()[0][MIME_TYPE], "still-1")
+
+
 # --- from Python ----------------------------------------------------------------------------------
 
 
@@ -83,8 +89,8 @@ def test_unused_latents_are_marked():
     widget = LatentTraversal(tiny(), 3, kl_per_dim=[0.049, 2.5, 0.05])
     assert widget.order == [1, 2, 0]
     assert widget.unused == [0]
-    assert widget.preview().count("unused by the model") == 1
-    assert "unused" not in LatentTraversal(tiny(), 3).preview()
+    assert still(widget).count("unused by the model") == 1
+    assert "unused" not in still(LatentTraversal(tiny(), 3))
 
 
 def test_an_autoencoder_has_codes_but_no_kl():
@@ -106,11 +112,11 @@ def test_encoding_leaves_the_model_as_it_was(vae, images):
 def test_the_widget_keeps_the_model_that_it_was_made_from():
     decoder = tiny()
     widget = LatentTraversal(decoder, 3)
-    before = widget.preview()
+    before = widget.stills()
     with torch.no_grad():
         decoder[0].bias.add_(3)
-    assert widget.preview() == before
-    assert LatentTraversal(decoder, 3).preview() != before
+    assert widget.stills() == before
+    assert LatentTraversal(decoder, 3).stills() != before
 
 
 @settings(max_examples=20, deadline=None)
@@ -166,7 +172,7 @@ def test_an_encoder_that_fits_another_decoder_is_refused(vae, images):
         LatentTraversal(vae_of_two, 4, images=images)
 
 
-def test_page_gets_state_preview_and_model(vae, images):
+def test_page_gets_state_pictures_and_model(vae, images):
     widget = LatentTraversal(vae, images=images, labels=["a", "b", "c", HOSTILE], title=HOSTILE)
     bundle, _ = widget._repr_mimebundle_()
     content = json.loads(json.dumps(bundle[MIME_TYPE]))
@@ -179,31 +185,32 @@ def test_page_gets_state_preview_and_model(vae, images):
     assert bundle["text/plain"] == repr(widget) == widget.describe()
     assert "8 latents" not in bundle["text/plain"]
     assert "4 latents, 3×16×16 images; most informative is b" in bundle["text/plain"]
-    for html in (content["preview"], widget_html(content)):
-        assert "<img src=x" not in html
-        assert "<script>window" not in html
+    assert set(content["stills"]) == {"hero", "film"}
 
 
-def test_preview_shows_the_present_point(vae):
-    from io import BytesIO
+def pixels(png):
+    """The picture as C×H×W in [0, 1]."""
+    return np.asarray(Image.open(io.BytesIO(png))).transpose(2, 0, 1) / 255
 
-    from PIL import Image
 
-    widget = LatentTraversal(vae)
+def test_pictures_are_the_decoders_for_z_the_first_latent_and_the_plane(vae):
+    widget = LatentTraversal(vae, kl_per_dim=[1.0, 3.0, 2.0, 0.0])
     widget.z = [1.0, -0.5, 0.0, 2.0]
-    preview = widget.preview()
-    assert "image for z = (1.0, -0.5, 0.0, 2.0)." in preview
-    png = base64.b64decode(preview.split("base64,")[1].split('"')[0])
-    shown = np.asarray(Image.open(BytesIO(png))).transpose(2, 0, 1) / 255
+    points = torch.tensor([widget.z] * 10)
+    points[1:, 1] = torch.linspace(-3, 3, 9)
     with torch.no_grad():
-        expected = vae.decode(torch.tensor([widget.z]))[0].numpy()
+        expected, *frames = vae.decode(points).numpy()
+    assert np.abs(pixels(widget.stills()["hero"]) - expected).max() <= 0.5 / 255 + 1e-6
+    film = pixels(widget.stills()["film"])
+    assert np.abs(film - np.concatenate(frames, axis=2)).max() <= 0.5 / 255 + 1e-6
+
+    decoder = tiny(2)
+    across, up = torch.meshgrid(torch.linspace(-3, 3, 7), torch.linspace(3, -3, 7), indexing="xy")
+    with torch.no_grad():
+        tiles = decoder(torch.stack([across, up], dim=-1).view(49, 2)).view(7, 7, 4, 4)
+    shown = pixels(LatentTraversal(decoder, 2).stills()["map"])[0]
+    expected = tiles.permute(0, 2, 1, 3).reshape(28, 28).numpy()
     assert np.abs(shown - expected).max() <= 0.5 / 255 + 1e-6
-
-
-def test_the_map_of_two_latents_is_in_the_preview():
-    flat = LatentTraversal(tiny(2), 2, labels=["left", "up"]).preview()
-    assert "Map of the latent plane: 7×7 decoded images, left from left to right" in flat
-    assert "Map" not in LatentTraversal(tiny(3), 3).preview()
 
 
 def test_kernel_answers_for_the_engine(monkeypatch):
@@ -222,16 +229,6 @@ def test_kernel_answers_for_the_engine(monkeypatch):
     assert missing["why"] == "no file is called ../../pyproject.toml"
     model = widget.get_state()["_files"]
     assert model == {widget.decoder: widget._models[widget.decoder].read_bytes()}
-
-
-def test_a_front_end_that_is_not_built_says_how(monkeypatch, tmp_path):
-    monkeypatch.setattr(base, "STATIC", tmp_path)
-    base._built.cache_clear()
-    with pytest.raises(
-        RuntimeError, match=r"latent_traversal\.js is not built: run `python -m comp"
-    ):
-        LatentTraversal(tiny(), 3)
-    base._built.cache_clear()
 
 
 def test_colab_s_widget_manager_is_asked_for(monkeypatch):

@@ -10,7 +10,7 @@ from companion.explain.layer_table import layer_table
 from companion.explain.layers import Window, register
 from companion.models import AlexNet, CifarResNet, DigitCNN
 from companion.widgets import NetworkExplorer
-from support.front_end import HOSTILE, Tags, settle
+from support.front_end import HOSTILE, settle
 
 # Every row of a network for a size, as the page computes it.
 ROWS = """async ([network, size]) => {
@@ -257,11 +257,3 @@ class TestPython:
     def test_bad_arguments(self, arguments, error, message):
         with pytest.raises(error, match=message):
             NetworkExplorer(**arguments)
-
-    def test_preview_says_what_is_to_see(self, lecture):
-        lecture.network = "AlexNet, the slide"
-        tags = Tags(lecture.preview())
-        assert tags.open == []
-        picture = next(a for tag, a in tags.seen if tag == "svg")
-        assert "conv1 55×55×96" in picture["aria-label"]
-        assert "62,378,344 parameters" in tags.text

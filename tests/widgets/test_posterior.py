@@ -13,7 +13,7 @@ from torch.distributions import Normal, kl_divergence
 
 from companion.widgets.noise import noise
 from companion.widgets.posterior import SAMPLE_COUNTS, PosteriorVsPrior
-from support.front_end import HOSTILE, Tags, settle, shown_numbers, small_text
+from support.front_end import HOSTILE, settle, shown_numbers, small_text
 
 mus = st.floats(-3, 3)
 sigmas = st.floats(0.1, 2.5)
@@ -125,24 +125,6 @@ class TestArguments:
         state = json.dumps(PosteriorVsPrior(np.float64(0.3), 1, title=HOSTILE).page_state())
         assert len(state) < 400
         assert json.loads(state)["mu"] == 0.3
-
-
-class TestPreview:
-    @given(mus, sigmas)
-    def test_is_well_formed_and_says_the_numbers(self, shared_widget, mu, sigma):
-        w = widget_at(shared_widget, mu, sigma)
-        tags = Tags(w.preview())
-        assert tags.open == []
-        pictures = [a for tag, a in tags.seen if tag == "svg" and a.get("role") == "img"]
-        assert len(pictures) == 2
-        assert all(a["aria-label"] for a in pictures)
-        assert f"KL = {w.kl:.3f} nats" in tags.text.replace("−", "-").replace("-0.000", "0.000")
-        assert "nan" not in w.preview()
-
-    def test_hostile_title_is_text(self):
-        tags = Tags(PosteriorVsPrior(title=HOSTILE).preview())
-        assert HOSTILE in tags.text
-        assert not {"img", "script", "b"} & tags.names
 
 
 # ------------------------------------------------------------------ the front end, unbundled

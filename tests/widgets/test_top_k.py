@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion.widgets import TopK
-from support.front_end import HOSTILE, Tags, settle, shown_numbers, small_text
+from support.front_end import HOSTILE, settle, shown_numbers, small_text
 
 
 def data(n=40, classes=8, seed=0):
@@ -84,20 +84,6 @@ class TestArguments:
     def test_state_does_not_grow_with_the_images(self):
         state = json.dumps(TopK(*data(400)).page_state())
         assert len(state) < 4000
-
-
-class TestPreview:
-    def test_is_well_formed_and_says_the_errors(self):
-        w = TopK(*data(), k=3)
-        tags = Tags(w.preview())
-        assert tags.open == []
-        assert f"top-3 error {100 * w.error(3):.1f} %" in tags.text
-
-    def test_hostile_names_are_text(self):
-        images, p, labels = data()
-        w = TopK(images, p, labels, [HOSTILE] * 8, model=HOSTILE, title=HOSTILE)
-        assert "<b>" not in w.preview()
-        assert "<script" not in w.preview()
 
 
 # ------------------------------------------------------------------ the front end, unbundled

@@ -219,9 +219,12 @@ function switcher(panels, first, onOpen) {
  * @param {() => HTMLElement} root the frame, once it is made
  */
 function decodedPicture({ model }, root) {
-  const hero = imageGrid(model.get("image_shape"), { label: "Image decoded from the latent vector" });
+  const hero = imageGrid(model.get("image_shape"), {
+    label: "Image decoded from the latent vector",
+    still: "hero",
+  });
   hero.el.classList.add("companion-image");
-  const status = ui.notice("Loading the model …");
+  const status = ui.notice("Loading the model …", "waiting");
   /** @type {Awaited<ReturnType<typeof openDecoder>> | null} */
   let decoder = null;
   let alive = true;

@@ -472,6 +472,7 @@ function push() {
     },
     /** @param {number} share where the thumb is @param {number} downhill minus the gradient */
     draw(share, downhill) {
+      if (!width) return;
       const from = thumb / 2 + (width - thumb) * share;
       const length = Math.sign(downhill) * Math.min(110, 30 * Math.abs(downhill));
       setAll(shape, { d: arrow(from, 7, ui.clamp(from + length, 0, width), 7, 7) });

@@ -30,6 +30,7 @@ import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
 
 const STACK = "a stack of your own";
 const STACK_SIZE = 32;
+const WIDE = 568; // pixels that a widget of 600, where the style sheets change, leaves for the picture
 const MARGIN = 0.25; // of the image's side: how much of what lies outside is drawn at most
 const SLANT = (58 * Math.PI) / 180; // of the layers' names
 const whole = (/** @type {number} */ v) => ui.fixed(v, 0);
@@ -96,7 +97,7 @@ function look(model) {
 
 /** Where section and photograph stand. @param {Look} state @param {number} width in pixels */
 function layout({ n, margin, layers }, width) {
-  const wide = width >= 600;
+  const wide = width >= WIDE;
   const count = layers.length;
   if (wide) {
     // Names are slanted to the right, the last one too: room for the longest, in bold.
@@ -433,7 +434,10 @@ function picture(photos, onPick) {
     });
     setAll(photoClip, { d: frame });
     setAll(svg, { height: g.height, viewBox: `0 0 ${g.width} ${g.height}`, width: g.width });
-    Object.assign(photo.el.style, { left: `${x0}px`, top: `${y0}px`, width: `${w}px`, height: `${w}px` });
+    const [across, down] = [g.width, g.height].map(
+      (side) => (/** @type {number} */ length) => `${(100 * length) / side}%`,
+    );
+    Object.assign(photo.el.style, { left: across(x0), top: down(y0), width: across(w), height: down(w) });
     photo.el.style.imageRendering = state.own ? "pixelated" : "auto";
   };
 
@@ -685,6 +689,7 @@ function render({ model, el }) {
   const warning = ui.notice("");
   const photos = { large: new Image(), small: new Image() };
 
+  let touched = false; // a widget that nobody has touched has nothing to announce
   const draw = () => {
     if (!width) return;
     const now = look(model);
@@ -703,6 +708,7 @@ function render({ model, el }) {
     facts.draw(now);
     step.replaceChildren(...recursion(now));
     const { size, stride, padding } = now.field;
+    if (!touched) return;
     voice.say(
       `Receptive field ${size} by ${size} pixels, stride ${stride}, start ${said(-padding)}. ` +
         `The unit ${seen(now)}.`,
@@ -710,7 +716,11 @@ function render({ model, el }) {
   };
   const schedule = perFrame(draw);
   const traits = bindTraits(model, ["network", "stack", "layer", "unit"], schedule);
-  const { put } = traits;
+  /** @type {typeof traits.put} */
+  const put = (changes) => {
+    touched = true;
+    traits.put(changes);
+  };
 
   const network = ui.select({
     label: "Network",

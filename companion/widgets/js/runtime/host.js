@@ -45,6 +45,15 @@ const element = (className, role) => {
   return el;
 };
 
+/** The widget's state; pictures that the preview shows too stand there alone (companion/site/prerender.py). */
+function stateOf(box, preview) {
+  const pictures = preview?.querySelectorAll("img") ?? [];
+  const { textContent } = box.querySelector(':scope > script[type="application/json"]');
+  return JSON.parse(textContent, (_, value) =>
+    value?.$img === undefined ? value : pictures[value.$img].getAttribute("src"),
+  );
+}
+
 /** Render one widget beneath its preview, and change them over once it has something to show. */
 async function enliven(box) {
   const preview = box.querySelector(":scope > .companion-preview");
@@ -64,9 +73,7 @@ async function enliven(box) {
   try {
     const widget = page.widgets.get(box.dataset.widget);
     if (!widget) throw new Error(`this page has no widget called ${box.dataset.widget}`);
-    const model = new PageModel(
-      JSON.parse(box.querySelector(':scope > script[type="application/json"]').textContent),
-    );
+    const model = new PageModel(stateOf(box, preview));
     const ready = new Promise((resolve, reject) => {
       live.addEventListener("companion-ready", resolve, { once: true });
       live.addEventListener("companion-failed", (event) => reject(event.detail), { once: true });

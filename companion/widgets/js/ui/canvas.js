@@ -29,6 +29,7 @@ function fill(into, images, [channels, height, width], index) {
  * @property {boolean} [smooth] let the browser blur between pixels when it scales (for many small images);
  *   otherwise pixels stay sharp squares at every size and device resolution
  * @property {string} [label] what it shows; without one a screen reader passes over it
+ * @property {string} [still] the name of the picture that Python gives for a page before any script runs
  */
 
 /**
@@ -36,12 +37,13 @@ function fill(into, images, [channels, height, width], index) {
  * @param {ImageShape} shape of one image
  * @param {GridOptions} [options]
  */
-export function imageGrid(shape, { columns = 1, rows = 1, gap = 0, smooth = false, label } = {}) {
+export function imageGrid(shape, { columns = 1, rows = 1, gap = 0, smooth = false, label, still } = {}) {
   const [, height, width] = shape;
   const el = h("canvas", label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" });
   el.width = columns * width + (columns - 1) * gap;
   el.height = rows * height + (rows - 1) * gap;
   el.style.imageRendering = smooth ? "auto" : "pixelated";
+  if (still) el.dataset.still = still;
   const context = el.getContext("2d");
   const buffer = context?.createImageData(width, height);
   return {

@@ -492,10 +492,13 @@ export function bar({ share = 0, token = "accent", title } = {}) {
   return { el, set };
 }
 
-/** A line that says what goes on: set("Loading the model …"), set("…", "error"), set("") hides it. */
-export function notice(text = "", /** @type {"info" | "error"} */ kind = "info") {
+/**
+ * A line that says what goes on: set("…"), set("…", "error"), set("") hides it. One that only asks the reader
+ * to wait is of kind "waiting" and does not stand in a page before the widget lives.
+ */
+export function notice(text = "", /** @type {"info" | "waiting" | "error"} */ kind = "info") {
   const el = h("p", { class: "companion-notice", role: "status" });
-  /** @param {string} next @param {"info" | "error"} [nextKind] */
+  /** @param {string} next @param {"info" | "waiting" | "error"} [nextKind] */
   const set = (next, nextKind = "info") => {
     el.textContent = next;
     el.dataset.kind = nextKind;

@@ -30,7 +30,7 @@ import { clamp, h } from "./controls.js";
  * @param {FilmOptions} options
  */
 export function filmStrip({ shape, frames = 9, smooth, decode, scene }) {
-  const grid = imageGrid(shape, { columns: frames, smooth });
+  const grid = imageGrid(shape, { columns: frames, smooth, still: "film" });
   const [caption, left, right] = [h("span"), h("span"), h("span")];
   const marker = h("span", { class: "film-marker" });
   const film = h(

@@ -44,7 +44,7 @@ export function latentPad({
 }) {
   const axes = [choices[0], choices[1]];
   const last = count - 1;
-  const grid = imageGrid(shape, { columns: count, rows: count, smooth });
+  const grid = imageGrid(shape, { columns: count, rows: count, smooth, still: "map" });
   const handle = h("span", { class: "latent-pad-handle" });
   const at = (/** @type {number} */ k) => low + ((high - low) * k) / last;
   const refresh = inBackground({

@@ -1,0 +1,136 @@
+"""One of each widget, with names that must stay text, and what it must say by Python's numbers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from companion import widgets
+from companion.widgets.base import LiveWidget
+from support.front_end import HOSTILE
+
+
+class Example(NamedTuple):
+    """How a widget is made, and texts that stand in it, from the properties of the Python class."""
+
+    make: Callable[[], LiveWidget]
+    says: Callable[[Any], list[str]]
+
+
+def _images(count: int, channels: int = 3, side: int = 24) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(256, (count, channels, side, side), generator=generator).to(torch.uint8)
+
+
+def _decoder(latent_dim: int) -> nn.Module:
+    torch.manual_seed(latent_dim)
+    return nn.Sequential(nn.Linear(latent_dim, 192), nn.Sigmoid(), nn.Unflatten(1, (3, 8, 8)))
+
+
+def _top_k() -> widgets.TopK:
+    p = torch.softmax(torch.randn(6, 7, generator=torch.Generator().manual_seed(0)), 1)
+    names = [HOSTILE, *"bcdefg"]
+    return widgets.TopK(_images(6), p, torch.arange(6), names, k=3, model=HOSTILE, title=HOSTILE)
+
+
+def _traversal(latent_dim: int) -> widgets.LatentTraversal:
+    kl = [2.5, 1.0, 0.01, 3.0][:latent_dim]
+    codes = torch.linspace(-1, 1, 3 * latent_dim).view(3, latent_dim)
+    return widgets.LatentTraversal(
+        _decoder(latent_dim), latent_dim, kl_per_dim=kl, labels=[HOSTILE, *"bcd"][:latent_dim],
+        examples=(codes, _images(3, side=8)), captions=[HOSTILE, "b", "c"], title=HOSTILE,
+    )  # fmt: skip
+
+
+def _grouped(value: int) -> str:
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+EXAMPLES = {
+    "AugmentationViews": Example(
+        lambda: widgets.AugmentationViews(_images(2, side=32), names=[HOSTILE, "b"], title=HOSTILE),
+        lambda w: [f"{len(w.views())}× the data.", "View 1 of 10: rows 0 to 27, columns 0 to 27."],
+    ),
+    "AugmentationViews, random": Example(
+        lambda: widgets.AugmentationViews(_images(2, side=32), kind="random", title=HOSTILE),
+        lambda w: [
+            f"rows {_signed(w.draws()[0].top, 0)} to {_signed(w.draws()[0].top + 31, 0)}, "
+        ],
+    ),
+    "BottleneckCounter": Example(
+        lambda: widgets.BottleneckCounter(title=HOSTILE),
+        lambda w: [
+            f"{_grouped(w.cost.multiplications)} multiplications",
+            f"{_grouped(w.cost.parameters)} parameters, output depth {w.output_depth}",
+        ],
+    ),
+    "CompoundScaling": Example(
+        lambda: widgets.CompoundScaling(1.7, way="width", title=HOSTILE),
+        lambda w: [
+            f"{w.cost.multiplications / 1e9:.2f} G multiplications",
+            f"α·β2·γ2 = {w.growth:.3f}",
+        ],
+    ),
+    "ConvolutionByHand": Example(
+        lambda: widgets.ConvolutionByHand(flip=True, position=4, title=HOSTILE),
+        lambda w: [f"= {_signed(w.output[1, 1], 0)}", "turned before use"],
+    ),
+    "KernelLab": Example(
+        lambda: widgets.KernelLab(_images(2), captions=[HOSTILE, "b"], bias=0.1, title=HOSTILE),
+        lambda w: [
+            f"y[12, 12] = sum of the products + bias = {_signed(w.output[12, 12] - 0.1, 3)} + 0.10 "
+            f"= {_signed(w.output[12, 12], 3)}",
+            f"from {_signed(w.output.min())} to {_signed(w.output.max())}",
+        ],
+    ),
+    "LatentTraversal": Example(
+        lambda: _traversal(4), lambda w: ["d moves, the others stay", "unused by the model"]
+    ),
+    "LatentTraversal, a plane": Example(
+        lambda: _traversal(2), lambda w: [f"{HOSTILE} moves, the others stay"]
+    ),
+    "NetworkExplorer": Example(
+        lambda: widgets.NetworkExplorer(
+            {HOSTILE: widgets.network_explorer.DigitCNN()}, title=HOSTILE
+        ),
+        lambda w: [f"{w.table().parameters:,} parameters, {w.table().multiplications:,} multipl"],
+    ),
+    "PosteriorVsPrior": Example(
+        lambda: widgets.PosteriorVsPrior(-1.0, 0.1, title=HOSTILE),
+        lambda w: [
+            f"KL = {w.kl:.3f} nats",
+            f"adds {w.integrand_areas[0]:.3f}",
+            f"{w.estimate[0]:.3f} ± {w.estimate[1]:.3f}",
+        ],
+    ),
+    "PosteriorVsPrior, sampled": Example(
+        lambda: widgets.PosteriorVsPrior(3.0, 2.5, reparameterised=False, title=HOSTILE),
+        lambda w: [f"KL = {w.kl:.3f} nats", "A draw has no derivative"],
+    ),
+    "ReceptiveField": Example(
+        lambda: widgets.ReceptiveField(
+            {HOSTILE: (nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.MaxPool2d(3)), (3, 64, 64))},
+            network=HOSTILE, unit=(1, 2), title=HOSTILE,
+        ),
+        lambda w: [
+            f"{w.field.size}×{w.field.size} pixels",
+            f"rows {w.spans[0][0]} to {w.spans[0][1]}, columns {w.spans[1][0]} to {w.spans[1][1]}",
+        ],
+    ),
+    "SignalThroughDepth": Example(
+        lambda: widgets.SignalThroughDepth(12, 1.7, "tanh", shortcuts=True, title=HOSTILE),
+        lambda w: [f"{float(w.sizes.signal[-1]):.3g}", f"{float(w.sizes.gradient[0]):.3g}"],
+    ),
+    "Softmax": Example(
+        lambda: widgets.Softmax([2.0, -9.5, 1.0], [HOSTILE, "b", "c"], label=2, title=HOSTILE),
+        lambda w: [f"L = −log {w.probabilities[2]:.3f} = {w.loss:.3f} nats"],
+    ),
+    "TopK": Example(
+        _top_k, lambda w: [f"{100 * w.error(3):.1f} %", f"{100 * w.shown_error(1):.1f} %"]
+    ),
+}  # fmt: skip
