@@ -689,7 +689,6 @@ function render({ model, el }) {
   const warning = ui.notice("");
   const photos = { large: new Image(), small: new Image() };
 
-  let touched = false; // a widget that nobody has touched has nothing to announce
   const draw = () => {
     if (!width) return;
     const now = look(model);
@@ -708,7 +707,7 @@ function render({ model, el }) {
     facts.draw(now);
     step.replaceChildren(...recursion(now));
     const { size, stride, padding } = now.field;
-    if (!touched) return;
+    if (!traits.touched) return;
     voice.say(
       `Receptive field ${size} by ${size} pixels, stride ${stride}, start ${said(-padding)}. ` +
         `The unit ${seen(now)}.`,
@@ -716,11 +715,7 @@ function render({ model, el }) {
   };
   const schedule = perFrame(draw);
   const traits = bindTraits(model, ["network", "stack", "layer", "unit"], schedule);
-  /** @type {typeof traits.put} */
-  const put = (changes) => {
-    touched = true;
-    traits.put(changes);
-  };
+  const { put } = traits;
 
   const network = ui.select({
     label: "Network",
