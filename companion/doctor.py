@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -42,6 +43,7 @@ def examine() -> Iterator[Finding]:
     yield from _devices()
     yield Finding("memory", f"{_memory() / 1e9:.0f} GB" if _memory() else "unknown")
     yield _disk()
+    yield _cache()
     yield from _shipped()
     here = [name for name in DATASETS if is_here(name)]
     missing = [name for name in DATASETS if name not in here]
@@ -109,9 +111,26 @@ def _disk() -> Finding:
     free = shutil.disk_usage(existing).free
     return Finding(
         "disk",
-        f"{free / 1e9:.1f} GB free for data sets in {place}, exports and weights in {cache_dir()}",
+        f"{free / 1e9:.1f} GB free for data sets in {place}",
         "CIFAR-10 needs 0.4 GB: set COMPANION_DOWNLOADS to a roomier folder" if free < 1e9 else "",
     )
+
+
+def _cache() -> Finding:
+    place = cache_dir()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(4096))  # a full disk takes the file, but nothing in it
+            file.flush()
+    except OSError as error:
+        return Finding(
+            "cache",
+            f"{place} can't be written ({error.strerror})",
+            "set COMPANION_CACHE_DIR to a folder that can be: exported models and trained weights "
+            "are kept there",
+        )
+    return Finding("cache", f"exported models and trained weights are kept in {place}")
 
 
 def _shipped() -> Iterator[Finding]:

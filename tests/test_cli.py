@@ -149,7 +149,7 @@ def test_data(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_doctor(capsys: Captured) -> None:
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
-    for what in ("versions", "processor", "GPU", "data sets", "models", "training"):
+    for what in ("versions", "processor", "GPU", "cache", "data sets", "models", "training"):
         assert f"{what}:" in printed
     assert "companion train NAME" in printed  # nothing ships in this test's folders
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from companion.export import onnx_file, store
-from companion.export.onnx_file import BATCH, cause
+from companion.export.onnx_file import cause
 
 TOLERANCE = 2e-5
 """The largest change of an output, relative to its largest value, that storing weights as float16
@@ -26,6 +26,7 @@ may make on the example: low enough to keep 1e-4 everywhere."""
 
 _AGREEMENT = 1e-4  # of file and torch, relative to an output's largest value (or to 1, if smaller)
 _BATCHES = (1, 3, 8)  # sizes with which a new file is compared with torch
+_MANY = 2**20  # rows, more than any batch has
 # Part of every key: a change here makes new exports.
 _EXPORTER = f"companion 2, torch {torch.__version__}"
 
@@ -266,21 +267,30 @@ def _make(
     twin: nn.Module, example: dict[str, Tensor], names: list[str], tolerance: float, what: str
 ) -> tuple[bytes, dict[str, dict[str, list[int | str]]]]:
     """The bytes of a file that was found to compute what torch does, and its shapes."""
-    program = _capture(twin, _batch(example, 3), names, what)
-    proto = onnx_file.to_proto(program, list(example), names, what)
     batches = [_batch(example, size) for size in _BATCHES]
     expected = [call(twin, batch, names, what) for batch in batches]
+    _check_determined(expected, call(twin, batches[-1], names, what), what)
+    program = _capture(twin, batches[1], names, what)
+    largest = _largest_batch(program, example, what)
+    proto = onnx_file.to_proto(program, list(example), names, what)
+    if largest < _MANY:
+        raise ValueError(
+            f"the {what} computes in another way from a batch size of {largest + 1} on, which a "
+            "file can't: write it in one way for all sizes"
+        )
+    used = {name for node in proto.graph.node for name in node.input}
+    for name in example:
+        if name not in used:
+            raise ValueError(f"the {what} does not use {name}: it returns the same whatever it is")
     with onnx_file.rounded_to_float16(twin):
         rounded = [call(twin, batch, names, what) for batch in batches]
     if all(_error(a, b) <= tolerance for a, b in zip(rounded, expected, strict=True)):
         onnx_file.store_as_float16(proto)
         expected = rounded
     data = onnx_file.serialise(proto, what)
-    _check_inputs(proto, example, what)
     arrays = [{name: tensor.numpy() for name, tensor in batch.items()} for batch in batches]
-    for size, found, wanted in zip(
-        _BATCHES, onnx_file.evaluate(data, arrays, what), expected, strict=True
-    ):
+    computed = onnx_file.evaluate(data, arrays, what)
+    for size, found, wanted in zip(_BATCHES, computed, expected, strict=True):
         _compare(found, wanted, size, what)
     return data, {"inputs": _shapes(proto.graph.input), "outputs": _shapes(proto.graph.output)}
 
@@ -301,27 +311,40 @@ def _batch(example: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
     return {name: rows(tensor) for name, tensor in example.items()}
 
 
+def _check_determined(
+    results: Sequence[Mapping[str, Tensor]], again: Mapping[str, Tensor], what: str
+) -> None:
+    """Refuse what draws random numbers, and what drops the batch's dimension where it is 1."""
+    for name, tensor in results[-1].items():
+        one = results[0][name]
+        if one.ndim != tensor.ndim:
+            raise ValueError(
+                f"for a batch of {_BATCHES[0]} the {what} returns {name} of shape "
+                f"{tuple(one.shape)}, for {_BATCHES[-1]} {tuple(tensor.shape)}: squeeze(1), "
+                "say, where its code has squeeze()"
+            )
+    if _error(again, results[-1]) > 1e-6:
+        raise ValueError(
+            f"the {what} draws random numbers (it returned two results for the same input), so a "
+            "page and torch would differ: draw them outside and hand them in as an input"
+        )
+
+
 def _capture(
     twin: nn.Module, batch: dict[str, Tensor], names: list[str], what: str
 ) -> torch.export.ExportedProgram:
-    size = torch.export.Dim(BATCH, min=1)
-    shapes = tuple({0: size} if tensor.ndim else None for tensor in batch.values())
+    shapes = tuple({0: torch.export.Dim.AUTO} if t.ndim else None for t in batch.values())
     failure = f"the {what} can't be exported to ONNX"
     try:
         with onnx_file.quiet():
             return torch.export.export(
-                _Flat(twin, names, list(batch)),
+                # What forward keeps in attributes are no tensors while it is captured.
+                _Flat(copy.deepcopy(twin), names, list(batch)),
                 tuple(batch.values()),
                 dynamic_shapes=(shapes,),
                 strict=False,
             )
     except Exception as error:
-        kind = getattr(getattr(error, "error_type", None), "name", "")
-        if kind == "CONSTRAINT_VIOLATION":
-            raise ValueError(
-                f"the {what} fixes the batch size: write x.shape[0] or -1 where its code takes "
-                "len(x), int(x.shape[0]) or a number"
-            ) from error
         if "data-dependent" in str(error):
             raise ValueError(
                 f"{failure}: its forward decides by the values of a tensor (an if, a loop or "
@@ -330,11 +353,22 @@ def _capture(
         raise ValueError(f"{failure}: {cause(error)}") from error
 
 
-def _check_inputs(proto: Any, example: Mapping[str, Tensor], what: str) -> None:
-    used = {name for node in proto.graph.node for name in node.input}
-    for name in example:
-        if name not in used:
-            raise ValueError(f"the {what} does not use {name}: it gives the same whatever that is")
+def _largest_batch(
+    program: torch.export.ExportedProgram, example: Mapping[str, Tensor], what: str
+) -> int:
+    """The largest batch that computes as the program does; ValueError if it is for one size."""
+    from torch.fx.experimental.symbolic_shapes import is_concrete_int  # slow to import
+
+    values = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
+    captured = [values[name] for name in program.graph_signature.user_inputs]
+    sizes = [v.shape[0] for v, t in zip(captured, example.values(), strict=True) if t.ndim]
+    if any(map(is_concrete_int, sizes)):
+        raise ValueError(
+            f"the {what} fixes the batch size: write x.shape[0] or -1 where its code takes "
+            "len(x), int(x.shape[0]) or a number, and no loop over the batch"
+        )
+    bounds = [program.range_constraints.get(size.node.expr) for size in sizes]
+    return min((int(min(bound.upper, _MANY)) for bound in bounds if bound), default=_MANY)
 
 
 def _compare(
@@ -356,20 +390,19 @@ def _compare(
 
 
 def _error(a: Mapping[str, Tensor], b: Mapping[str, Tensor], least: float = 0) -> float:
-    """The largest difference of two results, relative to b's largest value or `least`; inf if a
-    value is finite, or a whole number other, in one only."""
+    """The largest difference of two results, relative to b's largest value or `least`.
+
+    Infinite where one is finite and the other is not, or where whole numbers differ.
+    """
     worst = 0.0
     for x, y in zip(a.values(), b.values(), strict=True):
-        if not y.numel():
-            continue
-        x, y = x.double(), y.double()
-        if not torch.equal(x.isfinite(), y.isfinite()):
-            return float("inf")
         finite = y.isfinite()
-        difference = (x - y)[finite].abs().max().item() if finite.any() else 0.0
-        scale = max(y[finite].abs().max().item() if finite.any() else 0.0, least)
-        if difference:
-            worst = max(worst, difference / scale if scale else float("inf"))
+        if not torch.equal(x.isfinite(), finite):
+            return float("inf")
+        difference = (x[finite].double() - y[finite].double()).abs()
+        if difference.any():
+            scale = max(y[finite].abs().max().item(), least) if y.is_floating_point() else 0.0
+            worst = max(worst, difference.max().item() / scale if scale else float("inf"))
     return worst
 
 

@@ -240,4 +240,4 @@ def cause(error: BaseException) -> str:
     text = next((line for line in lines if line), type(error).__name__)
     if missing := re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", text):
         return f"ONNX has no operator for {missing[1]}"
-    return text
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)

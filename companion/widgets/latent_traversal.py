@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from companion.by_hand.gaussian import kl_to_standard_normal
 from companion.export.decoder import ExportedDecoder, export_decoder
+from companion.export.model import cause, unwrap
 from companion.figures import encode_png, to_uint8
 from companion.widgets.base import LiveWidget, data_url
 
@@ -32,9 +33,10 @@ class LatentTraversal(LiveWidget):
             a torch.nn.Module from z (N×latent_dim) to images in [0, 1], N×1×H×W or N×3×H×W.
             It is exported as it is now; training it further changes nothing here.
         latent_dim: length of z; `model.latent_dim` if not given.
-        images: N×C×H×W, uint8 or floats in [0, 1], for `model.encode`: they give each latent's KL
-            (if `encode` returns mu and log_var) and the first 8 are the images to interpolate
-            between. An ImageSet serves too.
+        images: N×C×H×W, uint8 or floats in [0, 1], for `model.encode`, which returns the codes
+            (N×latent_dim) or a tuple or list of mu and log_var. They give each latent's KL (with
+            a log_var), and the first 8 are the images to interpolate between. An ImageSet serves
+            too.
         kl_per_dim: nats for each latent, instead of what `images` give. The sliders are ordered by
             it, largest first; below 0.05 nats a latent is marked as unused by the model.
         examples: (codes N×latent_dim, images N×C×H×W) to interpolate between, instead of `images`.
@@ -84,6 +86,7 @@ class LatentTraversal(LiveWidget):
         seed: int = 0,
         title: str = "Walk through the latent space",
     ) -> None:
+        model = unwrap(model)
         if latent_dim is None:
             latent_dim = getattr(model, "latent_dim", None)
             if latent_dim is None:
@@ -205,19 +208,42 @@ def _encode(model: nn.Module, images: Tensor, latent_dim: int) -> tuple[Tensor, 
     mus, kls = [], []
     with _evaluating(model):
         for batch in images.split(256):
-            code = encode(batch.to(weight.device, weight.dtype))
-            mu, *rest = code if isinstance(code, tuple) else (code,)
-            mus.append(mu.float().cpu())
+            try:
+                code = encode(batch.to(weight.device, weight.dtype))
+            except Exception as error:
+                raise ValueError(
+                    f"encode fails on images of shape {tuple(batch.shape)}: {cause(error)}"
+                ) from error
+            mu, *rest = _codes(code, (len(batch), latent_dim))
+            mus.append(mu.float())
             if rest:
-                sigma = torch.exp(0.5 * rest[0].double().cpu())
-                kls.append(kl_to_standard_normal(mu.double().cpu(), sigma))
-    codes = torch.cat(mus)
-    if codes.shape != (len(images), latent_dim):
-        raise ValueError(
-            f"expected encode to return codes of shape {(len(images), latent_dim)}, "
-            f"but it returned {tuple(codes.shape)}"
+                kls.append(kl_to_standard_normal(mu, torch.exp(0.5 * rest[0])))
+    return torch.cat(mus), torch.cat(kls).mean(0).tolist() if kls else None
+
+
+def _codes(code: Any, shape: tuple[int, int]) -> list[Tensor]:
+    """What encode returned, checked: mu, or mu and log_var, in float64 on the CPU."""
+    parts = list(code) if isinstance(code, tuple | list) else [code]
+    if not all(isinstance(part, Tensor) for part in parts) or len(parts) not in (1, 2):
+        kinds = [type(part).__name__ for part in parts]
+        came = (
+            kinds[0]
+            if parts and parts[0] is code
+            else f"{type(code).__name__} of {', '.join(kinds)}"
         )
-    return codes, torch.cat(kls).mean(0).tolist() if kls else None
+        raise ValueError(
+            "expected encode to return the codes as a tensor, or mu and log_var as a tuple or "
+            f"list of two, not {came}"
+        )
+    for part in parts:
+        if tuple(part.shape) != shape:
+            raise ValueError(
+                f"expected encode to return codes of shape {shape}, but it returned "
+                f"{' and '.join(str(tuple(p.shape)) for p in parts)}"
+            )
+        if not part.isfinite().all():
+            raise ValueError("expected encode to return finite codes, but some are nan or infinite")
+    return [part.double().cpu() for part in parts]
 
 
 def _float_images(images: Any, image_shape: tuple[int, int, int]) -> Tensor:

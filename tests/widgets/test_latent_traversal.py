@@ -100,6 +100,59 @@ def test_an_autoencoder_has_codes_but_no_kl():
     assert len(widget.examples) == 3
 
 
+class Encodes(nn.Module):
+    """A model whose encode returns what `give` makes of mu and log_var."""
+
+    latent_dim = 3
+
+    def __init__(self, give):
+        super().__init__()
+        self.decode = tiny()
+        self.give = give
+
+    def encode(self, images):
+        return self.give(images.flatten(1)[:, :3], -images.flatten(1)[:, 3:6])
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_mu_and_log_var_may_come_as_a_tuple_or_a_list(kind):
+    pictures = torch.rand(5, 1, 4, 4)
+    widget = LatentTraversal(Encodes(lambda *codes: kind(codes)), images=pictures)
+    mu, log_var = pictures.flatten(1)[:, :3], -pictures.flatten(1)[:, 3:6]
+    kl = kl_to_standard_normal(mu, torch.exp(0.5 * log_var)).mean(0)
+    np.testing.assert_allclose(widget.kl_per_dim, kl.numpy(), atol=1e-4)
+    alone = LatentTraversal(Encodes(lambda mu, _: [mu]), images=pictures)
+    assert alone.kl_per_dim is None
+    assert alone.examples == widget.examples
+
+
+@pytest.mark.parametrize(
+    ("give", "message"),
+    [
+        (lambda mu, log_var: {"mu": mu, "log_var": log_var}, "a tuple or list of two, not dict"),
+        (lambda mu, log_var: torch.distributions.Normal(mu, 1), "list of two, not Normal"),
+        (lambda mu, log_var: (mu, mu, log_var), "not tuple of Tensor, Tensor, Tensor"),
+        (lambda mu, log_var: [mu, None], "not list of Tensor, NoneType"),
+        (lambda mu, log_var: (), "not tuple of"),
+        (lambda mu, log_var: mu.numpy(), "not ndarray"),
+        (lambda mu, log_var: (mu, log_var[:, :2]), r"shape \(5, 3\), but .* \(5, 3\) and \(5, 2\)"),
+        (lambda mu, log_var: mu[..., None], r"shape \(5, 3\), but it returned \(5, 3, 1\)"),
+        (lambda mu, log_var: mu / 0, "finite codes, but some are nan or infinite"),
+        (lambda mu, log_var: mu @ mu, r"encode fails on images of shape \(5, 1, 4, 4\): mat1"),
+    ],
+)
+def test_what_encode_may_not_return(give, message):
+    with pytest.raises(ValueError, match=message) as error:
+        LatentTraversal(Encodes(give), images=torch.rand(5, 1, 4, 4))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel])
+def test_a_wrapped_model_is_the_model(vae, images, wrap):
+    widget = LatentTraversal(wrap(vae), images=images)
+    assert widget.page_state() == LatentTraversal(vae, images=images).page_state()
+
+
 def test_encoding_leaves_the_model_as_it_was(vae, images):
     vae.train()
     vae.decoder.eval()
@@ -143,7 +196,7 @@ def test_a_wrong_z_is_refused(z):
     [
         ({"latent_dim": None}, "latent_dim is needed"),
         ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1"),
-        ({"latent_dim": 5}, "the decoder fails on latent vectors"),
+        ({"latent_dim": 5}, r"the decoder fails on z of shape \(8, 5\)"),
         ({"value_range": (2, -2)}, "value_range must be two increasing numbers"),
         ({"value_range": (0, float("inf"))}, "value_range must be two increasing numbers"),
         ({"kl_per_dim": [1.0]}, "kl_per_dim must be 3 finite numbers"),
@@ -167,7 +220,7 @@ def test_what_is_refused(arguments, message):
 
 def test_an_encoder_that_fits_another_decoder_is_refused(vae, images):
     vae_of_two = ConvVAE((3, 16, 16), latent_dim=2)
-    vae_of_two.decode = vae.decode
+    vae_of_two.decoder = vae.decoder
     with pytest.raises(ValueError, match=r"encode to return codes of shape \(20, 4\), but .*20, 2"):
         LatentTraversal(vae_of_two, 4, images=images)
 
