@@ -19,6 +19,8 @@ import pytest
 # as theirs cost ten times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+pytest.register_assert_rewrite("support.answers", "support.front_end")
+
 # A busy machine is no failure.
 hypothesis.settings.register_profile("book", deadline=None)
 hypothesis.settings.load_profile("book")

@@ -1,15 +1,10 @@
-"""Chapter 7: slices of the loss surface, gradients by layer, exercises, and the recorded runs."""
-
-import math
-from typing import Any
+"""Chapter 7: slices of the loss surface, gradients by layer, and the recorded runs."""
 
 import pytest
 import torch
-from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion import recipes
-from companion.exercises import judge
 from companion.explain.gradients import weight_gradients
 from companion.explain.loss_surface import filter_normalised_direction, loss_on_slice
 from companion.models import CifarResNet
@@ -97,9 +92,6 @@ class TestGradients:
         assert ratio[False] > 10 * ratio[True]
 
 
-@pytest.mark.skipif(
-    recipes.find("plain56-cifar10-run") is None, reason="the runs are not recorded yet"
-)
 def test_recorded_runs_show_degradation():
     """What the chapter says about them without naming a number."""
     error = {
@@ -108,93 +100,3 @@ def test_recorded_runs_show_degradation():
     }
     assert error["plain56"] > error["plain20"]
     assert error["resnet56"] < error["plain56"]
-
-
-# --- exercises ---------------------------------------------------------------------------------
-
-
-def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-    return F.batch_norm(x, None, None, gamma, beta, training=True)
-
-
-def unbiased(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-    y = x - x.mean((0, 2, 3), keepdim=True)
-    y = y / (x.var((0, 2, 3), keepdim=True) + 1e-5).sqrt()
-    return gamma.view(-1, 1, 1) * y + beta.view(-1, 1, 1)
-
-
-def torchs_he(weight: Tensor) -> float:
-    fan_in, _ = nn.init._calculate_fan_in_and_fan_out(weight)
-    return nn.init.calculate_gain("relu") / fan_in**0.5
-
-
-RIGHT: dict[str, list[Any]] = {
-    "resnet.residual": [lambda x, f: torch.relu(f(x) + x), lambda x, f: (x + f(x)).clamp(min=0)],
-    "resnet.he_std": [lambda w: math.sqrt(2 / w[0].numel()), torchs_he],
-    "resnet.batch_norm": [batch_norm],
-    "resnet.bottleneck_weights": [lambda wide, narrow: 2 * wide * narrow + 9 * narrow**2],
-    "resnet.xavier_after_50": [2**-25, 2.98e-8, lambda layers, gain: (gain / 2) ** (layers / 2)],
-}
-
-WRONG: list[tuple[str, Any, str]] = [
-    ("resnet.residual", lambda x, f: torch.relu(f(x)) + x, "after the addition"),
-    ("resnet.residual", lambda x, f: f(x) + x, "missing"),
-    ("resnet.residual", lambda x, f: torch.relu(f(x)), "plain block"),
-    ("resnet.residual", lambda x, f: torch.relu(f(x) + torch.relu(x)), "no ReLU on its way"),
-    ("resnet.residual", lambda x, f: torch.relu(f(x) - x), "sign"),
-    ("resnet.residual", lambda x, f: x, "f = 0"),
-    ("resnet.he_std", lambda w: 2 / w[0].numel(), "variance"),
-    ("resnet.he_std", lambda w: math.sqrt(1 / w[0].numel()), "factor 2"),
-    ("resnet.he_std", lambda w: math.sqrt(2 / w.shape[1]), "not in_channels alone"),
-    ("resnet.he_std", lambda w: math.sqrt(2 / (w.shape[1] * w.shape[2])), "not squared"),
-    ("resnet.he_std", lambda w: math.sqrt(2 / w[:, 0].numel()), "fan-out"),
-    ("resnet.he_std", lambda w: math.sqrt(2 / (w[0].numel() + w[:, 0].numel())), "Xavier's"),
-    ("resnet.he_std", lambda w: 1.0, "adds up 144 products"),
-    ("resnet.batch_norm", lambda x, g, b: x, "subtract the mean"),
-    ("resnet.batch_norm", lambda x, g, b: F.instance_norm(x, weight=g, bias=b), "by itself"),
-    ("resnet.batch_norm", lambda x, g, b: batch_norm(x, g / g, 0 * b), "γ and β are missing"),
-    ("resnet.batch_norm", lambda x, g, b: batch_norm(x, g / g, b), "^γ is missing"),
-    ("resnet.batch_norm", lambda x, g, b: batch_norm(x, g, 0 * b), "^β is missing"),
-    ("resnet.batch_norm", unbiased, "correction=0"),
-    ("resnet.batch_norm", lambda x, g, b: x.mean((0, 2, 3)), "keeps the shape"),
-    ("resnet.bottleneck_weights", lambda w, n: w * n + 9 * n**2, "back up"),
-    ("resnet.bottleneck_weights", lambda w, n: 2 * w * n + n**2, "nine weights"),
-    ("resnet.bottleneck_weights", lambda w, n: 2 * w * n + 9 * w**2, "narrow depth"),
-    ("resnet.bottleneck_weights", lambda w, n: 18 * w**2, "replaces"),
-    (
-        "resnet.bottleneck_weights",
-        lambda w, n: 2 * w * n + 9 * n**2 + 4 * n + 2 * w,
-        "only the weights",
-    ),
-    ("resnet.bottleneck_weights", lambda w, n: 2 * w * n + 9 * n**2 + 2 * n + w, "no biases"),
-    ("resnet.bottleneck_weights", lambda w, n: 7, "three products"),
-    ("resnet.xavier_after_50", 2**-50, "mean square"),
-    ("resnet.xavier_after_50", 2**25, "other way round"),
-    ("resnet.xavier_after_50", 0.5**0.5, "one layer"),
-    ("resnet.xavier_after_50", 1, "no ReLU came after"),
-    ("resnet.xavier_after_50", -1, "positive"),
-    ("resnet.xavier_after_50", 0.3, "50 layers, then the root"),
-    ("resnet.xavier_after_50", 0.0, "50 layers, then the root"),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"), [(name, answer) for name, answers in RIGHT.items() for answer in answers]
-)
-def test_right_answers(name, answer):
-    verdict = judge(name, answer)
-    assert verdict.status == "right", verdict
-
-
-@pytest.mark.parametrize(("name", "answer", "words"), WRONG)
-def test_each_mistake_gets_its_hint(name, answer, words):
-    verdict = judge(name, answer)
-    assert verdict.status == "wrong"
-    with pytest.raises(ValueError, match=words):
-        raise ValueError(verdict.message)
-
-
-@pytest.mark.parametrize("name", RIGHT)
-@pytest.mark.parametrize("answer", [..., None, lambda *a: ...])
-def test_unanswered_is_neutral(name, answer):
-    assert judge(name, answer).status == "unanswered"

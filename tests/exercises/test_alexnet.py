@@ -1,12 +1,10 @@
-"""The exercises of chapter 4: right answers pass, each plausible mistake gets its own hint."""
+"""The exercises of chapter 4: right answers, and each plausible mistake with its hint."""
 
 import math
-import re
 
-import pytest
 import torch
 
-from companion.exercises import judge
+from support.answers import answer_tests
 
 
 def side(n, k, s, p):
@@ -66,21 +64,4 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "answer"), [(name, answer) for name, all_ in RIGHT.items() for answer in all_]
-)
-def test_right_answers_pass(name, answer):
-    verdict = judge(f"alexnet.{name}", answer)
-    assert verdict.status == "right", verdict.message
-
-
-@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
-def test_mistakes_get_their_hint(name, answer, hint):
-    verdict = judge(f"alexnet.{name}", answer)
-    assert verdict.status == "wrong"
-    assert re.search(hint, verdict.message)
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_no_answer_yet(name):
-    assert judge(f"alexnet.{name}", ...).status == "unanswered"
+test_right, test_wrong, test_unanswered, test_complete = answer_tests("alexnet", RIGHT, WRONG)

@@ -1,13 +1,14 @@
 """Weights on disk: what is loaded is what was saved, and nothing damaged is ever loaded."""
 
 import json
-import random
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from companion.recipes import weights
@@ -119,49 +120,51 @@ def attempt(path: Path) -> str:
     return message
 
 
-def damage(content: bytes, rng: random.Random) -> bytes:
-    """The content with one thing wrong: bits, bytes, a missing or a doubled part."""
-    at = rng.randrange(len(content))
-    length = rng.randint(1, 64)
-    match rng.randrange(5):
-        case 0:
-            return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
-        case 1:
-            return content[:at]
-        case 2:
-            return content[:at] + content[at + length :]
-        case 3:
-            return content[:at] + rng.randbytes(length) + content[at:]
-        case _:
-            return content[:at] + rng.randbytes(length) + content[at + length :]
+def damages(content: bytes) -> st.SearchStrategy[tuple[int, int, bytes]]:
+    """Where something is wrong, how many bytes are gone there, what stands in their place."""
+    lengths = st.one_of(st.integers(0, 1), st.integers(2, 64), st.just(len(content)))
+    return st.tuples(st.integers(0, len(content) - 1), lengths, st.binary(max_size=64))
 
 
-def test_random_corruptions_of_the_weights_are_refused(saved: Path) -> None:
+def damaged(content: bytes, at: int, gone: int, new: bytes) -> bytes:
+    result = content[:at] + new + content[at + gone :]
+    assume(result != content)
+    return result
+
+
+def test_corruption_of_the_weights_is_refused(saved: Path) -> None:
     content = saved.read_bytes()
-    for seed in range(1000):
-        damaged = damage(content, random.Random(seed))
-        assert damaged != content
-        saved.write_bytes(damaged)
+
+    @settings(max_examples=500)
+    @given(damages(content))
+    def refused(damage: tuple[int, int, bytes]) -> None:
+        saved.write_bytes(damaged(content, *damage))
         message = attempt(saved)
         assert re.search("is damaged: its card expects SHA-256 .*; fetch it anew", message)
 
+    refused()
 
-@pytest.mark.parametrize("seed", range(200))
-def test_random_corruption_of_the_card_is_refused_or_changes_nothing(
-    saved: Path, seed: int
-) -> None:
+
+def test_corruption_of_the_card_is_refused_or_changes_nothing(saved: Path) -> None:
     card_file = saved.with_suffix(".json")
     card, content = weights.read_card(saved), card_file.read_bytes()
-    damaged = damage(content, random.Random(seed))
-    card_file.write_bytes(damaged)
-    try:
-        unchanged = json.loads(damaged) == json.loads(content)
-    except (ValueError, RecursionError):
-        unchanged = False
-    if unchanged:  # white space, say
-        assert weights.read_card(saved) == card
-    else:
-        attempt(saved)
+
+    @settings(max_examples=300)
+    @given(damages(content))
+    @example((content.index(b" "), 0, b" "))  # white space says nothing
+    def refused(damage: tuple[int, int, bytes]) -> None:
+        wrong = damaged(content, *damage)
+        card_file.write_bytes(wrong)
+        try:
+            unchanged = json.loads(wrong) == json.loads(content)
+        except (ValueError, RecursionError):
+            unchanged = False
+        if unchanged:
+            assert weights.read_card(saved) == card
+        else:
+            attempt(saved)
+
+    refused()
 
 
 def test_an_edited_figure_is_noticed(saved: Path) -> None:
