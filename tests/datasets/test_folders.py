@@ -481,7 +481,7 @@ def test_a_folder_called_like_a_data_set_is_reached_by_its_path(
 
 # Peak of the memory over what it was before, in units of the images: 600 of 96×96.
 PEAK = """
-import resource, sys
+import sys
 from pathlib import Path
 import torch
 from companion.datasets import load_images
