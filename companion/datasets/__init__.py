@@ -2,6 +2,7 @@
 
 import contextlib
 import operator
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,10 +154,12 @@ def _load_photos(split: str, size: int, image_size: int = photos.IMAGE_SIZE) -> 
 def _load_folder(
     folder: Path, split: str, size: int | None, seed: int, image_size: int = folders.IMAGE_SIZE
 ) -> ImageSet:
-    files, labels, class_names = folders.find(folder, split)
+    files, labels, class_names, notes = folders.find(folder, split)
     size = _checked_size(str(folder), split, size, len(files), len(files))
     order = _shuffled(len(files), seed).tolist()
-    images, kept = folders.read([files[i] for i in order], size, image_size)
+    images, kept, more = folders.read([files[i] for i in order], size, image_size, folder)
+    for note in notes + more:
+        warnings.warn(note, stacklevel=3)
     return ImageSet(
         name=folder.resolve().name,
         split=split,
@@ -223,7 +226,7 @@ def load_images(
 
     A path to a folder (a string counts as one if it names no data set) loads the images in it, in
     colour, cut square and resized to 64×64; sub-folders are classes, and ``seed`` sets the order
-    (:mod:`companion.datasets.folders`).
+    (:mod:`companion.datasets.folders`). Warnings say which files were passed over.
 
     ``split`` is "train" or "test", which share no image. ``size`` is the number of images wanted
     (None: all there are, or 10,000 and 2,000 generated ones); a smaller set is the beginning of a
@@ -262,7 +265,12 @@ def _folder(name: str | Path) -> Path | None:
     """The folder that is meant, None if it is a data set. Raises ValueError if it is neither."""
     if isinstance(name, str) and name in DATASETS:
         return None
-    path = Path(name).expanduser()
+    if not str(name).strip():
+        raise ValueError("The name of a data set or of a folder of images is empty.")
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:  # ~somebody who has no home here
+        raise ValueError(f"There is no folder {str(name)!r}: {error}") from error
     if isinstance(name, Path) or path.is_dir() or len(path.parts) > 1:
         return path
     raise ValueError(

@@ -1,7 +1,12 @@
 """Any folder of images: what is found, how it is split, what becomes of odd and broken files."""
 
+import io
 import shutil
+import struct
+import subprocess
+import sys
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +92,9 @@ def test_the_seed_orders_and_a_smaller_set_is_the_beginning(animals: Path) -> No
 def test_train_and_test_folders_are_the_splits(tmp_path: Path) -> None:
     for i in range(8):
         paint(tmp_path / "train" / "a" / f"{i}.png", (i, 0, 0))
+        paint(tmp_path / "train" / "b" / f"{i}.png", (i, 0, 0))
         paint(tmp_path / "test" / "b" / f"{i}.png", (50 + i, 0, 0))
-    assert sorted(reds(tmp_path, "train")) == list(range(8))
+    assert sorted(reds(tmp_path, "train")) == sorted([*range(8), *range(8)])
     assert sorted(reds(tmp_path, "test")) == list(range(50, 58))
     test = load_images(tmp_path, "test")
     assert test.class_names == ("a", "b")
@@ -104,6 +110,161 @@ def test_other_names_of_the_split_that_is_held_out(tmp_path: Path, name: str) ->
     train, test = (load_images(tmp_path, split) for split in ("train", "test"))
     assert (len(train), len(test)) == (4, 1)
     assert train.class_names == test.class_names == ("cat",)
+
+
+def lay(folder: Path, *names: str) -> Path:
+    """Images of these paths, each with a red value of its own: its number."""
+    for number, name in enumerate(names):
+        paint(folder / name, (number, 0, 0))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        # Kaggle's brain tumours; Intel's scenes, each split in itself once more; other spellings.
+        ("Training/a/0.png", "Training/b/1.png", "Testing/a/2.png", "Testing/b/3.png"),
+        ("seg_train/seg_train/a/0.png", "seg_train/seg_train/b/1.png",
+         "seg_test/seg_test/a/2.png", "seg_test/seg_test/b/3.png"),
+        ("Training Set/a/0.png", "Training Set/b/1.png", "Test Set/a/2.png", "Test Set/b/3.png"),
+        ("train2017/a/0.png", "train2017/b/1.png", "val2017/a/2.png", "val2017/b/3.png"),
+        ("TrainImages/a/0.png", "TrainImages/b/1.png", "TestImages/a/2.png", "TestImages/b/3.png"),
+        ("train/images/a/0.png", "train/images/b/1.png",
+         "valid/images/a/2.png", "valid/images/b/3.png"),
+        # A folder or two around it all, as ZIP files leave them, and what macOS adds.
+        ("archive/train/a/0.png", "archive/train/b/1.png",
+         "archive/test/a/2.png", "archive/test/b/3.png", "__MACOSX/archive/test/a/._2.png"),
+        ("x/y/Train/a/0.png", "x/y/Train/b/1.png", "x/y/Validation/a/2.png",
+         "x/y/Validation/b/3.png", "x/.cache/9.png"),
+        ("images/train/a/0.png", "images/train/b/1.png",
+         "images/dev/a/2.png", "images/dev/b/3.png"),
+    ],
+)  # fmt: skip
+def test_layouts_that_people_have(tmp_path: Path, names: tuple[str, ...]) -> None:
+    lay(tmp_path, *names)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0.txt").write_text("beside")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train, test = (load_images(tmp_path, split) for split in ("train", "test"))
+    assert train.class_names == test.class_names == ("a", "b")
+    for data, expected in ((train, {0: 0, 1: 1}), (test, {2: 0, 3: 1})):
+        assert data.labels is not None
+        reds = data.images[:, 0, 5, 5].tolist()
+        assert dict(zip(reds, data.labels.tolist(), strict=True)) == expected
+
+
+def test_a_wrapper_is_looked_through(tmp_path: Path, animals: Path) -> None:
+    whole = reds(animals, "train")
+    shutil.move(animals, tmp_path / "outer" / "my animals")
+    (tmp_path / "outer" / "README.md").write_text("from a friend")
+    assert reds(tmp_path / "outer", "train") == whole
+    assert load_images(tmp_path).class_names == ("cat", "dog")
+
+
+def test_train_alone_is_split_with_a_word(tmp_path: Path, animals: Path) -> None:
+    animals.rename(tmp_path / "train")
+    with pytest.warns(UserWarning, match=r"train/ has no test/ beside it: one image in five"):
+        data = load_images(tmp_path)
+    assert data.class_names == ("cat", "dog")
+    shutil.move(tmp_path / "train" / "cat", tmp_path / "flat" / "train")
+    with pytest.warns(UserWarning, match="one image in five"):
+        assert load_images(tmp_path / "flat").labels is None
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train/a/0.png", "train/b/1.png", "test/2.png"),
+         r"train/ has class sub-folders, but test/ holds loose images, such as test/2\.png"),
+        (("train/0.png", "test/a/1.png"), r"test/ has class sub-folders, but train/ holds loose"),
+        (("a/0.png", "b/1.png", "2.png"), r"2\.png lies beside a/"),
+        (("train/a/0.png", "train/1.png", "test/a/2.png"), r"train/1\.png lies beside train/a/"),
+        (("photos/0.png", "photos/a/1.png"), r"photos/0\.png lies beside photos/a/"),
+        (("a/train/0.png", "a/test/1.png", "b/train/2.png", "b/test/3.png"),
+         "a/ has splits of its own, train/ and test/: put the splits outside, as train/a/"),
+        (("test/a/0.png", "test/b/1.png"), "test/ sounds like images to test on"),
+        (("train/a/0.png", "train_2/a/0.png", "test/a/1.png", "test_2/a/2.png"), "not clear which"),
+        (("train/a/0.png", "images_to_test/a/1.png"), "train/ and images_to_test/ sound like"),
+    ],
+)  # fmt: skip
+def test_what_is_not_clear_is_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    lay(tmp_path, *names)
+    for split in ("train", "test"):
+        with pytest.raises(ValueError, match=message):
+            load_images(tmp_path, split)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train/a/0.png", "test/a/1.png", "val/a/2.png", "seg_pred/3.png", "cover.png"),
+         r"train/ and test/ are the splits; .*: seg_pred/ \(1\), val/ \(1\), beside them \(1\)"),
+        (("fold1/a/0.png", "fold1/b/1.png", "fold2/a/2.png", "fold2/b/3.png"),
+         r"fold1/, fold2/ are taken for the classes, though each has the same .* \(a, b\)"),
+        (("train/a/0.png", "test/b/1.png"), "classes of which train/ has no images: b"),
+    ],
+)  # fmt: skip
+def test_what_is_doubtful_is_said(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    lay(tmp_path, *names)
+    with pytest.warns(UserWarning, match=message) as seen:
+        load_images(tmp_path)
+    assert seen[0].filename == __file__
+
+
+def test_classes_may_be_called_like_splits(tmp_path: Path) -> None:
+    """Vehicles, and a class with what looks like a year of its own."""
+    lay(tmp_path, *(f"{name}/{i}.png" for name in ("train", "bus", "car") for i in range(8)))
+    lay(tmp_path, "car/2019/9.png")
+    assert load_images(tmp_path).class_names == ("bus", "car", "train")
+
+
+def test_links_are_followed_once(tmp_path: Path, animals: Path) -> None:
+    plain = reds(animals, "train")
+    data = tmp_path / "linked"
+    shutil.copytree(animals / "cat", data / "cat")
+    (data / "dog").symlink_to(animals / "dog")
+    (data / "cat" / "again").symlink_to(data)
+    (data / "cat" / "itself").symlink_to(data / "cat" / "itself")
+    (data / "dog copy").symlink_to(animals / "dog")
+    (data / "cat" / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.warns(UserWarning, match="files were passed over: 2 broken link") as seen:
+        found = load_images(data)
+    assert found.images[:, 0, 5, 5].tolist() == plain
+    assert found.class_names == ("cat", "dog")
+    assert "2 broken link (cat/itself, cat/lost.png)" in str(seen[0].message)
+    assert "2 link to what is read already (dog copy, cat/again)" in str(seen[0].message)
+    (tmp_path / "root").symlink_to(animals)
+    assert reds(tmp_path / "root", "train") == plain
+
+
+def test_every_file_that_is_passed_over_is_counted_by_kind(tmp_path: Path, animals: Path) -> None:
+    before = reds(animals, "train")
+    for i in range(3):
+        (animals / "bird" / "2020").mkdir(parents=True, exist_ok=True)
+        (animals / "bird" / "2020" / f"{i}.HEIC").write_bytes(b"a phone's")
+        (animals / "cat" / f"{i}.npy").write_bytes(b"an array")
+        (animals / f"film {i}.mp4").write_bytes(b"a film")
+    (animals / "dog" / "IMG_1").write_bytes(b"no ending")
+    with pytest.warns(UserWarning, match="files were passed over") as seen:
+        data = load_images(animals)
+    assert data.images[:, 0, 5, 5].tolist() == before
+    assert (
+        "files were passed over: 3 .heic (in bird/2020/), 3 .mp4 (directly in it), "
+        "3 .npy (in cat/), 1 without an ending (in dog/)." in str(seen[0].message)
+    )
+    with pytest.raises(ValueError, match=r"no image in .*; passed over: 3 \.heic \(in 2020/\)"):
+        load_images(animals / "bird")
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JPG", "avif", "tga", "pbm", "jp2", "webp"])
+def test_what_pillow_reads_is_taken(tmp_path: Path, ending: str) -> None:
+    lossy = {"jfif": "JPEG", "jpe": "JPEG", "JPG": "JPEG"}.get(ending)
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        image = Image.new("1" if ending == "pbm" else "RGB", (9, 9), "white")
+        image.save(tmp_path / split / f"0.{ending}", lossy)
+    assert load_images(tmp_path).images.min() > 250
 
 
 def test_any_shape_is_cut_in_the_middle_and_resized(tmp_path: Path) -> None:
@@ -151,6 +312,18 @@ def test_grey_sixteen_bit_transparent_and_palette_images(tmp_path: Path) -> None
     ]
 
 
+def test_pixels_of_unknown_range_are_named_not_guessed(tmp_path: Path) -> None:
+    paint(tmp_path / "train" / "good.png")
+    paint(tmp_path / "test" / "good.png")
+    Image.fromarray(np.full((9, 9), 200, np.int32)).save(tmp_path / "train" / "whole.tif")
+    Image.fromarray(np.full((9, 9), 0.5, np.float32)).save(tmp_path / "train" / "part.tif")
+    with pytest.warns(UserWarning, match="2 of 3 images cannot be read") as seen:
+        assert len(load_images(tmp_path)) == 1
+    message = str(seen[0].message)
+    assert "train/whole.tif (its pixels have mode 'I', 32-bit integers" in message
+    assert "train/part.tif (its pixels have mode 'F', floating-point numbers" in message
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_the_cameras_note_turns_the_picture(tmp_path: Path, orientation: int) -> None:
     upright = np.zeros((32, 32, 3), np.uint8)
@@ -164,6 +337,70 @@ def test_the_cameras_note_turns_the_picture(tmp_path: Path, orientation: int) ->
     assert image[18:].max() == 0
 
 
+def chunk(kind: bytes, content: bytes, checked: bool = True) -> bytes:
+    """A part of a PNG file."""
+    check = zlib.crc32(kind + content) if checked else 0
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    """A part of a JPEG file."""
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+HELD_SIDEWAYS = (
+    b"Exif\0\0II*\0\x08\0\0\0\x02\0"  # two entries:
+    b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"  # turn it by 90°,
+    b"\x1a\x01\x0a\0\x01\0\0\0\x26\0\0\0\0\0\0\0\xff\xff\xff\xff\0\0\0\0"  # −1/0 dots an inch
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"),
+    [
+        ("png", chunk(b"tEXt", b"a\0b", checked=False)),
+        ("png", chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(3_000_000)))),
+        ("png", chunk(b"iCCP", b"icc")),
+        ("png", chunk(b"pHYs", b"12")),
+        ("png", chunk(b"gAMA", b"1")),
+        ("png", chunk(b"eXIf", b"no EXIF")),
+        ("png", chunk(b"acTL", b"1")),
+        ("png", chunk(b"eXIf", HELD_SIDEWAYS[6:])),
+        ("jpeg", segment(0xE1, HELD_SIDEWAYS)),
+        ("jpeg", segment(0xE1, HELD_SIDEWAYS) + segment(0xE2, b"ICC_PROFILE\0")),
+        ("jpeg", segment(0xE1, b"Exif\0\0nothing")),
+        ("jpeg", segment(0xEE, b"Adobe")),
+        ("jpeg", segment(0xE0, b"JFIF\0")),
+        ("jpeg", segment(0xE2, b"MPF\0nothing")),
+    ],
+)
+def test_odd_metadata_costs_no_picture(tmp_path: Path, kind: str, odd: bytes) -> None:
+    upright = np.zeros((32, 32), np.uint8)
+    upright[:16] = 255
+    turned = HELD_SIDEWAYS[6:] in odd
+    buffer = io.BytesIO()
+    Image.fromarray(np.rot90(upright) if turned else upright).save(buffer, kind, quality=95)
+    content = buffer.getvalue()
+    at = content.index(b"IDAT") - 4 if kind == "png" else 2
+    (tmp_path / f"odd.{kind}").write_bytes(content[:at] + odd + content[at:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = everything(tmp_path, image_size=32)[0, 0]
+    assert image[:14].min() > 250
+    assert image[18:].max() < 5
+
+
+def test_warning_filters_do_not_change_the_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(tmp_path / "train" / "large.png", size=(40, 30))
+    paint(tmp_path / "test" / "1.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns of more
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(load_images(tmp_path)) == 1
+
+
 def test_broken_files_are_named_counted_and_skipped(animals: Path) -> None:
     complete = reds(animals, "train")
     victims = [path for path in (animals / "cat").iterdir() if red(path) in complete][:2]
@@ -174,7 +411,7 @@ def test_broken_files_are_named_counted_and_skipped(animals: Path) -> None:
         UserWarning, match=r"2 of \d+ images cannot be read and were skipped"
     ) as seen:
         data = load_images(animals)
-    assert all(path.name in str(seen[0].message) for path in victims)
+    assert all(f"cat/{path.name}" in str(seen[0].message) for path in victims)
     assert data.images[:, 0, 5, 5].tolist() == [value for value in complete if value not in lost]
     assert data.labels is not None
     assert torch.equal(data.images[:, 0, 5, 5] < 100, data.labels == 1)
@@ -184,11 +421,13 @@ def red(path: Path) -> int:
     return Image.open(path).convert("RGB").getpixel((5, 5))[0]
 
 
-def test_what_is_no_image_is_passed_over_in_silence(animals: Path) -> None:
+def test_documents_and_hidden_files_are_passed_over_in_silence(animals: Path) -> None:
     before = reds(animals, "train")
-    (animals / "notes.txt").write_text("seen on Monday")
+    for name in ("notes.txt", "labels.CSV", "README", "LICENSE", "Thumbs.db"):
+        (animals / name).write_text("seen on Monday")
     (animals / ".DS_Store").write_bytes(b"\0")
-    paint(animals / ".thumbnails" / "0.png")
+    for hidden in (".thumbnails", "__MACOSX", "@eaDir"):
+        paint(animals / hidden / "0.png")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert reds(animals, "train") == before
@@ -205,6 +444,11 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path, animals: 
         load_images(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"There is no folder .*nowhere"):
         load_images(f"{tmp_path}/nowhere")
+    for nothing in ("", "  "):
+        with pytest.raises(ValueError, match="of a folder of images is empty"):
+            load_images(nothing)
+    with pytest.raises(ValueError, match=r"There is no folder '~nosuchuser/pictures'"):
+        load_images("~nosuchuser/pictures")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no image in the folder .*empty"):
         load_images(tmp_path / "empty")
@@ -221,7 +465,7 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path, animals: 
     for split in ("train", "test"):
         (tmp_path / "broken" / split).mkdir(parents=True)
         (tmp_path / "broken" / split / "x.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"1 of 1 images cannot be read: x.png"):
+    with pytest.raises(ValueError, match=r"1 of 1 images cannot be read: train/x.png"):
         load_images(tmp_path / "broken")
 
 
@@ -233,3 +477,32 @@ def test_a_folder_called_like_a_data_set_is_reached_by_its_path(
     monkeypatch.chdir(tmp_path)
     assert len(load_images(Path("digits"))) == 1
     assert len(load_images("digits")) == 1442
+
+
+# Peak of the memory over what it was before, in units of the images: 600 of 96×96.
+PEAK = """
+import sys
+from pathlib import Path
+import torch
+from companion.datasets import load_images
+load_images(sys.argv[1], "test", image_size=96)  # what is imported and cached
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+def held(kind):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(kind))
+before = held("VmRSS")
+images = load_images(sys.argv[1], image_size=96).images
+print((held("VmHWM") - before) / images.numel())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="another system")
+def test_a_folder_takes_the_memory_of_its_images(tmp_path: Path) -> None:
+    paint(tmp_path / "train" / "0.png", size=(96, 96))
+    for i in range(1, 600):
+        (tmp_path / "train" / f"{i}.png").symlink_to(tmp_path / "train" / "0.png")
+    paint(tmp_path / "test" / "0.png")
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    assert float(done.stdout) < 1.5
