@@ -33,7 +33,7 @@ from companion.export.graph import (
     export_graph,
     replayed,
 )
-from companion.export.model import frozen_copy, named_outputs
+from companion.export.model import frozen_copy, named_outputs, unwrap
 from companion.export.onnx_file import cause
 from companion.export.optimizers import Factory, Update, update_rule
 from companion.training.arguments import Loss
@@ -246,6 +246,8 @@ class _Twin:
             # It counts batches for an average over all of them, which is momentum None.
             if getattr(part, "num_batches_tracked", None) is not None and part.momentum is not None:
                 part.num_batches_tracked = None
+        held = _held(unwrap(model))
+        self._held = [part for name, part in self.model.named_modules() if name in held]
         self.parameters = dict(self.model.named_parameters())
         self.tensors = self.parameters | dict(self.model.named_buffers())
         self.originals = dict(zip(self.parameters, model.parameters(), strict=True))
@@ -266,6 +268,12 @@ class _Twin:
 
         part.register_forward_pre_hook(lambda *_: self._active.append(name))
         part.register_forward_hook(left)
+
+    def train(self) -> None:
+        """Into training mode, but for what stays in evaluation mode."""
+        self.model.train()
+        for part in self._held:
+            part.training = False
 
     def offsets(self) -> dict[str, int]:
         """Where each parameter and buffer starts."""
@@ -323,8 +331,16 @@ class _Twin:
             where = f", in {self.described(layer)}" if layer else ""
             raise Unexportable(f"{error}{where}") from error
         except Exception as error:
-            where = f", {self.described(self.layer())}" if self.layer() else ""
-            raise Unexportable(f"the {what} can't be exported{where}: {_reason(error)}") from error
+            where = f"in {self.described(self.layer())} " if self.layer() else ""
+            raise Unexportable(f"the {what} can't be exported: {where}{_reason(error)}") from error
+
+
+def _held(model: nn.Module) -> list[str]:
+    """Names of the modules that stay in evaluation mode: those in it, if not all of them are."""
+    modules = dict(model.named_modules())
+    if not any(part.training for part in modules.values()):
+        return []
+    return [name for name, part in modules.items() if not part.training]
 
 
 class _Watch(TorchDispatchMode):
@@ -351,8 +367,7 @@ class _Watch(TorchDispatchMode):
     def layer_of(self, message: str) -> str:
         """The layer whose operator, or gradient of it, an error speaks of; "" if none is known."""
         found = re.search(r"aten\.(\w+)", message)
-        name = found[1].strip("_").removesuffix("_backward") if found else ""
-        return next((layer for seen, layer in self._seen.items() if name and seen in name), "")
+        return self._seen.get(found[1].strip("_").removesuffix("_backward"), "") if found else ""
 
 
 class _Batch:
@@ -443,6 +458,13 @@ class _Objective:
         with twin.rehearsing("loss", batch.words):
             entries, tensors, buffers = self._losses(given)
             gradients = self._gradients(entries, tensors)
+        with twin.rehearsing("loss", batch.words):
+            again, *_ = self._losses(given)
+        if not torch.allclose(again["loss"], entries["loss"], equal_nan=True):
+            raise ValueError(
+                "the loss is another one when it is called again with the same weights, batch and "
+                "random numbers of torch: it draws others, or remembers something"
+            )
         if not isfinite(entries["loss"].item()):
             raise ValueError(f"the loss is {entries['loss'].item()} on the example")
         self.entries = tuple(entries)
@@ -454,11 +476,8 @@ class _Objective:
                 "the loss does not depend on the parameters that are to be trained: nothing could "
                 "be learnt"
             )
-        # PyTorch counts what is written into a tensor.
         self.changing = [
-            name
-            for name, buffer in buffers.items()
-            if buffer is not tensors[name] or buffer._version
+            name for name, buffer in buffers.items() if not torch.equal(buffer, twin.tensors[name])
         ]
 
     def __call__(self, tensors: Tensors) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
@@ -520,7 +539,7 @@ class _Objective:
             else:
                 whole[name] = tensor.clone()
         batch, extra = self.batch.received(tensors)
-        self.twin.model.train()
+        self.twin.train()
         value, buffers = self.twin.call(self.loss, whole, *batch, **extra)
         return _entries(value), whole, buffers
 
@@ -634,7 +653,7 @@ def _compare_with_torch(
                 f"the exported {what} moves the weights otherwise than {type(optim).__name__}"
             )
         after = twin.unpacked(new["weights"])
-        compare(after, {name: buffers[name].detach() for name in objective.changing}, what)
+        compare(after, {name: buffer.detach() for name, buffer in buffers.items()}, what)
         feeds |= {name: new[name] for name in ("weights", *update.state)}
         feeds |= {entry.name: entry.draw(generator) for entry in noise}
 
