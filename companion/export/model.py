@@ -176,7 +176,7 @@ def call(
     except Exception as error:
         shapes = " and ".join(f"{name} of shape {tuple(t.shape)}" for name, t in inputs.items())
         raise ValueError(f"the {what} fails on {shapes}: {cause(error)}") from error
-    return _named_outputs(returned, outputs, what)
+    return named_outputs(returned, outputs, what)
 
 
 def _part(name: str, what: str) -> str:
@@ -221,7 +221,12 @@ def _named_inputs(
     return dict(zip(names, plain, strict=True))
 
 
-def _named_outputs(returned: Any, names: Sequence[str] | None, what: str) -> dict[str, Tensor]:
+def named_outputs(returned: Any, names: Sequence[str] | None, what: str) -> dict[str, Tensor]:
+    """What a module returned, by the names given or its own, floats as float32.
+
+    Raises:
+        ValueError: it is other than tensors, or not as many as names.
+    """
     if isinstance(returned, Mapping):
         default, values = list(map(str, returned)), list(returned.values())
     elif isinstance(returned, Tensor):
@@ -260,7 +265,7 @@ class _Flat(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         returned = self.module(*inputs)
-        return tuple(_named_outputs(returned, self.names, "model").values())
+        return tuple(named_outputs(returned, self.names, "model").values())
 
 
 def _make(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BATCH = "N"
 """Name of the batch dimension in a file."""
 
+_FOLDED = 4096  # most numbers of a constant that could be computed instead
 _SMALL = 256  # weights up to this many stay float32: nothing to gain
 _NOISE = ("torch", "onnx", "onnxscript", "onnx_ir")
 _RANDOM = frozenset(
@@ -46,10 +47,13 @@ def to_proto(
                 input_names=list(inputs),
                 output_names=list(outputs),
                 dynamo=True,
+                # It takes 1e-8 for 0 and 1.00001 for 1, and leaves out the sum or the product.
+                optimize=False,
                 verbose=False,
             )
             if exported is None:
                 raise ValueError("torch.onnx.export gave nothing")
+            _simplify(exported.model)
             proto = exported.model_proto
     except Exception as error:
         raise ValueError(f"the {what} can't be exported to ONNX: {cause(error)}") from error
@@ -126,6 +130,22 @@ def rounded_to_float16(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for tensor, original in zip(weights, exact, strict=True):
             tensor.copy_(original)
+
+
+def _simplify(model: Any) -> None:
+    """Compute what is constant once for all, and what is computed twice once; exactly."""
+    from onnx_ir.passes import Sequential, common
+    from onnxscript import optimizer
+
+    optimizer.inline(model)
+    optimizer.fold_constants(model, output_size_limit=_FOLDED)
+    Sequential(
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+    )(model)
 
 
 def _graphs(graph: "onnx.GraphProto") -> Iterator["onnx.GraphProto"]:
