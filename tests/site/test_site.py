@@ -1,6 +1,7 @@
 """The Sphinx side: quizzes, formulas, what is embedded in a page, what the build refuses."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companion.site import extension, katex
+from companion.site.frontend import STATIC, build_frontend
 from companion.site.quiz import parse_question
+from companion.widgets import Softmax
 from conftest import ROOT
 
 # --- quizzes -----------------------------------------------------------------------------------
@@ -158,6 +161,11 @@ def build(folder, content, url=""):
     config["repository"]["url"] = url
     (folder / "_config.yml").write_text(yaml.safe_dump(config))
     (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n")
+    return run(folder)
+
+
+def run(folder):
+    """Build the book that is there, or what has changed of it."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", "book", "--path-output", "."]
     command += ["--config", "_config.yml", "--toc", str(folder / "_toc.yml")]
@@ -208,3 +216,27 @@ def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_p
     page = (tmp_path / "launch" / "_build" / "html" / "page.html").read_text("utf-8")
     assert "somebody/some-book/blob/main/book/page.ipynb" in page
     assert "mybinder.org/v2/gh/somebody/some-book/main?urlpath=lab/tree/book/page.ipynb" in page
+
+
+def test_a_widget_is_drawn_and_drawn_anew_when_its_module_changes(tmp_path):
+    build_frontend(quiet=True)
+    status, output = build(tmp_path, cell("from companion.widgets import Softmax\n\nSoftmax()"))
+    assert status == 0, output
+    assert "Executing notebook" in output
+    page = tmp_path / "_build" / "html" / "page.html"
+    still = page.read_text("utf-8").split('<div class="companion-preview">')[1]
+    assert f"= {Softmax().loss:.3f} nats" in re.sub("<[^>]*>", "", still.split("</section>")[0])
+
+    status, output = run(tmp_path)
+    assert status == 0, output
+    assert "0 added, 0 changed" in output
+    module = STATIC / "softmax.js"
+    before = module.stat()
+    try:
+        os.utime(module)
+        status, output = run(tmp_path)
+    finally:
+        os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert status == 0, output
+    assert "0 added, 1 changed" in output
+    assert "Executing notebook" not in output, "the chapter's outputs are kept"
