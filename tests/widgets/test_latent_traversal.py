@@ -136,6 +136,7 @@ def test_mu_and_log_var_may_come_as_a_tuple_or_a_list(kind):
         (lambda mu, log_var: (), "not tuple of"),
         (lambda mu, log_var: mu.numpy(), "not ndarray"),
         (lambda mu, log_var: (mu, log_var[:, :2]), r"shape \(5, 3\), but .* \(5, 3\) and \(5, 2\)"),
+        (lambda mu, log_var: mu[:, :2], r"shape \(5, 3\), but it returned \(5, 2\)"),
         (lambda mu, log_var: mu[..., None], r"shape \(5, 3\), but it returned \(5, 3, 1\)"),
         (lambda mu, log_var: mu / 0, "finite codes, but some are nan or infinite"),
         (lambda mu, log_var: mu @ mu, r"encode fails on images of shape \(5, 1, 4, 4\): mat1"),
