@@ -1,10 +1,29 @@
 // One photograph and the views that augmentation makes of it: the slide's fixed ones, and random ones as
-// in training. Pixels come from augment.js; this file draws and listens.
+// in training. Pixels come from maths/augmentation.js; this file draws and listens.
 
 import { DRAWS, colourShift, cut, randomViews, slideViews } from "./maths/augmentation.js";
 import * as ui from "./ui/controls.js";
+import { h } from "./ui/controls.js";
+import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
+import { loadPicture, pictureFile } from "./ui/pictures.js";
 
-const { h } = ui;
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Components, View } from "./maths/augmentation.js" */
+
+/** @typedef {"none" | "flip" | "crop_flip" | "random"} Kind */
+/**
+ * @typedef {object} State
+ * @property {Kind} kind
+ * @property {number} padding of random crops, in pixels
+ * @property {number} sigma strength of the colour shift
+ * @property {number} seed
+ * @property {number} chosen picture
+ * @property {number} side of the pictures
+ * @property {{ name: string, picture: string }[]} pictures
+ * @property {Components} components
+ * @property {string} title
+ */
+/** @typedef {(changes: Partial<State>) => void} Put */
 
 const PADDING = { min: 0, max: 20, step: 1 };
 const SIGMA = { min: 0, max: 1, step: 0.05 };
@@ -18,108 +37,68 @@ const STORY = {
   none: "One view: the image as it is.",
   flip: "Two views: the image and its mirror image.",
   crop_flip:
-    "Ten views: four corners and the middle, seven eighths of the side each, then the same of the mirror image. " +
-    "AlexNet’s answer to an image was the mean of its answers to these ten.",
+    "Ten views: four corners and the middle, seven eighths of the side each, " +
+    "then the same of the mirror image. AlexNet’s answer to an image was the mean of its answers to these ten.",
   random:
-    "Ten of the many images that one can become in training. Each is shifted, mirrored or not, and its colours move " +
-    "together; what a crop leaves uncovered is black.",
+    "Ten of the many images that one can become in training. Each is shifted, mirrored or not, " +
+    "and its colours move together; what a crop leaves uncovered is black.",
 };
 
-/** The pixels of a picture, its middle square scaled to side × side: an ImageData. */
-async function pixelsOf(source, side) {
-  const image = new Image();
-  image.src = source;
-  await image.decode();
-  const square = Math.min(image.naturalWidth, image.naturalHeight);
-  if (!square) throw new Error("the picture is empty");
-  const canvas = document.createElement("canvas");
-  canvas.width = side;
-  canvas.height = side;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  const [x, y] = [(image.naturalWidth - square) / 2, (image.naturalHeight - square) / 2];
-  context.drawImage(image, x, y, square, square, 0, 0, side, side);
-  return context.getImageData(0, 0, side, side);
-}
-
-const where = (view, side) => {
+/** @param {View} view @param {number} side */
+function where(view, side) {
   const parts = [];
   if (view.size < side || view.top || view.left) {
-    const to = (from) => `${ui.fixed(from, 0)} to ${ui.fixed(from + view.size - 1, 0)}`;
+    const to = (/** @type {number} */ from) => `${ui.fixed(from, 0)} to ${ui.fixed(from + view.size - 1, 0)}`;
     parts.push(`rows ${to(view.top)}, columns ${to(view.left)}`);
   } else parts.push("the whole image");
   if (view.mirrored) parts.push("mirrored");
   return parts.join(", ");
-};
+}
 
-function render({ model, el }) {
-  const side = model.get("side");
+/**
+ * Which picture: one of the widget's, or the reader's own, which comes last.
+ * @param {AnyModel<State>} model
+ * @param {{ onPut: Put, onOwn: (pixels: ImageData) => void }} options
+ */
+function pictureChoice(model, { onPut, onOwn }) {
   const known = model.get("pictures");
-  const components = model.get("components");
-  const voice = ui.announcer();
-  const schedule = ui.perFrame(() => draw());
-  const images = []; // ImageData by number; the reader's own comes last
-  let pointed = 0;
-  let views = [];
-  let ended = false;
-
-  const traits = ui.traits(model, ["kind", "padding", "sigma", "seed", "chosen"], schedule);
-  const { put } = traits;
-
-  // -------- controls
   const options = known.map(({ name }, i) => ({ value: i, label: name }));
-  const pickers = h("div", {});
-  let which;
+  const place = h("div", {});
+  const trouble = ui.notice();
   const offer = () => {
-    which = ui.select({
+    const list = ui.select({
       label: "Image",
       options,
       value: model.get("chosen"),
-      onChange: (i) => put({ chosen: i }),
+      onChange: (i) => onPut({ chosen: i }),
     });
-    pickers.replaceChildren(which.el);
+    place.replaceChildren(list.el);
+    return list;
   };
-  offer();
-  const trouble = ui.notice();
-  const file = h("input", {
-    type: "file",
-    accept: "image/*",
-    class: "companion-spoken",
-    tabindex: "-1",
-    "aria-hidden": "true",
-  });
-  const own = ui.button({
-    label: "Your own picture …",
-    title: "It stays on your machine",
-    onClick: () => file.click(),
-  });
-  file.addEventListener("change", async () => {
-    const chosen = file.files[0];
-    if (!chosen) return;
-    const address = URL.createObjectURL(chosen);
-    try {
-      images[known.length] = await pixelsOf(address, side);
-      trouble.set("");
-      options[known.length] = { value: known.length, label: chosen.name };
+  let list = offer();
+  const file = pictureFile({
+    fit: { square: model.get("side") },
+    onTrouble: (sentence) => trouble.set(sentence, "error"),
+    onPicture: (pixels, name) => {
+      onOwn(pixels);
+      options[known.length] = { value: known.length, label: name };
       model.set("chosen", known.length);
-      offer();
-      put({ chosen: known.length });
-    } catch {
-      trouble.set(`${chosen.name} could not be read as a picture; a PNG or JPEG file is expected.`, "error");
-    } finally {
-      URL.revokeObjectURL(address);
-      file.value = "";
-    }
-  });
-  const kind = ui.segmented({
-    label: "Views",
-    options: KINDS,
-    value: model.get("kind"),
-    onChange: (next) => {
-      pointed = 0;
-      put({ kind: next });
+      list = offer();
+      onPut({ chosen: known.length });
     },
   });
+  return {
+    row: ui.row(place, file.el),
+    trouble: trouble.el,
+    /** @param {number} i */
+    set: (i) => list.set(i),
+    /** @param {number} i */
+    name: (i) => options[i].label,
+  };
+}
+
+/** How random views are drawn. @param {AnyModel<State>} model @param {Put} onPut */
+function randomControls(model, onPut) {
   const padding = ui.slider({
     label: "Frame",
     name: "width of the frame in pixels",
@@ -128,7 +107,7 @@ function render({ model, el }) {
     quantity: "padding",
     format: (v) => `${v} px`,
     describe: (v) => `${v} pixels`,
-    onInput: (v) => put({ padding: v }),
+    onInput: (v) => onPut({ padding: v }),
   });
   const sigma = ui.slider({
     label: "Colour",
@@ -139,214 +118,240 @@ function render({ model, el }) {
     annotation: "AlexNet: 0.1",
     format: (v) => `σ = ${ui.fixed(v)}`,
     describe: (v) => `sigma ${ui.fixed(v)}`,
-    onInput: (v) => put({ sigma: v }),
+    onInput: (v) => onPut({ sigma: v }),
   });
-  kind.el.classList.add("augment-kinds");
   const again = ui.button({
     label: "Draw again",
     kind: "primary",
     title: "Ten new random views",
-    onClick: () => put({ seed: (model.get("seed") + 1) % 2 ** 32 }),
+    onClick: () => onPut({ seed: (model.get("seed") + 1) % 2 ** 32 }),
   });
-  const random = h(
-    "div",
-    { class: "companion-stack augment-random" },
-    ui.sliders(padding.el, sigma.el),
-    ui.row(again.el),
-  );
+  return {
+    el: h(
+      "div",
+      { class: "companion-stack augment-random" },
+      ui.sliders(padding.el, sigma.el),
+      ui.row(again.el),
+    ),
+    draw() {
+      padding.set(model.get("padding"));
+      sigma.set(model.get("sigma"));
+    },
+  };
+}
 
-  // -------- the image, and the views of it
+/**
+ * The image with an outline of the view that is pointed at, and what is said of that view.
+ * @param {AnyModel<State>} model
+ */
+function wholeImage(model) {
+  const [side, components] = [model.get("side"), model.get("components")];
   const reach = side + 2 * PADDING.max;
-  const whole = h("canvas", { width: reach, height: reach, role: "img" });
+  const canvas = h("canvas", { width: reach, height: reach, role: "img" });
   const outline = h("div", { class: "augment-outline", "aria-hidden": "true" });
-  const stage = h("div", { class: "augment-whole" }, whole, outline);
   const words = h("p", { class: "companion-note augment-words" });
   const shiftWords = h("p", { class: "companion-note augment-words" });
-  const point = (i) => {
-    if (i === pointed) return;
-    pointed = i;
-    mark();
+  const share = (/** @type {number} */ pixels) => `${(100 * pixels) / reach}%`;
+  return {
+    el: ui.stack(h("div", { class: "augment-whole" }, canvas, outline), words, shiftWords),
+    /** @param {ImageData} image @param {number} frame in pixels @param {string} name */
+    draw(image, frame, name) {
+      const context = canvas.getContext("2d");
+      context?.clearRect(0, 0, reach, reach);
+      if (context && frame) {
+        context.fillStyle = "black";
+        context.fillRect(PADDING.max - frame, PADDING.max - frame, side + 2 * frame, side + 2 * frame);
+      }
+      context?.putImageData(image, PADDING.max, PADDING.max);
+      const framed = frame ? `, in a black frame of ${frame} pixels` : "";
+      canvas.setAttribute("aria-label", `The image, ${name}${framed}.`);
+    },
+    /** @param {View[]} views @param {number} k the one that is pointed at */
+    mark(views, k) {
+      const view = views[k];
+      outline.style.insetBlockStart = share(view.top + PADDING.max);
+      outline.style.insetInlineStart = share(view.left + PADDING.max);
+      outline.style.inlineSize = share(view.size);
+      outline.style.blockSize = share(view.size);
+      outline.classList.toggle("augment-turned", view.mirrored);
+      words.textContent = `View ${k + 1} of ${views.length}: ${where(view, side)}.`;
+      const shift = colourShift(components, view.alpha).map((v) => ui.signed(255 * v, 0));
+      const colours = ["red", "green", "blue"].map((name, channel) => `${name} ${shift[channel]}`);
+      shiftWords.textContent = view.alpha.some(Boolean) ? `Colours: ${colours.join(", ")} (of 255).` : "";
+      return words.textContent;
+    },
   };
+}
+
+/** The views, as tiles that can be pointed at. @param {AnyModel<State>} model @param {(k: number) => void} onPoint */
+function viewSheet(model, onPoint) {
+  const [side, components] = [model.get("side"), model.get("components")];
   const tiles = Array.from({ length: DRAWS }, (_, i) => {
     const canvas = h("canvas", { "aria-hidden": "true" });
-    const el_ = h(
-      "button",
-      {
-        type: "button",
-        class: "augment-tile",
-        onclick: () => point(i),
-        onpointerenter: () => point(i),
-        onfocus: () => point(i),
-      },
-      canvas,
-    );
-    return { el: el_, canvas, context: canvas.getContext("2d") };
+    const point = () => onPoint(i);
+    const listeners = { onclick: point, onpointerenter: point, onfocus: point };
+    const el = h("button", { type: "button", class: "augment-tile", ...listeners }, canvas);
+    return { el, canvas, context: canvas.getContext("2d") };
   });
-  const sheet = h(
-    "div",
-    { class: "augment-sheet", role: "group", "aria-label": "The views" },
-    ...tiles.map((tile) => tile.el),
+  /** @type {Map<number, ImageData>} */
+  const buffers = new Map();
+  return {
+    el: h(
+      "div",
+      { class: "augment-sheet", role: "group", "aria-label": "The views" },
+      ...tiles.map((tile) => tile.el),
+    ),
+    /** @param {number} k */
+    mark: (k) => tiles.forEach(({ el }, i) => el.classList.toggle("augment-pointed", i === k)),
+    /** @param {ImageData} image @param {View[]} views */
+    draw(image, views) {
+      tiles.forEach(({ el, canvas, context }, i) => {
+        const view = views[i];
+        el.hidden = !view;
+        if (!view) return;
+        el.setAttribute("aria-label", `View ${i + 1}: ${where(view, side)}`);
+        if (!context) return;
+        const { size } = view;
+        if (canvas.width !== size) [canvas.width, canvas.height] = [size, size];
+        const into = buffers.get(size) ?? context.createImageData(size, size);
+        buffers.set(size, into);
+        cut(image, view, components, into);
+        context.putImageData(into, 0, 0);
+      });
+    },
+  };
+}
+
+/** The colours' principal components. @param {Components} components */
+function componentPanel({ variances, directions }) {
+  const total = variances.reduce((sum, v) => sum + v, 0);
+  const swatches = variances.map((variance, k) => {
+    const direction = directions.map((row) => row[k]);
+    const colour = (/** @type {number} */ t) =>
+      `rgb(${direction.map((p) => Math.round(255 * ui.clamp(0.5 + t * p, 0, 1))).join(" ")})`;
+    const strip = h("span", {
+      class: "augment-strip",
+      style: `background:linear-gradient(to right, ${colour(-0.55)}, ${colour(0)}, ${colour(0.55)})`,
+      "aria-hidden": "true",
+    });
+    const vector = direction.map((p) => ui.fixed(p)).join(", ");
+    const words = ` = (${vector}), ${((100 * variance) / total).toFixed(1)} % of the variance`;
+    return h("div", { class: "augment-component" }, strip, h("span", {}, ui.maths(`p_${k + 1}`), words));
+  });
+  return ui.panel(
+    { title: "How the colours vary together" },
+    h("div", { class: "augment-components" }, ...swatches),
+    ui.note(
+      "The principal components of red, green and blue over all pixels. " +
+        "A random shift goes along each of them, in proportion to its variance: " +
+        "mostly brighter or darker, a little warmer or colder.",
+    ),
   );
+}
+
+/** @param {RenderProps<State>} props */
+function render({ model, el }) {
+  const side = model.get("side");
+  const known = model.get("pictures");
+  const voice = ui.announcer();
+  /** @type {ImageData[]} */
+  const images = []; // by number; the reader's own comes last
+  let pointed = 0;
+  /** @type {View[]} */
+  let views = [];
+  let ended = false;
+
+  /** Show the view that is pointed at. */
+  const mark = () => {
+    pointed = Math.min(pointed, views.length - 1);
+    sheet.mark(pointed);
+    return whole.mark(views, pointed);
+  };
+  const draw = () => {
+    const at = images[model.get("chosen")] ? model.get("chosen") : 0;
+    const image = images[at];
+    if (!image) return;
+    const way = model.get("kind");
+    const isRandom = way === "random";
+    const [seed, padding, sigma] = [model.get("seed"), model.get("padding"), model.get("sigma")];
+    picture.set(at);
+    kind.set(way);
+    random.draw();
+    random.el.hidden = !isRandom;
+    colours.hidden = !isRandom;
+    views = isRandom ? randomViews(seed, side, padding, sigma) : slideViews(way, side);
+    whole.draw(image, isRandom ? padding : 0, picture.name(at));
+    sheet.draw(image, views);
+    count.set(isRandom ? Infinity : views.length);
+    story.textContent = STORY[way];
+    const words = mark();
+    const number = views.length === 1 ? "One view" : `${views.length} views`;
+    if (traits.touched) voice.say(`${number} of ${picture.name(at)}. ${words}`);
+    emit(el, "painted", { views });
+  };
+  const traits = bindTraits(model, ["kind", "padding", "sigma", "seed", "chosen"], perFrame(draw));
+  const { put } = traits;
+
+  const picture = pictureChoice(model, {
+    onPut: put,
+    onOwn: (pixels) => {
+      images[known.length] = pixels;
+    },
+  });
+  const kind = ui.segmented({
+    label: "Views",
+    options: KINDS,
+    value: model.get("kind"),
+    onChange: (next) => {
+      pointed = 0;
+      put({ kind: next });
+    },
+  });
+  kind.el.classList.add("augment-kinds");
+  const random = randomControls(model, put);
+  const whole = wholeImage(model);
+  const sheet = viewSheet(model, (k) => {
+    if (k === pointed) return;
+    pointed = k;
+    mark();
+  });
   const count = ui.number({
     quantity: "views",
     value: 0,
     format: (v) => (v === Infinity ? "As many as you like." : `${v}× the data.`),
   });
   const story = h("span", {});
-
-  // -------- the colours' principal components
-  const total = components.variances.reduce((sum, v) => sum + v, 0);
-  const swatches = h(
-    "div",
-    { class: "augment-components" },
-    ...components.variances.map((variance, k) => {
-      const direction = components.directions.map((row) => row[k]);
-      const colour = (t) =>
-        `rgb(${direction.map((p) => Math.round(255 * Math.min(1, Math.max(0, 0.5 + t * p)))).join(" ")})`;
-      const strip = h("span", {
-        class: "augment-strip",
-        style: `background:linear-gradient(to right, ${colour(-0.55)}, ${colour(0)}, ${colour(0.55)})`,
-        "aria-hidden": "true",
-      });
-      return h(
-        "div",
-        { class: "augment-component" },
-        strip,
-        h(
-          "span",
-          {},
-          ui.maths(`p_${k + 1}`),
-          ` = (${direction.map((p) => ui.fixed(p)).join(", ")}), ${((100 * variance) / total).toFixed(1)} % of the variance`,
-        ),
-      );
-    }),
-  );
-  const colours = ui.panel(
-    { title: "How the colours vary together" },
-    swatches,
-    h(
-      "p",
-      { class: "companion-note" },
-      "The principal components of red, green and blue over all pixels. A random shift goes along each of them, in " +
-        "proportion to its variance: mostly brighter or darker, a little warmer or colder.",
-    ),
-  );
-
+  const colours = componentPanel(model.get("components"));
   const root = ui.frame(
     {
       title: model.get("title"),
       describe:
-        "Choose how the training set grows. Point at a view to see where it was cut; the filled corner is its upper left.",
+        "Choose how the training set grows. Point at a view to see where it was cut; " +
+        "the filled corner is its upper left.",
     },
-    ui.panel({}, ui.row(pickers, own.el, file), trouble.el, kind.el, random),
+    ui.panel({}, picture.row, picture.trouble, kind.el, random.el),
     h(
       "div",
       { class: "augment-stage" },
-      h("div", { class: "companion-stack" }, stage, words, shiftWords),
-      h("div", { class: "companion-stack" }, sheet, h("p", {}, h("strong", {}, count.el), " ", story)),
+      whole.el,
+      ui.stack(sheet.el, h("p", {}, h("strong", {}, count.el), " ", story)),
     ),
     colours,
     voice.el,
   );
-  root.dataset.state = "waiting";
   el.append(root);
-
-  // -------- from the state to the screen
-  const buffers = new Map();
-  const buffer = (size) => {
-    if (!buffers.has(size)) buffers.set(size, new ImageData(size, size));
-    return buffers.get(size);
+  const load = async () => {
+    const decoded = await Promise.all(known.map((one) => loadPicture(one.picture, { square: side })));
+    if (ended) return;
+    decoded.forEach((image, i) => {
+      images[i] = image;
+    });
+    draw();
   };
-
-  /** The outline and the words for the view that is pointed at; the rest is dimmed. */
-  function mark() {
-    pointed = Math.min(pointed, views.length - 1);
-    const view = views[pointed];
-    const share = (pixels) => `${(100 * pixels) / reach}%`;
-    outline.style.insetBlockStart = share(view.top + PADDING.max);
-    outline.style.insetInlineStart = share(view.left + PADDING.max);
-    outline.style.inlineSize = share(view.size);
-    outline.style.blockSize = share(view.size);
-    outline.classList.toggle("augment-turned", view.mirrored);
-    words.textContent = `View ${pointed + 1} of ${views.length}: ${where(view, side)}.`;
-    const shift = colourShift(components, view.alpha);
-    shiftWords.textContent = view.alpha.some(Boolean)
-      ? `Colours: ${["red", "green", "blue"].map((name, k) => `${name} ${ui.signed(255 * shift[k], 0)}`).join(", ")} (of 255).`
-      : "";
-    tiles.forEach((tile, i) => tile.el.classList.toggle("augment-pointed", i === pointed));
-  }
-
-  function draw() {
-    const at = images[model.get("chosen")] ? model.get("chosen") : 0;
-    const image = images[at];
-    if (!image) return;
-    const way = model.get("kind");
-    const isRandom = way === "random";
-    which.set(at);
-    kind.set(way);
-    padding.set(model.get("padding"));
-    sigma.set(model.get("sigma"));
-    random.hidden = !isRandom;
-    colours.hidden = !isRandom;
-    views = isRandom
-      ? randomViews(model.get("seed"), side, model.get("padding"), model.get("sigma"))
-      : slideViews(way, side);
-
-    const context = whole.getContext("2d");
-    context.clearRect(0, 0, reach, reach);
-    if (isRandom) {
-      const p = model.get("padding");
-      context.fillStyle = "black";
-      context.fillRect(PADDING.max - p, PADDING.max - p, side + 2 * p, side + 2 * p);
-    }
-    context.putImageData(image, PADDING.max, PADDING.max);
-    const name = options[at].label;
-    whole.setAttribute(
-      "aria-label",
-      `The image, ${name}${isRandom && model.get("padding") ? `, in a black frame of ${model.get("padding")} pixels` : ""}.`,
-    );
-
-    tiles.forEach((tile, i) => {
-      const view = views[i];
-      tile.el.hidden = !view;
-      if (!view) return;
-      if (tile.canvas.width !== view.size) {
-        tile.canvas.width = view.size;
-        tile.canvas.height = view.size;
-      }
-      const into = buffer(view.size);
-      cut(image, view, components, into);
-      tile.context.putImageData(into, 0, 0);
-      tile.el.setAttribute("aria-label", `View ${i + 1}: ${where(view, side)}`);
-    });
-    count.set(isRandom ? Infinity : views.length);
-    story.textContent = STORY[way];
-    mark();
-    if (traits.touched)
-      voice.say(
-        `${views.length === 1 ? "One view" : `${views.length} views`} of ${name}. ${words.textContent}`,
-      );
-    el.dispatchEvent(new CustomEvent("companion-painted", { bubbles: true, detail: { views } }));
-  }
-
-  Promise.all(known.map(({ picture }) => pixelsOf(picture, side)))
-    .then((decoded) => {
-      if (ended) return;
-      decoded.forEach((image, i) => {
-        images[i] = image;
-      });
-      draw();
-      root.dataset.state = "ready";
-      el.dispatchEvent(new CustomEvent("companion-ready", { bubbles: true }));
-    })
-    .catch((error) => {
-      el.dispatchEvent(new CustomEvent("companion-failed", { bubbles: true, detail: error }));
-    });
-
-  return () => {
+  whenLoaded(root, load());
+  return lifetime(() => {
     ended = true;
-    traits.stop();
-  };
+  }, traits.stop);
 }
 
 export default { render };

@@ -1,24 +1,42 @@
 // Convolution by hand: a window slides over a matrix, step by step, with every product written out.
-// Numbers come from filtering.js; this file draws and listens.
+// Numbers come from maths/convolution.js; this file draws and listens.
 
+import { correlate, matrixOf, outputSize, sum, terms, turned } from "./maths/convolution.js";
 import { cells, colourScale, factor, magnitude, short, tint } from "./ui/cells.js";
 import * as ui from "./ui/controls.js";
-import { correlate, matrixOf, outputSize, sum, terms, turned } from "./maths/convolution.js";
+import { h, maths } from "./ui/controls.js";
+import { bindTraits, lifetime, perFrame } from "./ui/lifetime.js";
 
-const { h, maths } = ui;
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Matrix, Term } from "./maths/convolution.js" */
+
+/**
+ * @typedef {object} State
+ * @property {Matrix} x the input
+ * @property {Matrix} kernel
+ * @property {number} padding
+ * @property {number} stride
+ * @property {boolean} flip lay the kernel turned by 180°: a convolution
+ * @property {number} position of the window, output by output, row by row
+ * @property {string} title
+ */
+/** @typedef {AnyModel<State>} Model */
+/** @typedef {ReturnType<typeof sizes>} Sizes */
 
 const SLIDE = [
   [1, 2, 1],
   [0, 0, 0],
   [-1, -2, -1],
 ];
+/** @type {{ [name: string]: Matrix }} */
 const INPUTS = {
   "the slide’s 1 … 9": matrixOf(3, 3, (r, c) => 3 * r + c + 1),
   "a single 1": matrixOf(5, 5, (r, c) => Number(r === 2 && c === 2)),
-  "an edge": matrixOf(6, 6, (r, c) => (c < 3 ? 0 : 5)),
+  "an edge": matrixOf(6, 6, (_, c) => (c < 3 ? 0 : 5)),
   "a bright square": matrixOf(6, 6, (r, c) => (r > 1 && r < 4 && c > 1 && c < 4 ? 9 : 0)),
-  "a ramp": matrixOf(6, 6, (r, c) => c),
+  "a ramp": matrixOf(6, 6, (_, c) => c),
 };
+/** @type {{ [name: string]: Matrix }} */
 const KERNELS = {
   "the slide’s window": SLIDE,
   "its turn by 180°": turned(SLIDE),
@@ -39,390 +57,503 @@ const KERNELS = {
 const OWN = "own numbers";
 const STEP_MS = 650;
 
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-const nameOf = (presets, matrix) => Object.keys(presets).find((name) => same(presets[name], matrix)) ?? OWN;
-const by = (rows, columns) => `${rows} × ${columns}`;
-const say = (value) => short(value).replace("−", "minus ");
+const same = (/** @type {Matrix} */ a, /** @type {Matrix} */ b) => JSON.stringify(a) === JSON.stringify(b);
+const nameOf = (/** @type {{ [name: string]: Matrix }} */ presets, /** @type {Matrix} */ matrix) =>
+  Object.keys(presets).find((name) => same(presets[name], matrix)) ?? OWN;
+const by = (/** @type {number} */ rows, /** @type {number} */ columns) => `${rows} × ${columns}`;
+const say = (/** @type {number} */ value) => short(value).replace("−", "minus ");
 
-function render({ model, el }) {
-  const get = (name) => model.get(name);
-  const laid = () => (get("flip") ? turned(get("kernel")) : get("kernel"));
-  const options = () => ({ padding: get("padding"), stride: get("stride") });
+/** The kernel as it is laid over the input. @param {Model} model */
+const laid = (model) => (model.get("flip") ? turned(model.get("kernel")) : model.get("kernel"));
 
-  const voice = ui.announcer();
-  const schedule = ui.perFrame(() => draw());
-  const traits = ui.traits(model, ["x", "kernel", "padding", "stride", "flip", "position"], schedule);
-  const { put } = traits;
-  let visited = new Set();
-  let playing = 0;
-  let shape = ""; // what the boards were built for
-  let boards = null;
-  let rows = 0;
-  let columns = 0;
+/** All sizes that the boards depend on; rows and columns of the output, 0 where the kernel does not fit. @param {Model} model */
+function sizes(model) {
+  const [x, k] = [model.get("x"), model.get("kernel")];
+  const [padding, stride] = [model.get("padding"), model.get("stride")];
+  const height = outputSize(x.length, k.length, { padding, stride });
+  const width = outputSize(x[0].length, k[0].length, { padding, stride });
+  const fits = height > 0 && width > 0;
+  return {
+    x: [x.length, x[0].length],
+    padded: [x.length + 2 * padding, x[0].length + 2 * padding],
+    kernel: [k.length, k[0].length],
+    padding,
+    stride,
+    rows: fits ? height : 0,
+    columns: fits ? width : 0,
+  };
+}
 
-  // -------- where the window stands
-  const stop = () => {
-    clearTimeout(playing);
-    playing = 0;
-    play.el.textContent = "Play";
-  };
-  const stand = (position, { aloud = true } = {}) => {
-    if (!rows) return;
-    const next = Math.min(rows * columns - 1, Math.max(0, position));
-    put({ position: next });
-    visited.add(next);
-    schedule();
-    if (!aloud) return;
-    const [r, c] = [Math.floor(next / columns), next % columns];
-    voice.say(`Row ${r}, column ${c}: ${say(sum(terms(get("x"), laid(), r, c, options())))}`);
-  };
-  const restart = () => {
-    stop();
-    visited = new Set();
-    stand(0, { aloud: false });
-  };
-  const tick = () => {
-    stand(get("position") + 1);
-    if (get("position") < rows * columns - 1) playing = setTimeout(tick, STEP_MS);
-    else stop();
-  };
+/** A matrix with one number changed. @param {Matrix} matrix @param {number} r @param {number} c @param {number} value */
+const changed = (matrix, r, c, value) =>
+  matrix.map((row, i) => (i === r ? row.map((v, j) => (j === c ? value : v)) : row));
 
-  // -------- controls
+// ---------------------------------------------------------------- boards, built anew when a size changes
+
+/**
+ * The grids of input, kernel and output.
+ * @param {Sizes} size
+ * @param {{ onEdit: (name: "x" | "kernel", r: number, c: number, value: number) => void,
+ *   onPoint: (position: number, event: PointerEvent) => void }} options
+ */
+function makeGrids({ padded, x, kernel, padding: p, stride, rows, columns }, { onEdit, onPoint }) {
+  const inside = (/** @type {number} */ r, /** @type {number} */ c) =>
+    r >= p && c >= p && r < x[0] + p && c < x[1] + p;
+  /** The output whose window lies around a cell of the input. @param {number} r @param {number} c */
+  const around = (r, c) => {
+    const at = (/** @type {number} */ place, /** @type {number} */ n, /** @type {number} */ count) =>
+      ui.clamp(Math.round((place - (n - 1) / 2) / stride), 0, count - 1);
+    return at(r, kernel[0], rows) * columns + at(c, kernel[1], columns);
+  };
+  const xs = cells({
+    rows: padded[0],
+    columns: padded[1],
+    label: "Input x with its padding",
+    edit: (r, c) => (inside(r, c) ? `x, row ${r - p}, column ${c - p}` : null),
+    onEdit: (r, c, value) => onEdit("x", r - p, c - p, value),
+    onPoint: (r, c, event) => onPoint(around(r, c), event),
+  });
+  /** The weight that lies on a cell of the input. */
+  const weights = matrixOf(padded[0], padded[1], (r, c) => {
+    const small = h("span", { class: "convolution-weight", "aria-hidden": "true" });
+    xs.cell(r, c).el.append(small);
+    xs.cell(r, c).el.classList.toggle("convolution-frame", !inside(r, c));
+    return small;
+  });
+  const ks = cells({
+    rows: kernel[0],
+    columns: kernel[1],
+    label: "Kernel h",
+    edit: (r, c) => `h, row ${r}, column ${c}`,
+    onEdit: (r, c, value) => onEdit("kernel", r, c, value),
+  });
+  const ys = cells({
+    rows: Math.max(1, rows),
+    columns: Math.max(1, columns),
+    label: "Output y",
+    onPoint: (r, c, event) => onPoint(r * columns + c, event),
+  });
+  return { xs, weights, ks, ys };
+}
+
+/** The sum that makes one output, written out. @param {number[]} kernel its height and width */
+function sumLine([height, width]) {
+  const products = matrixOf(height, width, (row, column) =>
+    h("span", { class: "convolution-term", data: { row, column } }),
+  );
+  const total = ui.number({ quantity: "y", value: 0, format: short });
+  const place = h("span", {});
+  const slots = products.flatMap((line, a) =>
+    line.map((term, b) => h("span", { class: "convolution-slot" }, a + b ? "+ " : "", term)),
+  );
+  return {
+    products,
+    parts: [
+      h("p", { class: "convolution-left" }, h("i", {}, "y"), place, " ="),
+      h("div", { class: "convolution-terms", style: `--columns: ${width}` }, ...slots),
+      h("p", { class: "companion-result convolution-total" }, "= ", total.el),
+    ],
+    /** @param {Term[]} parts @param {number} row @param {number} column of the output */
+    draw(parts, row, column) {
+      const most = Math.max(...parts.map(({ product }) => Math.abs(product)));
+      parts.forEach(({ value, weight, product }, i) => {
+        const term = products[Math.floor(i / width)][i % width];
+        term.textContent = `${factor(value)}·${factor(weight)}`;
+        term.dataset.value = String(product);
+        tint(term, product, most);
+      });
+      place.textContent = `[${row}, ${column}]`;
+      total.set(sum(parts));
+    },
+  };
+}
+
+/**
+ * The slider that moves the window; up and down go by rows. None where there is one output or no output.
+ * @param {Sizes} size @param {() => number} position @param {(position: number) => void} onMove
+ */
+function windowSlider({ rows, columns }, position, onMove) {
+  const count = rows * columns;
+  if (count < 2) return null;
+  const slider = ui.slider({
+    label: "Window",
+    min: 0,
+    max: count - 1,
+    step: 1,
+    value: 0,
+    format: (i) => `${i + 1} of ${count}`,
+    describe: (i) => `row ${Math.floor(i / columns)}, column ${i % columns}`,
+    onInput: onMove,
+  });
+  slider.input.addEventListener("keydown", (event) => {
+    const way = { ArrowUp: -columns, ArrowDown: columns }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    const to = position() + way;
+    if (to >= 0 && to < count) onMove(to);
+  });
+  return slider;
+}
+
+/**
+ * Point at a weight, a product or a pixel of the window: all three light up.
+ * @param {Model} model @param {Sizes} size
+ * @param {ReturnType<typeof makeGrids>} grids @param {HTMLElement[][]} products
+ */
+function linkLights(model, { kernel: [height, width], stride, rows, columns }, { xs, ks }, products) {
+  /** @type {HTMLElement[]} */
+  let lit = [];
+  const clear = () => {
+    for (const node of lit) node.classList.remove("convolution-lit");
+    lit = [];
+  };
+  const shine = (/** @type {number} */ a, /** @type {number} */ b) => {
+    clear();
+    const [row, column] = [Math.floor(model.get("position") / columns), model.get("position") % columns];
+    const [ka, kb] = model.get("flip") ? [height - 1 - a, width - 1 - b] : [a, b];
+    lit = [products[a][b], ks.cell(ka, kb).el, xs.cell(stride * row + a, stride * column + b).el];
+    for (const node of lit) node.classList.add("convolution-lit");
+  };
+  if (!rows) return;
+  products.forEach((line, a) =>
+    line.forEach((term, b) => {
+      term.addEventListener("pointerenter", () => shine(a, b));
+      term.addEventListener("pointerleave", clear);
+      const weight = ks.cell(a, b).el;
+      weight.addEventListener("pointerenter", () =>
+        model.get("flip") ? shine(height - 1 - a, width - 1 - b) : shine(a, b),
+      );
+      weight.addEventListener("pointerleave", clear);
+    }),
+  );
+}
+
+/**
+ * The three boards, the sum below them and the slider, for numbers of one size.
+ * @param {Model} model
+ * @param {{ onEdit: (name: "x" | "kernel", r: number, c: number, value: number) => void,
+ *   onPoint: (position: number, event: PointerEvent) => void, onMove: (position: number) => void }} options
+ */
+function makeBoards(model, { onEdit, onPoint, onMove }) {
+  const size = sizes(model);
+  const { rows, columns, padding, kernel, padded } = size;
+  const grids = makeGrids(size, { onEdit, onPoint });
+  const { xs, ks, ys, weights } = grids;
+  const line = sumLine(kernel);
+  const track = windowSlider(size, () => model.get("position"), onMove);
+  const turn = h("p", { class: "companion-note convolution-turn" }, "turned before use");
+  linkLights(model, size, grids, line.products);
+  const board = (
+    /** @type {Node} */ caption,
+    /** @type {Node} */ grid,
+    /** @type {string} */ kind,
+    /** @type {Node[]} */ ...rest
+  ) =>
+    h(
+      "figure",
+      { class: `convolution-board convolution-${kind}` },
+      h("figcaption", {}, caption),
+      grid,
+      ...rest,
+    );
+  const widths = [padded[1], kernel[1], Math.max(1, columns)];
+  const frame = padding ? " in a frame of zeros" : "";
+  return {
+    size,
+    widths,
+    boards: [
+      board(h("span", {}, "Input ", maths("x"), frame), xs.el, "x"),
+      board(h("span", {}, "Kernel ", maths("h")), ks.el, "h", turn),
+      board(h("span", {}, "Output ", maths("y")), ys.el, "y"),
+    ],
+    line: line.parts,
+    track: track ? [track.el] : [],
+    /** Input and kernel. */
+    drawNumbers() {
+      const [x, k] = [model.get("x"), model.get("kernel")];
+      const [xLimit, kLimit] = [magnitude(x), magnitude(k)];
+      matrixOf(padded[0], padded[1], (r, c) => xs.set(r, c, x[r - padding]?.[c - padding] ?? 0, xLimit));
+      matrixOf(kernel[0], kernel[1], (r, c) => ks.set(r, c, k[r][c], kLimit));
+      turn.classList.toggle("convolution-unused", !model.get("flip"));
+      if (!rows) ys.text(0, 0, "–");
+    },
+    /** The outputs that were visited, and the window. @param {number} position @param {Set<number>} visited */
+    drawWindow(position, visited) {
+      const [row, column] = [Math.floor(position / columns), position % columns];
+      const [x, h_, options] = [model.get("x"), laid(model), { padding, stride: size.stride }];
+      const y = correlate(x, h_, options);
+      const yLimit = magnitude(y);
+      const isKnown = (/** @type {number} */ r, /** @type {number} */ c) => visited.has(r * columns + c);
+      matrixOf(rows, columns, (r, c) => (isKnown(r, c) ? ys.set(r, c, y[r][c], yLimit) : ys.text(r, c, "·")));
+      const words = y.map((values, r) => {
+        const known = values.map((v, c) => (isKnown(r, c) ? say(v) : "not computed yet"));
+        return `Row ${r}: ${known.join(", ")}.`;
+      });
+      ys.describe(`Output y, ${rows} by ${columns}. ${words.join(" ")}`);
+      ys.frame(row, column);
+      xs.frame(size.stride * row, size.stride * column, kernel[0], kernel[1]);
+
+      const parts = terms(x, h_, row, column, options);
+      const inWindow = new Set(parts.map((part) => `${part.row},${part.column}`));
+      matrixOf(padded[0], padded[1], (r, c) => {
+        const on = inWindow.has(`${r},${c}`);
+        xs.cell(r, c).el.classList.toggle("convolution-dim", !on);
+        if (!on) weights[r][c].textContent = "";
+      });
+      for (const part of parts) weights[part.row][part.column].textContent = `×${short(part.weight)}`;
+      line.draw(parts, row, column);
+      track?.set(position);
+    },
+  };
+}
+
+/** "⌊(6 + 2·0 − 3) / 1⌋ + 1 = 4", for rows and, where they differ, columns. @param {Sizes} size */
+function sizeWords({ x, kernel, padding, stride, rows, columns }) {
+  if (!rows) return "There is no output.";
+  const along = (/** @type {number} */ axis, /** @type {number} */ count) =>
+    `⌊(${x[axis]} + 2·${padding} − ${kernel[axis]}) / ${stride}⌋ + 1 = ${count}`;
+  const square = x[0] === x[1] && kernel[0] === kernel[1];
+  return `Output size: ${along(0, rows)}${square ? "" : ` rows, ${along(1, columns)} columns`}.`;
+}
+
+// ---------------------------------------------------------------- the controls
+
+/**
+ * What is convolved: presets of input and kernel, padding, stride, and how the kernel is laid.
+ * @param {Model} model
+ * @param {{ onPut: (changes: Partial<State>) => void, onFlip: (flip: boolean) => void }} options
+ */
+function settings(model, { onPut, onFlip }) {
   const input = ui.select({
     label: h("span", {}, "Input ", maths("x")),
     options: [...Object.keys(INPUTS), OWN],
-    value: nameOf(INPUTS, get("x")),
-    onChange: (name) => change({ x: INPUTS[name] ?? get("x") }),
+    value: nameOf(INPUTS, model.get("x")),
+    onChange: (name) => onPut({ x: INPUTS[name] ?? model.get("x") }),
   });
   const kernel = ui.select({
     label: h("span", {}, "Kernel ", maths("h")),
     options: [...Object.keys(KERNELS), OWN],
-    value: nameOf(KERNELS, get("kernel")),
-    onChange: (name) => change({ kernel: KERNELS[name] ?? get("kernel") }),
+    value: nameOf(KERNELS, model.get("kernel")),
+    onChange: (name) => onPut({ kernel: KERNELS[name] ?? model.get("kernel") }),
   });
   const padding = ui.segmented({
     label: "Padding",
     options: [0, 1, 2],
-    value: get("padding"),
-    onChange: (v) => change({ padding: v }),
+    value: model.get("padding"),
+    onChange: (v) => onPut({ padding: v }),
   });
   const stride = ui.segmented({
     label: "Stride",
     options: [1, 2, 3],
-    value: get("stride"),
-    onChange: (v) => change({ stride: v }),
+    value: model.get("stride"),
+    onChange: (v) => onPut({ stride: v }),
   });
   const way = ui.segmented({
     label: "Lay the kernel",
-    value: get("flip"),
+    value: model.get("flip"),
     options: [
       { value: false, label: "as drawn: cross-correlation" },
       { value: true, label: "turned by 180°: convolution" },
     ],
-    onChange: (v) => put({ flip: v }),
+    onChange: onFlip,
   });
+  return {
+    presets: ui.row(input.el, kernel.el),
+    options: ui.row(padding.el, stride.el, way.el),
+    draw() {
+      input.set(nameOf(INPUTS, model.get("x")));
+      kernel.set(nameOf(KERNELS, model.get("kernel")));
+      padding.set(model.get("padding"));
+      stride.set(model.get("stride"));
+      way.set(model.get("flip"));
+    },
+  };
+}
+
+/**
+ * Buttons that move the window, and the player.
+ * @param {{ position: () => number, last: () => number, onStand: (position: number) => void,
+ *   onRestart: () => void, onFill: () => void }} options last: the last position
+ */
+function transport({ position, last, onStand, onRestart, onFill }) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let playing;
+  const stop = () => {
+    clearTimeout(playing);
+    playing = undefined;
+    play.el.textContent = "Play";
+  };
+  const tick = () => {
+    onStand(position() + 1);
+    if (position() < last()) playing = setTimeout(tick, STEP_MS);
+    else stop();
+  };
+  /** What a button does, after the player has stopped. @param {() => void} action */
+  const stopped = (action) => () => {
+    stop();
+    action();
+  };
   const back = ui.button({
     label: "Back",
     title: "One window back",
-    onClick: () => {
-      stop();
-      stand(get("position") - 1);
-    },
+    onClick: stopped(() => onStand(position() - 1)),
   });
   const next = ui.button({
     label: "Next window",
     kind: "primary",
-    onClick: () => {
-      stop();
-      stand(get("position") + 1);
-    },
+    onClick: stopped(() => onStand(position() + 1)),
   });
   const play = ui.button({
     label: "Play",
     title: "Slide over the whole input",
     onClick: () => {
-      if (playing) {
-        stop();
-        return;
-      }
-      if (get("position") === rows * columns - 1) restart();
+      if (playing) return stop();
+      if (position() === last()) onRestart();
       play.el.textContent = "Pause";
       playing = setTimeout(tick, STEP_MS);
+      return undefined;
     },
   });
-  const all = ui.button({
-    label: "Fill all",
-    title: "Compute every output",
-    onClick: () => {
-      stop();
-      for (let i = 0; i < rows * columns; i += 1) visited.add(i);
-      schedule();
-    },
-  });
+  const all = ui.button({ label: "Fill all", title: "Compute every output", onClick: stopped(onFill) });
   const again = ui.button({
     label: "Start over",
     title: "Empty the output, back to the first window",
-    onClick: restart,
+    onClick: stopped(onRestart),
   });
-  const trackHolder = h("div", {});
-
-  // A change of the numbers keeps the window where it is; a change of a size starts over (see draw).
-  const change = (changes) => {
-    stop();
-    put(changes);
-    schedule();
+  return {
+    el: ui.row(next.el, back.el, play.el, all.el, again.el),
+    stop,
+    isPlaying: () => playing !== undefined,
+    draw() {
+      back.enable(position() > 0);
+      next.enable(position() < last());
+    },
   };
-  const edit = (name) => (r, c, value) =>
-    change({ [name]: get(name).map((row, i) => (i === r ? row.map((v, j) => (j === c ? value : v)) : row)) });
+}
 
-  // -------- boards, built anew when a size changes
+// ---------------------------------------------------------------- the widget
+
+/** @param {RenderProps<State>} props */
+function render({ model, el }) {
+  const voice = ui.announcer();
+  /** @type {Set<number>} */
+  let visited = new Set();
+  /** @type {ReturnType<typeof makeBoards> | null} */
+  let boards = null;
+  const count = () => (boards ? boards.size.rows * boards.size.columns : 0);
+  const position = () => model.get("position");
+
+  /** Move the window to an output. @param {number} to */
+  const stand = (to, { aloud = true } = {}) => {
+    if (!boards || !count()) return;
+    const next = ui.clamp(to, 0, count() - 1);
+    put({ position: next });
+    visited.add(next);
+    schedule();
+    if (!aloud) return;
+    const { columns, padding, stride } = boards.size;
+    const [r, c] = [Math.floor(next / columns), next % columns];
+    const y = sum(terms(model.get("x"), laid(model), r, c, { padding, stride }));
+    voice.say(`Row ${r}, column ${c}: ${say(y)}`);
+  };
+  // A change of the numbers keeps the window where it is; a change of a size starts over.
+  const build = () => {
+    const isFirst = boards === null;
+    boards = makeBoards(model, {
+      onEdit: (name, r, c, value) => change({ [name]: changed(model.get(name), r, c, value) }),
+      onPoint: (to, event) => {
+        if (!count() || (buttons.isPlaying() && event.type === "pointermove")) return;
+        buttons.stop();
+        if (to !== position() || !visited.has(to)) stand(to);
+      },
+      onMove: (to) => {
+        buttons.stop();
+        stand(to, { aloud: false });
+      },
+    });
+    const { widths, line, track } = boards;
+    stage.style.setProperty("--parts", widths.map((n) => `minmax(0, ${n}fr)`).join(" "));
+    stage.style.setProperty("--cells", String(widths.reduce((a, b) => a + b)));
+    stage.replaceChildren(...boards.boards);
+    work.replaceChildren(...line);
+    trackHolder.replaceChildren(...track);
+    const stay = isFirst ? Math.min(position(), Math.max(0, count() - 1)) : 0;
+    visited = new Set(Array.from({ length: stay + 1 }, (_, i) => i));
+    if (stay !== position()) put({ position: stay });
+    return boards;
+  };
+  const draw = () => {
+    const fresh = !boards || JSON.stringify(boards.size) !== JSON.stringify(sizes(model));
+    const now = fresh || !boards ? build() : boards;
+    const { size } = now;
+    controls.draw();
+    now.drawNumbers();
+    trouble.set(
+      size.rows
+        ? ""
+        : `A kernel of ${by(size.kernel[0], size.kernel[1])} does not fit ` +
+            `into an input of ${by(size.padded[0], size.padded[1])}.`,
+      "error",
+    );
+    work.hidden = !size.rows;
+    outputWords.textContent = sizeWords(size);
+    if (!size.rows) return;
+    const at = Math.min(position(), count() - 1);
+    visited.add(at);
+    now.drawWindow(at, visited);
+    buttons.draw();
+  };
+  const schedule = perFrame(draw);
+  const traits = bindTraits(model, ["x", "kernel", "padding", "stride", "flip", "position"], schedule);
+  const { put } = traits;
+  /** @param {Partial<State>} changes */
+  const change = (changes) => {
+    buttons.stop();
+    put(changes);
+  };
+
+  const controls = settings(model, { onPut: change, onFlip: (flip) => put({ flip }) });
+  const buttons = transport({
+    position,
+    last: () => count() - 1,
+    onStand: stand,
+    onRestart: () => {
+      visited = new Set();
+      stand(0, { aloud: false });
+    },
+    onFill: () => {
+      visited = new Set(Array.from({ length: count() }, (_, i) => i));
+      schedule();
+    },
+  });
   const stage = h("div", { class: "convolution-boards" });
   const trouble = ui.notice();
   const work = h("div", { class: "convolution-work" });
-  const size = h("p", { class: "companion-note" });
-  const turn = h("p", { class: "companion-note convolution-turn" }, "turned before use");
+  const trackHolder = h("div", {});
+  const outputWords = ui.note();
   const scale = colourScale("each grid is full in colour at its own largest magnitude");
   scale.set("negative", "positive");
-
-  function build() {
-    const [x, k] = [get("x"), get("kernel")];
-    const p = get("padding");
-    rows = outputSize(x.length, k.length, options());
-    columns = outputSize(x[0].length, k[0].length, options());
-    if (!rows || !columns) rows = columns = 0;
-    const inside = (r, c) => r >= p && c >= p && r < x.length + p && c < x[0].length + p;
-    const toInput = (r, c) => {
-      const s = get("stride");
-      const at = (place, n, count) => Math.min(count - 1, Math.max(0, Math.round((place - (n - 1) / 2) / s)));
-      return at(r, k.length, rows) * columns + at(c, k[0].length, columns);
-    };
-    const pointed = (position, event) => {
-      if (!rows || (playing && event.type === "pointermove")) return;
-      stop();
-      if (position !== get("position") || !visited.has(position)) stand(position);
-    };
-    const xs = cells({
-      rows: x.length + 2 * p,
-      columns: x[0].length + 2 * p,
-      label: "Input x with its padding",
-      edit: (r, c) => (inside(r, c) ? `x, row ${r - p}, column ${c - p}` : null),
-      onEdit: (r, c, value) => edit("x")(r - p, c - p, value),
-      onPoint: (r, c, event) => pointed(toInput(r, c), event),
-    });
-    const weights = matrixOf(x.length + 2 * p, x[0].length + 2 * p, (r, c) => {
-      const small = h("span", { class: "convolution-weight", "aria-hidden": "true" });
-      xs.cell(r, c).el.append(small);
-      xs.cell(r, c).el.classList.toggle("convolution-frame", !inside(r, c));
-      return small;
-    });
-    const ks = cells({
-      rows: k.length,
-      columns: k[0].length,
-      label: "Kernel h",
-      edit: (r, c) => `h, row ${r}, column ${c}`,
-      onEdit: edit("kernel"),
-    });
-    const ys = cells({
-      rows: Math.max(1, rows),
-      columns: Math.max(1, columns),
-      label: "Output y",
-      onPoint: (r, c, event) => pointed(r * columns + c, event),
-    });
-    const products = k.map((row, a) =>
-      row.map((_, b) => h("span", { class: "convolution-term", data: { row: a, column: b } })),
-    );
-    const total = ui.number({ quantity: "y", value: 0, format: short });
-    const place = h("span", {});
-    work.replaceChildren(
-      h("p", { class: "convolution-left" }, h("i", {}, "y"), place, " ="),
-      h(
-        "div",
-        { class: "convolution-terms", style: `--columns: ${k[0].length}` },
-        ...products.flatMap((line, a) =>
-          line.map((term, b) => h("span", { class: "convolution-slot" }, a + b ? "+ " : "", term)),
-        ),
-      ),
-      h("p", { class: "companion-result convolution-total" }, "= ", total.el),
-    );
-    const track =
-      rows * columns > 1
-        ? ui.slider({
-            label: "Window",
-            min: 0,
-            max: rows * columns - 1,
-            step: 1,
-            value: 0,
-            format: (i) => `${i + 1} of ${rows * columns}`,
-            describe: (i) => `row ${Math.floor(i / columns)}, column ${i % columns}`,
-            onInput: (i) => {
-              stop();
-              stand(i, { aloud: false });
-            },
-          })
-        : null;
-    track?.input.addEventListener("keydown", (event) => {
-      const way = { ArrowUp: -columns, ArrowDown: columns }[event.key];
-      if (!way) return;
-      event.preventDefault();
-      const to = get("position") + way;
-      if (to >= 0 && to < rows * columns) {
-        stop();
-        stand(to, { aloud: false });
-      }
-    });
-    trackHolder.replaceChildren(...(track ? [track.el] : []));
-
-    const board = (caption, grid, kind, ...rest) =>
-      h(
-        "figure",
-        { class: `convolution-board convolution-${kind}` },
-        h("figcaption", {}, caption),
-        grid.el,
-        ...rest,
-      );
-    const widths = [x[0].length + 2 * p, k[0].length, Math.max(1, columns)];
-    stage.style.setProperty("--parts", widths.map((n) => `minmax(0, ${n}fr)`).join(" "));
-    stage.style.setProperty(
-      "--cells",
-      widths.reduce((a, b) => a + b),
-    );
-    stage.replaceChildren(
-      board(h("span", {}, "Input ", maths("x"), p ? ` in a frame of zeros` : ""), xs, "x"),
-      board(h("span", {}, "Kernel ", maths("h")), ks, "h", turn),
-      board(h("span", {}, "Output ", maths("y")), ys, "y"),
-    );
-
-    // Point at a weight, a product or a pixel of the window: all three light up.
-    const shine = (a, b) => {
-      for (const node of el.querySelectorAll(".convolution-lit")) node.classList.remove("convolution-lit");
-      if (a === undefined) return;
-      const [pr, pc] = [Math.floor(get("position") / columns), get("position") % columns];
-      const s = get("stride");
-      const [ka, kb] = get("flip") ? [k.length - 1 - a, k[0].length - 1 - b] : [a, b];
-      for (const node of [products[a][b], ks.cell(ka, kb).el, xs.cell(s * pr + a, s * pc + b).el])
-        node.classList.add("convolution-lit");
-    };
-    if (rows) {
-      products.forEach((line, a) =>
-        line.forEach((term, b) => {
-          term.addEventListener("pointerenter", () => shine(a, b));
-          term.addEventListener("pointerleave", () => shine());
-          const weight = ks.cell(a, b).el;
-          const [la, lb] = [a, b];
-          weight.addEventListener("pointerenter", () =>
-            get("flip") ? shine(k.length - 1 - la, k[0].length - 1 - lb) : shine(la, lb),
-          );
-          weight.addEventListener("pointerleave", () => shine());
-        }),
-      );
-    }
-    boards = { xs, ks, ys, weights, products, total, place, track };
-  }
-
-  // -------- from the state to the screen
-  function draw() {
-    const [x, k] = [get("x"), get("kernel")];
-    const [p, s] = [get("padding"), get("stride")];
-    const nextShape = [x.length, x[0].length, k.length, k[0].length, p, s].join();
-    if (nextShape !== shape) {
-      const first = shape === "";
-      shape = nextShape;
-      build();
-      visited = new Set();
-      const stay = first ? Math.min(get("position"), Math.max(0, rows * columns - 1)) : 0;
-      for (let i = 0; i <= stay; i += 1) visited.add(i);
-      if (stay !== get("position")) put({ position: stay });
-    }
-    const { xs, ks, ys, weights, products, total, place, track } = boards;
-    input.set(nameOf(INPUTS, x));
-    kernel.set(nameOf(KERNELS, k));
-    padding.set(p);
-    stride.set(s);
-    way.set(get("flip"));
-    turn.classList.toggle("convolution-unused", !get("flip"));
-
-    const [xLimit, kLimit] = [magnitude(x), magnitude(k)];
-    matrixOf(x.length + 2 * p, x[0].length + 2 * p, (r, c) => xs.set(r, c, x[r - p]?.[c - p] ?? 0, xLimit));
-    k.forEach((line, r) => line.forEach((value, c) => ks.set(r, c, value, kLimit)));
-
-    const fits = rows > 0;
-    trouble.set(
-      fits
-        ? ""
-        : `A kernel of ${by(k.length, k[0].length)} does not fit into an input of ${by(x.length + 2 * p, x[0].length + 2 * p)}.`,
-      "error",
-    );
-    work.hidden = !fits;
-    const along = (n, m, count) => `⌊(${n} + 2·${p} − ${m}) / ${s}⌋ + 1 = ${count}`;
-    size.textContent = !fits
-      ? "There is no output."
-      : `Output size: ${along(x.length, k.length, rows)}${x.length === x[0].length && k.length === k[0].length ? "" : ` rows, ${along(x[0].length, k[0].length, columns)} columns`}.`;
-    if (!fits) {
-      ys.text(0, 0, "–");
-      return;
-    }
-    const position = Math.min(get("position"), rows * columns - 1);
-    visited.add(position);
-    const [row, column] = [Math.floor(position / columns), position % columns];
-    const weightsLaid = laid();
-    const y = correlate(x, weightsLaid, options());
-    const yLimit = magnitude(y);
-    matrixOf(rows, columns, (r, c) =>
-      visited.has(r * columns + c) ? ys.set(r, c, y[r][c], yLimit) : ys.text(r, c, "·"),
-    );
-    ys.describe(
-      `Output y, ${rows} by ${columns}. ${y.map((line, r) => `Row ${r}: ${line.map((v, c) => (visited.has(r * columns + c) ? say(v) : "not computed yet")).join(", ")}.`).join(" ")}`,
-    );
-    ys.frame(row, column);
-    xs.frame(s * row, s * column, k.length, k[0].length);
-
-    const parts = terms(x, weightsLaid, row, column, options());
-    const inWindow = new Set(parts.map((part) => `${part.row},${part.column}`));
-    matrixOf(x.length + 2 * p, x[0].length + 2 * p, (r, c) => {
-      const on = inWindow.has(`${r},${c}`);
-      xs.cell(r, c).el.classList.toggle("convolution-dim", !on);
-      if (!on) weights[r][c].textContent = "";
-    });
-    const most = Math.max(...parts.map(({ product }) => Math.abs(product)));
-    parts.forEach((part, i) => {
-      weights[part.row][part.column].textContent = `×${short(part.weight)}`;
-      const term = products[Math.floor(i / k[0].length)][i % k[0].length];
-      term.textContent = `${factor(part.value)}·${factor(part.weight)}`;
-      term.dataset.value = String(part.product);
-      tint(term, part.product, most);
-    });
-    place.textContent = `[${row}, ${column}]`;
-    total.set(sum(parts));
-    track?.set(position);
-    back.enable(position > 0);
-    next.enable(position < rows * columns - 1);
-  }
-
   el.append(
     ui.frame(
       {
-        title: get("title"),
+        title: model.get("title"),
         describe:
-          "The window slides over the input; at each place the products are summed. Point at a cell, step, or press Play. " +
-          "Every number of x and h can be changed.",
+          "The window slides over the input; at each place the products are summed. " +
+          "Point at a cell, step, or press Play. Every number of x and h can be changed.",
       },
-      ui.row(input.el, kernel.el),
+      controls.presets,
       stage,
       trouble.el,
       work,
-      ui.row(next.el, back.el, play.el, all.el, again.el),
+      buttons.el,
       trackHolder,
-      ui.panel({}, ui.row(padding.el, stride.el, way.el), size),
+      ui.panel({}, controls.options, outputWords),
       scale.el,
       voice.el,
     ),
   );
   draw();
-
-  return () => {
-    stop();
-    traits.stop();
-  };
+  return lifetime(buttons.stop, traits.stop);
 }
 
 export default { render };
