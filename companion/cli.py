@@ -2,9 +2,12 @@
 
 import argparse
 import io
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 # torch takes seconds to import: each command imports what it needs, `--help` nothing.
 
@@ -19,7 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a pipe on Windows has no "≤"
     try:
-        status: int = options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell
+            status: int = options.run(options)
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"companion: {error}", file=sys.stderr)
         return 1
@@ -27,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("companion: stopped", file=sys.stderr)
         return 130
     return status
+
+
+def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as a line, without the place in the code that it comes from."""
+    print(f"companion: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=_count, metavar="N", help="other than the recipe's")
     train.add_argument(
         "--out",
-        type=Path,
+        type=_folder,
         metavar="FOLDER",
         help="where to store it (default: your cache folder; `data` in a clone of the repository "
         "replaces what ships with the book)",
@@ -105,16 +119,27 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path of a folder is expected, got nothing")
+    return Path(text)
+
+
 def _verified(name: str, data: str | None) -> str:
     """What the check of a model found, in a few words."""
     from companion import recipes
 
     recipe = recipes.get(name)
     try:
-        on = recipes.verify(name, data if data and recipe.takes(data) else None).on
+        found = recipes.verify(name, data if data and recipe.takes(data) else None)
     except OSError as error:
         return f"intact, not measured: {error}"
-    return f"verified on {on}" if on else "intact; its figure was not measured (no data here)"
+    if found.on is None:
+        return "intact; its figure was not measured (no data here)"
+    if found.on == recipe.dataset:
+        return f"verified on {found.on}"
+    figures = ", ".join(f"{g.figure} {found.figures[g.figure]:.4g}" for g in recipe.must_reach)
+    return f"intact; on {found.on}: {figures}"
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -140,7 +165,9 @@ def _train(options: argparse.Namespace) -> int:
     )
     print(card.summary())
     print(f"stored in: {recipes.stored_at(recipe.name, options.out)}")
-    missed = recipe.missed(card.figures)
+    # The goal is for the recipe's own data: of others nobody knows what can be reached.
+    own = options.data in (None, recipe.dataset)
+    missed = recipe.missed(card.figures) if own else []
     for phrase in missed:
         print(f"companion: {phrase}", file=sys.stderr)
     return 1 if missed else 0

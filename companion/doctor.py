@@ -107,7 +107,7 @@ def _memory() -> int:
 
 def _disk() -> Finding:
     place = downloads_dir()
-    existing = next(p for p in (place, *place.parents) if p.exists())
+    existing = next(p for p in (place, *place.parents) if os.path.exists(p))  # noqa: PTH110
     free = shutil.disk_usage(existing).free
     return Finding(
         "disk",

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -12,6 +13,14 @@ import platformdirs
 _PACKAGE = Path(__file__).resolve().parent
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with `~` as the home folder. Raises ValueError if there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{str(path)!r} is no path here: {error}") from error
+
+
 def data_dir() -> Path:
     """The folder with the weights that ship, and their cards.
 
@@ -19,7 +28,7 @@ def data_dir() -> Path:
     `data/`; otherwise (installed by pip, as on Colab) the copy inside the package.
     """
     if override := os.environ.get("COMPANION_DATA_DIR"):
-        return Path(override).expanduser()
+        return expanded(override)
     repository = _PACKAGE.parent
     # Beside an installed package lies site-packages, where a stranger's `data/` proves nothing.
     if (repository / "pyproject.toml").is_file():
@@ -31,11 +40,16 @@ def cache_dir() -> Path:
     """The folder for what can be made again: exported models, weights that the reader trains.
 
     The environment variable COMPANION_CACHE_DIR if it is set, otherwise `companion` in the
-    platform's cache folder. Whoever writes there creates it.
+    platform's cache folder, or a temporary one for somebody who has no home, as in some containers.
+    Whoever writes there creates it.
     """
     if override := os.environ.get("COMPANION_CACHE_DIR"):
-        return Path(override).expanduser()
-    return platformdirs.user_cache_path("companion", appauthor=False, opinion=False)
+        return expanded(override)
+    with contextlib.suppress(RuntimeError):
+        chosen = platformdirs.user_cache_path("companion", appauthor=False, opinion=False)
+        if chosen.is_absolute():  # older versions leave the ~ where it is
+            return chosen
+    return Path(tempfile.gettempdir()) / f"companion-{os.getuid()}"
 
 
 # What a file is called until it is complete: not after its process, for two containers on a shared

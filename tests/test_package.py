@@ -1,8 +1,12 @@
-"""The package as a whole: light to import."""
+"""The package as a whole: light to import, and what its wheel holds."""
 
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
+
+from hatchling.builders.wheel import WheelBuilder
 
 import companion
 
@@ -18,3 +22,23 @@ def test_import_is_light() -> None:
 
 def test_version() -> None:
     assert companion.__version__ == version("cnn-autoencoder-companion")
+
+
+def test_the_wheel_has_the_weights_and_no_downloads(tmp_path: Path) -> None:
+    """As the configuration picks files, from a small copy of the clone."""
+    root = Path(companion.__file__).resolve().parent.parent
+    for name in ("pyproject.toml", "README.md", "LICENSE", "hatch_build.py", ".gitignore"):
+        shutil.copy(root / name, tmp_path)
+    for name in (
+        "companion/paths.py", "companion/widgets/static/engine.js", "data/vae.safetensors",
+        "data/vae.json", "data/downloads/mnist/train.gz", "tests/test_vae.py", "book/01.md",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    files = WheelBuilder(str(tmp_path)).recurse_included_files()
+    assert {file.distribution_path for file in files} == {
+        "companion/paths.py",
+        "companion/widgets/static/engine.js",
+        "companion/_data/vae.safetensors",
+        "companion/_data/vae.json",
+    }

@@ -46,6 +46,24 @@ def test_the_cache_lies_where_the_platform_has_its_caches(
     assert paths.cache_dir() == tmp_path / "there" / "companion"
 
 
+@pytest.mark.parametrize("newer", [True, False])
+def test_somebody_without_a_home_gets_a_temporary_cache(
+    newer: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def user_cache_path(*_: object, **__: object) -> Path:
+        if newer:
+            raise RuntimeError("could not determine the home directory")
+        return Path("~/.cache/companion")
+
+    monkeypatch.delenv("COMPANION_CACHE_DIR", raising=False)
+    monkeypatch.setattr(paths.platformdirs, "user_cache_path", user_cache_path)
+    monkeypatch.setattr(paths.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert paths.cache_dir() == tmp_path / f"companion-{os.getuid()}"
+    monkeypatch.setenv("COMPANION_CACHE_DIR", "~nosuchuser/cache")
+    with pytest.raises(ValueError, match="'~nosuchuser/cache' is no path here"):
+        paths.cache_dir()
+
+
 def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / ("n" * 255)  # as long as a name can be
     write_atomically(path, b"old")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from companion.datasets import chairs, digits, downloads, folders, photos, sprites
+from companion.paths import expanded
 
 __all__ = ["DATASETS", "SPLITS", "ImageSet", "is_here", "load_images"]
 
@@ -267,10 +268,7 @@ def _folder(name: str | Path) -> Path | None:
         return None
     if not str(name).strip():
         raise ValueError("The name of a data set or of a folder of images is empty.")
-    try:
-        path = Path(name).expanduser()
-    except RuntimeError as error:  # ~somebody who has no home here
-        raise ValueError(f"There is no folder {str(name)!r}: {error}") from error
+    path = expanded(name)
     if isinstance(name, Path) or path.is_dir() or len(path.parts) > 1:
         return path
     raise ValueError(

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.paths import cache_dir, write_atomically
+from companion.paths import cache_dir, expanded, write_atomically
 
 
 class DownloadError(OSError):
@@ -73,7 +73,7 @@ def downloads_dir() -> Path:
     `data/downloads/`; otherwise `downloads` in the cache folder. Created when needed.
     """
     if override := os.environ.get("COMPANION_DOWNLOADS"):
-        return Path(override).expanduser()
+        return expanded(override)
     repository = Path(__file__).resolve().parents[2]
     if (repository / "pyproject.toml").is_file():
         return repository / "data" / "downloads"

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from companion.datasets import ImageSet, is_here, load_images
-from companion.paths import cache_dir, data_dir
+from companion.paths import cache_dir, data_dir, expanded
 from companion.recipes import weights
 from companion.recipes.weights import Card, WeightsError
 from companion.training import History, Loss, fit
@@ -64,7 +64,8 @@ class Recipe:
     after it); they are what the card records. `evaluate(model, images)` gives the figures on images
     that the training never sees, `must_reach` says which of them count. With several `seeds` it is
     trained once with each; the run that is best by the first of `must_reach` is kept, and the card
-    tells of all. A recipe that does not `ship` leaves only its card: a recorded run.
+    tells of all. A recipe that does not `ship` leaves only its card: a recorded run. `needs` are
+    the recipes whose models its figures need.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Recipe:
     seeds: tuple[int, ...] = (0,)
     dtype: str = "float16"
     ships: bool = True
+    needs: tuple[str, ...] = ()
 
     def build(self, seed: int | None = None) -> nn.Module:
         """The untrained model for a seed, by default the first: the same weights every time."""
@@ -116,7 +118,7 @@ class Recipe:
             return load_images(self.dataset, split)
         model: Any = self.build()
         wanted = model.image_shape
-        own = Path(data).expanduser().is_dir()
+        own = expanded(data).is_dir()
         images = load_images(data, split, image_size=wanted[1] if own else None)
         if images.image_shape != wanted:
             came, shape = ("×".join(map(str, s)) for s in (images.image_shape, wanted))
@@ -186,7 +188,7 @@ def stored_at(name: str, folder: str | Path | None = None) -> Path:
 
     It is the file of the weights, or, of a recorded run, the card.
     """
-    folder = cache_dir() / "weights" if folder is None else Path(folder)
+    folder = cache_dir() / "weights" if folder is None else expanded(folder)
     return folder / f"{name}.{'safetensors' if get(name).ships else 'json'}"
 
 
@@ -250,20 +252,31 @@ def train(
     Stores into the folder `out`, by default the reader's own (`weights` in the cache folder): what
     ships with the book is replaced only by `out="data"`, in the repository. `data` is another data
     set of the same kind, by name or as a folder of images; `device`, `precision` and `epochs` are
-    those of `fit`, where the recipe should not decide. Killed and called again, it goes on from its
+    those of `fit`, where the recipe should not decide. What would fail once it is trained fails
+    before: a place that cannot be written, a model that the figures need, images that cannot be
+    measured on. Killed and called again, it goes on from its
     last checkpoint, which lies in the cache folder until it is done. The figures on the card
     are those of the stored weights on images that the training never saw; whether they are good
-    enough, `get(name).missed(card.figures)` tells.
+    enough for the recipe's own data, `get(name).missed(card.figures)` tells.
     """
     recipe, device = get(name), str(device)
+    path = stored_at(name, out)
+    weights.check_place(path)
+    for needed in recipe.needs:
+        load(needed)
+    if data is not None and str(data) == recipe.dataset:
+        data = None
     if isinstance(epochs, Integral):  # the card cannot hold NumPy's numbers; `fit` checks the rest
         epochs = int(epochs)
     train_data, test_data = recipe.train_data(data), recipe.test_data(data)
+    if data is not None:
+        recipe.evaluate(recipe.build().eval(), test_data)
     settings = dict(recipe.settings["fit"])
     command = ["companion", "train", name]
     source = data
-    if data is not None and Path(data).expanduser().is_dir():
+    if data is not None and expanded(data).is_dir():
         source = Path(data).name or Path(data).resolve().name
+        source = source.encode(errors="replace").decode()  # a name need not be Unicode, a card is
     for option, value in (
         ("data", source), ("device", device), ("precision", precision), ("epochs", epochs)
     ):  # fmt: skip
@@ -304,11 +317,16 @@ def train(
         history=_rounded(best.history.epochs),
         seeds=_rounded(_spread(recipe, runs)),
     )
-    path = stored_at(name, out)
-    if recipe.ships:
-        card = weights.save(best.model, path, card, dtype=recipe.dtype)
-    else:
-        card = weights.save_card(best.model, path, card)
+    try:
+        if recipe.ships:
+            card = weights.save(best.model, path, card, dtype=recipe.dtype)
+        else:
+            card = weights.save_card(best.model, path, card)
+    except OSError as error:
+        raise OSError(
+            f"{name} is trained, but {path} cannot be written: {error.strerror}. Make room, or "
+            "give another folder: the training is kept, and the same command stores it at once"
+        ) from error
     for run in runs:
         run.checkpoint.unlink(missing_ok=True)
     return Loaded(best.model, card)
@@ -339,10 +357,15 @@ def _checkpoint(name: str, data: str, settings: Mapping[str, Any], seed: int) ->
 
 
 class Verified(NamedTuple):
-    """A card that was checked; `on` says on which images its figures were, None if on none."""
+    """A card that was checked.
+
+    `on` says on which images its figures were measured, None if on none; `figures` are what came,
+    or the card's.
+    """
 
     card: Card
     on: str | None
+    figures: Mapping[str, Any]
 
 
 def verify(name: str, data: str | Path | None = None) -> Verified:
@@ -350,9 +373,12 @@ def verify(name: str, data: str | Path | None = None) -> Verified:
 
     The figures are measured on the recipe's images or on those of `data`. Nothing is downloaded for
     that: where the images are not here, and for a recorded run, the card's own figures have to
-    reach the goal. Raises WeightsError, saying what is wrong.
+    reach the goal. The goal is for the recipe's own data: a model that was trained or is measured
+    on others need not reach it. Raises WeightsError, saying what is wrong.
     """
     recipe = get(name)
+    if data is not None and str(data) == recipe.dataset:
+        data = None
     if not recipe.ships:
         card, figures, on = record(name), None, None
     else:
@@ -361,18 +387,20 @@ def verify(name: str, data: str | Path | None = None) -> Verified:
         here = data is not None or is_here(recipe.dataset)
         figures = recipe.evaluate(model, recipe.test_data(data)) if here else None
         on = on if here else None
-    if missed := recipe.missed(card.figures if figures is None else figures):
+    trained_on_others = "--data" in card.command
+    came = card.figures if figures is None else figures
+    if data is None and not trained_on_others and (missed := recipe.missed(came)):
         raise WeightsError(f"{name} does not reach its goal: {'; '.join(missed)}")
     # On other images than the card's, figures may well differ a little from the card's.
-    own = ("--data" in card.command) == (data is not None)
+    own = trained_on_others == (data is not None)
     for goal in recipe.must_reach if figures and own else ():
-        stated, came = card.figures[goal.figure], figures[goal.figure]  # type: ignore[index]
-        if abs(stated - came) > 1e-3 * abs(stated):
+        stated, measured = card.figures[goal.figure], came[goal.figure]
+        if abs(stated - measured) > 1e-3 * abs(stated):
             raise WeightsError(
                 f"{name} does not do what its card says: {goal.figure} {stated:.5g} is stated, "
-                f"{came:.5g} came; train it again with `{card.command}`"
+                f"{measured:.5g} came; train it again with `{card.command}`"
             )
-    return Verified(card, on)
+    return Verified(card, on, came)
 
 
 def _rounded(value: Any) -> Any:

@@ -49,6 +49,7 @@ register(
         model=DCGAN,
         loss=game,
         evaluate=partial(evaluate_gan, judge="cnn-mnist"),
+        needs=("cnn-mnist",),
         settings={
             "model": {"image_shape": (1, 28, 28), "latent_dim": 32, "width": 32},
             "loss": {},

@@ -7,8 +7,10 @@ flipped or edited is ever loaded: corruption is a `WeightsError`, not a model th
 import hashlib
 import json
 import platform
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from errno import EISDIR
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,18 @@ def round_to(model: nn.Module, dtype: str) -> None:
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():
                 tensor.copy_(tensor.to(_DTYPES[dtype]))
+
+
+def check_place(path: Path) -> None:
+    """Raise OSError if weights and card cannot be written there: better before a training."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder")
+        with tempfile.NamedTemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float32") -> Card:

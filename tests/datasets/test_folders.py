@@ -447,7 +447,7 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path: Path, animals: 
     for nothing in ("", "  "):
         with pytest.raises(ValueError, match="of a folder of images is empty"):
             load_images(nothing)
-    with pytest.raises(ValueError, match=r"There is no folder '~nosuchuser/pictures'"):
+    with pytest.raises(ValueError, match=r"'~nosuchuser/pictures' is no path here"):
         load_images("~nosuchuser/pictures")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no image in the folder .*empty"):

@@ -270,7 +270,8 @@ def test_what_ships_is_intact_and_good(name: str, request: pytest.FixtureRequest
         request.getfixturevalue("real_mnist")
         if recipe.dataset == "cifar10" and recipe.ships:
             data = request.getfixturevalue("real_cifar10")
-    card, on = recipes.verify(name, data)
+    card, on, figures = recipes.verify(name, data)
+    assert not recipe.missed(figures)
     assert "--epochs" not in card.command
     assert (on is not None) == (recipe.ships and (data is not None or is_here(recipe.dataset)))
     # What ships was made with the settings that the recipe has now.
