@@ -209,7 +209,7 @@ class TestControls:
     def test_theme_change_reaches_canvases(self, gallery):
         tab = gallery()
         tab.evaluate(
-            "() => { window.seen = []; window.stop = ui.onThemeChange(root, (p) => seen.push(p)); }"
+            "() => { window.seen = []; window.stop = ui.followTheme(root, (p) => seen.push(p)); }"
         )
         for change in (
             "document.documentElement.dataset.theme = 'dark'",
@@ -218,8 +218,12 @@ class TestControls:
         ):
             tab.evaluate(change)
             settle(tab)
-        dark = ", ".join(str(int(TOKENS["ink"][1][i : i + 2], 16)) for i in (1, 3, 5))
-        assert [colours["ink"] for colours in tab.evaluate("seen")] == [f"rgb({dark})"]
+        inks = [
+            ", ".join(str(int(TOKENS["ink"][theme][i : i + 2], 16)) for i in (1, 3, 5))
+            for theme in (0, 1)
+        ]
+        seen = [colours["ink"] for colours in tab.evaluate("seen")]
+        assert seen == [f"rgb({ink})" for ink in inks]
 
     def test_sequential_scale_brightens_steadily(self, gallery):
         tab = gallery()

@@ -1,24 +1,52 @@
 // A kernel on a picture: a photograph, the reader's own file (which stays in the page) or a drawing.
-// Numbers come from filtering.js; this file draws and listens.
+// Numbers come from maths/convolution.js; this file draws and listens.
 
+import { channel, filterPlane, luminance, matrixOf, turned } from "./maths/convolution.js";
+import { drawing } from "./maths/strokes.js";
 import { cells, colourScale, magnitude, short } from "./ui/cells.js";
-import { diverging, onThemeChange, palette } from "./ui/colours.js";
+import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
-import { channel, filterPlane, luminance, matrixOf } from "./maths/convolution.js";
+import { h } from "./ui/controls.js";
+import { imagePicker } from "./ui/image_picker.js";
+import { bindTraits, failing, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
+import { loadPicture, pictureFile } from "./ui/pictures.js";
+import { colourOf, gradientOf, paintMap } from "./ui/pixel_map.js";
 
-const { h } = ui;
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Matrix } from "./maths/convolution.js" */
+
+/** @typedef {"signed" | "grey" | "colour"} View of the output */
+/** @typedef {number | "own" | "drawing"} Source the picture: one of the widget's by number, or the reader's */
+/**
+ * @typedef {object} State
+ * @property {Matrix} kernel 3×3 or 5×5
+ * @property {number} bias
+ * @property {View} view
+ * @property {number[]} position [row, column] of the loupe
+ * @property {number} selected picture
+ * @property {{ picture: string, caption: string }[]} pictures
+ * @property {{ name: string, kernel: Matrix }[]} presets
+ * @property {string} title
+ */
+/** @typedef {AnyModel<State>} Model */
+/** @typedef {(changes: Partial<State>) => void} Put */
+/** @typedef {ReturnType<typeof planesOf>} Planes */
+/** @typedef {ReturnType<typeof filtered>} Result */
 
 const LARGEST = 224; // the longer side of a reader's own picture, in pixels
-const PAD = 64; // sides of the drawing pad
+const PAD = { height: 64, width: 64, radius: 1.5 };
 const OWN = "own numbers";
 // What each preset is best seen in; the others say something about edges, where signs matter.
 const COLOURFUL = /blur|sharpen|identity|emboss/i;
 
-const same = (a, b) => a.length === b.length && a.every((row, r) => row.every((v, c) => v === b[r][c]));
-const total = (kernel) => kernel.flat().reduce((a, b) => a + b, 0);
-const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
+const same = (/** @type {Matrix} */ a, /** @type {Matrix} */ b) =>
+  a.length === b.length && a.every((row, r) => row.every((v, c) => v === b[r][c]));
+const total = (/** @type {Matrix} */ kernel) => kernel.flat().reduce((a, b) => a + b, 0);
 
-/** The largest magnitude of a plane whose border of `reach` pixels is left out. */
+/**
+ * The largest magnitude of a plane whose border of `reach` pixels is left out.
+ * @param {Float64Array} plane @param {number} width @param {number} height @param {number} reach
+ */
 function interior(plane, width, height, reach) {
   let most = 0;
   for (let r = reach; r < height - reach; r += 1) {
@@ -28,225 +56,247 @@ function interior(plane, width, height, reach) {
   return most || 1;
 }
 
-/** The same weights in the middle of a larger kernel, or the middle of a larger one. */
+/** The same weights in the middle of a larger kernel, or the middle of a larger one. @param {Matrix} kernel @param {number} size */
 function resized(kernel, size) {
   const shift = (kernel.length - size) / 2;
   return matrixOf(size, size, (r, c) => kernel[r + shift]?.[c + shift] ?? 0);
 }
 
-/** The pixels of something that a canvas can draw, at most `largest` wide and high. */
-function pixelsOf(source, largest = Infinity) {
-  const scale = Math.min(1, largest / Math.max(source.width, source.height));
-  const [width, height] = [source.width, source.height].map((n) => Math.max(5, Math.round(n * scale)));
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.fillStyle = "#fff"; // what is transparent in a reader's picture
-  context.fillRect(0, 0, width, height);
-  context.drawImage(source, 0, 0, width, height);
-  return context.getImageData(0, 0, width, height);
-}
-
-function loadPicture(address) {
-  return new Promise((resolve, reject) => {
-    const image = new Image();
-    image.onload = () => resolve(pixelsOf(image));
-    image.onerror = () => reject(new Error("a picture of this figure did not load"));
-    image.src = address;
-  });
-}
-
-/** The drawing pad: a small black picture and a white brush. */
-function drawingPad() {
-  const canvas = new OffscreenCanvas(PAD, PAD);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  const clear = () => {
-    context.fillStyle = "#000";
-    context.fillRect(0, 0, PAD, PAD);
-  };
-  clear();
-  context.strokeStyle = "#fff";
-  context.lineWidth = 3;
-  context.lineCap = context.lineJoin = "round";
-  // Something to look at before the reader draws: a ring and a stroke.
-  context.beginPath();
-  context.arc(26, 30, 14, 0, 2 * Math.PI);
-  context.moveTo(36, 41);
-  context.lineTo(53, 57);
-  context.stroke();
+/** A picture with its planes of numbers, made when they are asked for. @param {ImageData} image */
+function planesOf(image) {
+  /** @type {{ [name: string]: Float64Array }} */
+  const made = {};
   return {
-    clear,
-    read: () => context.getImageData(0, 0, PAD, PAD),
-    stroke(from, to) {
-      context.beginPath();
-      context.moveTo(from[1] + 0.5, from[0] + 0.5);
-      context.lineTo(to[1] + 0.5, to[0] + 0.51);
-      context.stroke();
+    image,
+    width: image.width,
+    height: image.height,
+    grey: () => (made.grey ??= luminance(image.data)),
+    colours: () => [0, 1, 2].map((number) => (made[number] ??= channel(image.data, number))),
+  };
+}
+
+/** What the kernel makes of a picture, and how it is to be shown. @param {Planes} planes @param {Model} model */
+function filtered(planes, model) {
+  const [kernel, bias, view] = [model.get("kernel"), model.get("bias"), model.get("view")];
+  const { width, height } = planes;
+  const apply = (/** @type {Float64Array} */ plane) => filterPlane(plane, width, height, kernel, bias);
+  const colours = view === "colour" ? planes.colours().map(apply) : null;
+  // Filtering is linear: the grey of the filtered colours is the filtered grey.
+  const grey = colours
+    ? colours[0].map((red, i) => 0.299 * red + 0.587 * colours[1][i] + 0.114 * colours[2][i])
+    : apply(planes.grey());
+  const shown = colours ?? [grey];
+  let [low, high, outside] = [Infinity, -Infinity, 0];
+  for (const values of shown) {
+    for (const y of values) {
+      if (y < low) low = y;
+      if (y > high) high = y;
+      if (y < -1e-9 || y > 1 + 1e-9) outside += 1; // rounding is no clipping
+    }
+  }
+  // Zeros beyond the border make the strongest edges there are: the scale leaves the border out.
+  const limit = view === "signed" ? interior(grey, width, height, (kernel.length - 1) / 2) : 1;
+  return {
+    kernel,
+    bias,
+    view,
+    grey,
+    shown,
+    low,
+    high,
+    limit,
+    outside: outside / (shown.length * grey.length),
+  };
+}
+
+/** Paint values of 0…1: one plane as grey, three as red, green and blue. @param {ImageData} into @param {Float64Array[]} planes */
+function paintPlanes({ data }, planes) {
+  const [red, green, blue] = planes.length > 1 ? planes : [planes[0], planes[0], planes[0]];
+  for (let i = 0, o = 0; i < red.length; i += 1, o += 4) {
+    data[o] = 255 * red[i]; // clamps and rounds by itself
+    data[o + 1] = 255 * green[i];
+    data[o + 2] = 255 * blue[i];
+    data[o + 3] = 255;
+  }
+}
+
+// ---------------------------------------------------------------- the pictures
+
+/** The drawing pad: white lines on black. With something to look at before the reader draws: a ring and a stroke. */
+function drawnPicture() {
+  const work = drawing(PAD);
+  const ring = Array.from({ length: 33 }, (_, i) => {
+    const angle = (i * Math.PI) / 16;
+    return /** @type {[number, number]} */ ([26 + 14 * Math.cos(angle), 30 + 14 * Math.sin(angle)]);
+  });
+  work.set([
+    ring,
+    [
+      [36, 41],
+      [53, 57],
+    ],
+  ]);
+  return {
+    clear: () => work.set([]),
+    /** Draw from one pixel [row, column] to another. @param {number[] | null} from @param {number[]} to */
+    stroke(from, [row, column]) {
+      if (from) work.lineTo(column + 0.5, row + 0.5);
+      else work.begin(column + 0.5, row + 0.5);
+    },
+    read() {
+      const image = new ImageData(PAD.width, PAD.height);
+      paintPlanes(image, [Float64Array.from(work.image())]);
+      return image;
     },
   };
 }
 
-/** A picture with a marker on the pixel under the loupe. */
+/**
+ * Where the picture comes from.
+ * @param {Model} model
+ * @param {{ onSelect: (selected: number) => void, onShow: (image: ImageData) => void,
+ *   onTrouble: (sentence: string) => void }} options
+ */
+function sourcePicker(model, { onSelect, onShow, onTrouble }) {
+  const pictures = model.get("pictures");
+  const pad = drawnPicture();
+  /** @type {Map<Source, ImageData>} */
+  const loaded = new Map();
+  /** @type {Source} */
+  let source = model.get("selected");
+  const choose = async (/** @type {Source} */ key) => {
+    source = key;
+    picker.set(key);
+    clear.el.hidden = key !== "drawing";
+    if (key === "drawing") loaded.set(key, pad.read());
+    if (typeof key === "number" && !loaded.has(key))
+      loaded.set(key, await loadPicture(pictures[key].picture));
+    const image = loaded.get(key);
+    if (source !== key || !image) return;
+    if (typeof key === "number" && model.get("selected") !== key) onSelect(key);
+    onShow(image);
+  };
+  const picker = imagePicker({
+    label: "Picture",
+    tileClass: "lab-tile",
+    tiles: [
+      ...pictures.map((picture, i) => ({ value: /** @type {Source} */ (i), ...picture })),
+      { value: "drawing", caption: "Draw", content: h("span", { class: "lab-word" }, "draw") },
+    ],
+    onChange: (key) => choose(key).catch((error) => onTrouble(error.message)),
+  });
+  const file = pictureFile({
+    fit: { largest: LARGEST },
+    onTrouble,
+    onPicture: (pixels) => {
+      loaded.set("own", pixels);
+      choose("own");
+    },
+  });
+  const clear = ui.button({
+    label: "Clear the pad",
+    onClick: () => {
+      pad.clear();
+      onShow(pad.read());
+    },
+  });
+  clear.el.hidden = true;
+  return {
+    el: h("div", { class: "lab-sources" }, picker.el, file.el, clear.el),
+    choose,
+    source: () => source,
+    words: () => {
+      if (typeof source === "number") return pictures[source].caption;
+      return source === "own" ? "your own" : "your drawing";
+    },
+    /** @param {number[] | null} from @param {number[]} to */
+    stroke(from, to) {
+      pad.stroke(from, to);
+      onShow(pad.read());
+    },
+  };
+}
+
+/** A picture with a marker on the pixel under the loupe. @param {string} title @param {string} label */
 function side(title, label) {
   const canvas = h("canvas", { class: "lab-picture", role: "img", "aria-label": label });
   const marker = h("div", { class: "lab-marker", "aria-hidden": "true" });
   const frame = h("div", { class: "lab-frame" }, canvas, marker);
   return {
     el: h("figure", { class: "lab-side" }, h("figcaption", {}, title), frame),
-    canvas,
     frame,
-    resize(width, height) {
+    /** @param {number} width @param {number} height @param {(into: ImageData) => void} fill */
+    paint(width, height, fill) {
       if (canvas.width !== width) canvas.width = width;
       if (canvas.height !== height) canvas.height = height;
       canvas.style.imageRendering = Math.max(width, height) <= 96 ? "pixelated" : "auto";
+      const context = canvas.getContext("2d");
+      if (!context) return;
+      const into = context.createImageData(width, height);
+      fill(into);
+      context.putImageData(into, 0, 0);
     },
-    paint(image) {
-      canvas.getContext("2d").putImageData(image, 0, 0);
-    },
-    mark(row, column, span) {
+    /** @param {string} words */
+    describe: (words) => canvas.setAttribute("aria-label", words),
+    /** @param {number[]} position @param {number} span of the window, in pixels */
+    mark([row, column], span) {
       const { width, height } = canvas;
       marker.style.setProperty("--x", `${(100 * (column + 0.5)) / width}%`);
       marker.style.setProperty("--y", `${(100 * (row + 0.5)) / height}%`);
       marker.style.setProperty("--span", `${(100 * span) / width}%`);
     },
-    /** The pixel [row, column] under a pointer. */
+    /** The pixel [row, column] under a pointer. @param {PointerEvent} event */
     pixel(event) {
       const box = canvas.getBoundingClientRect();
       return [
-        clamp(Math.floor(((event.clientY - box.top) / box.height) * canvas.height), 0, canvas.height - 1),
-        clamp(Math.floor(((event.clientX - box.left) / box.width) * canvas.width), 0, canvas.width - 1),
+        ui.clamp(Math.floor(((event.clientY - box.top) / box.height) * canvas.height), 0, canvas.height - 1),
+        ui.clamp(Math.floor(((event.clientX - box.left) / box.width) * canvas.width), 0, canvas.width - 1),
       ];
     },
   };
 }
 
-function render({ model, el }) {
-  const get = (name) => model.get(name);
-  const schedule = ui.perFrame(() => draw());
-  const traits = ui.traits(model, ["kernel", "bias", "view", "position"], schedule);
-  const { put } = traits;
-  const voice = ui.announcer();
-  const trouble = ui.notice();
-  const pad = drawingPad();
-  const presets = get("presets");
-  const pictures = get("pictures");
-  const loaded = new Map(); // index of a picture -> its ImageData
-  let source = get("selected"); // an index, "own" or "drawing"
-  let image = null; // ImageData of the source
-  let planes = {}; // grey and colours of `image`, made when they are asked for
-  let result = null; // what was computed last, with what it was computed from
-  let dark = false;
-  let alive = true;
+/** @type {{ [key: string]: [rows: number, columns: number] }} */
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-  const plane = (name) =>
-    (planes[name] ??= name === "grey" ? luminance(image.data) : channel(image.data, Number(name)));
-  const show = (next) => {
-    image = next;
-    planes = {};
-    result = null;
-    const { width, height } = image;
-    const [row, column] = get("position");
-    const fits = row < height && column < width;
-    put(fits ? {} : { position: [Math.floor(height / 2), Math.floor(width / 2)] });
-  };
-
-  // -------- where the picture comes from
-  const group = `lab-${Math.random().toString(36).slice(2)}`;
-  const radios = new Map();
-  const tile = (key, name, content) => {
-    const radio = h("input", { type: "radio", class: "companion-cover", name: group, "aria-label": name });
-    radios.set(key, radio);
-    radio.addEventListener("change", () => choose(key));
-    return h("label", { class: "companion-tile lab-tile", title: name }, radio, content);
-  };
-  const file = h("input", { type: "file", accept: "image/*", class: "companion-cover" });
-  let own = null;
-  file.addEventListener("change", () => open(file.files[0]));
-  async function open(chosen) {
-    file.value = "";
-    if (!chosen) return;
-    try {
-      const bitmap = await createImageBitmap(chosen);
-      if (!alive) return;
-      own = pixelsOf(bitmap, LARGEST);
-      bitmap.close();
-      trouble.set("");
-      choose("own");
-    } catch {
-      trouble.set(`${chosen.name} could not be read as a picture.`, "error");
-    }
-  }
-  async function choose(key) {
-    source = key;
-    for (const [name, radio] of radios) radio.checked = name === key;
-    clear.el.hidden = key !== "drawing";
-    before.frame.classList.toggle("lab-drawable", key === "drawing");
-    if (key === "drawing") show(pad.read());
-    else if (key === "own") show(own);
-    else {
-      if (!loaded.has(key)) loaded.set(key, await loadPicture(pictures[key].picture));
-      if (source !== key || !alive) return;
-      if (get("selected") !== key) put({ selected: key });
-      show(loaded.get(key));
-    }
-  }
-  const clear = ui.button({
-    label: "Clear the pad",
-    onClick: () => {
-      pad.clear();
-      show(pad.read());
-    },
-  });
-  clear.el.hidden = true;
-  const sources = h(
-    "div",
-    { class: "lab-sources", role: "radiogroup", "aria-label": "Picture" },
-    ...pictures.map(({ picture, caption }, i) => tile(i, caption, h("img", { src: picture, alt: "" }))),
-    tile("drawing", "Draw", h("span", { class: "lab-word" }, "draw")),
-    h("label", { class: "companion-button lab-open" }, file, "Your own picture …"),
-    clear.el,
-  );
-
-  // -------- the two pictures and the loupe's place
+/**
+ * The two pictures: the loupe is moved over either, by pointer or keys, and lines are drawn on the input.
+ * @param {Model} model
+ * @param {{ onPlace: (row: number, column: number) => void, isDrawing: () => boolean,
+ *   onStroke: (from: number[] | null, to: number[]) => void }} options
+ */
+function picturePair(model, { onPlace, isDrawing, onStroke }) {
   const before = side("Input", "The input picture");
   const after = side("Output", "The output picture");
-  const place = (row, column) => {
-    const [r, c] = [clamp(row, 0, image.height - 1), clamp(column, 0, image.width - 1)];
-    if (get("position")[0] === r && get("position")[1] === c) return;
-    put({ position: [r, c] });
-    const y = result?.grey[r * image.width + c];
-    if (y !== undefined) voice.say(`Row ${r}, column ${c}: output ${ui.spoken(y, 3)}`);
-  };
+  /** @type {number[] | null} */
   let brush = null; // where the stroke has come to
   for (const part of [before, after]) {
     part.frame.addEventListener("pointerdown", (event) => {
-      if (!image || event.button) return;
+      if (event.button) return;
       const at = part.pixel(event);
-      if (part === before && source === "drawing") {
+      if (part === before && isDrawing()) {
         part.frame.setPointerCapture(event.pointerId);
         brush = at;
-        pad.stroke(at, at);
-        show(pad.read());
+        onStroke(null, at);
       }
-      place(...at);
+      onPlace(at[0], at[1]);
     });
     part.frame.addEventListener("pointermove", (event) => {
-      if (!image) return;
       const at = part.pixel(event);
       if (brush && part === before) {
-        pad.stroke(brush, at);
+        onStroke(brush, at);
         brush = at;
-        show(pad.read());
       }
-      place(...at);
+      onPlace(at[0], at[1]);
     });
-    for (const end of ["pointerup", "pointercancel"])
+    for (const end of /** @type {const} */ (["pointerup", "pointercancel"]))
       part.frame.addEventListener(end, () => {
         brush = null;
       });
   }
   // By keyboard: two ranges in the picture, which a screen reader can tell apart; arrows work in both.
-  const ranges = ["row", "column"].map((name, axis) => {
+  const names = ["row", "column"];
+  const ranges = names.map((name, axis) => {
     const input = h("input", {
       type: "range",
       class: "companion-cover",
@@ -255,35 +305,98 @@ function render({ model, el }) {
       "aria-label": `Loupe: ${name}`,
     });
     input.addEventListener("input", () => {
-      const next = [...get("position")];
-      next[axis] = Number(input.value);
-      place(...next);
+      const [row, column] = model.get("position");
+      const value = Number(input.value);
+      onPlace(axis ? row : value, axis ? value : column);
     });
     input.addEventListener("keydown", (event) => {
-      const [row, column] = get("position");
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-      if (step) {
+      const [row, column] = model.get("position");
+      if (event.key in ARROWS) {
         event.preventDefault();
         const by = event.shiftKey ? 8 : 1;
-        place(row + by * step[0], column + by * step[1]);
-      } else if (event.key === " " && source === "drawing") {
+        const [down, right] = ARROWS[event.key];
+        onPlace(row + by * down, column + by * right);
+      } else if (event.key === " " && isDrawing()) {
         event.preventDefault();
-        pad.stroke([row, column], [row, column]);
-        show(pad.read());
+        onStroke(null, [row, column]);
       }
     });
     return input;
   });
   before.frame.append(...ranges);
+  return {
+    el: h("div", { class: "lab-pair" }, before.el, after.el),
+    /** @param {Planes} planes @param {Result} result @param {boolean} dark */
+    paint({ image, width, height, grey }, { view, shown, limit }, dark) {
+      before.paint(width, height, (into) =>
+        view === "colour" ? into.data.set(image.data) : paintPlanes(into, [grey()]),
+      );
+      after.paint(width, height, (into) =>
+        view === "signed"
+          ? paintMap(into, shown[0], colourOf("diverging", -limit, limit, dark))
+          : paintPlanes(into, shown),
+      );
+    },
+    /** Where the loupe is, and what is said of both pictures. @param {Planes} planes @param {Result} result @param {string} source */
+    draw({ width, height }, { kernel, view, grey, low, high }, source) {
+      const position = model.get("position");
+      const [row, column] = position;
+      before.frame.classList.toggle("lab-drawable", isDrawing());
+      before.mark(position, kernel.length);
+      after.mark(position, 1);
+      before.describe(`The input picture: ${source}`);
+      const colours = view === "signed" ? "blue negative, orange positive" : "clipped to 0 to 1";
+      after.describe(`The output, ${colours}, from ${ui.spoken(low)} to ${ui.spoken(high)}`);
+      const y = ui.spoken(grey[row * width + column], 3);
+      ranges.forEach((input, axis) => {
+        input.max = String((axis ? width : height) - 1);
+        input.value = String(position[axis]);
+        input.setAttribute("aria-valuetext", `${names[axis]} ${position[axis]}, output ${y}`);
+      });
+    },
+  };
+}
 
-  // -------- the kernel
+/** The colour scale of the output and what its numbers are. */
+function outputLegend() {
+  const scale = colourScale();
+  const numbers = ui.readouts(ui.fixed);
+  const clipped = h("span", {}, " ");
+  const outside = numbers.make("outside", (v) => ui.fixed(v, 1));
+  clipped.append(outside, " % of its values lie outside 0 … 1 and are clipped.");
+  const full = h("span", {}, " Colours are full at the largest value away from the border.");
+  const [low, high] = [numbers.make("low"), numbers.make("high")];
+  const weights = numbers.make("weights");
+  const facts = ui.note("The weights add up to ", weights, ". The output goes from ", low, " to ", high, ".");
+  facts.append(clipped, full);
+  return {
+    el: h("div", { class: "lab-legend" }, scale.el, facts),
+    /** @param {Result} result @param {boolean} dark */
+    draw({ kernel, view, low: least, high: most, limit, outside: share }, dark) {
+      const isSigned = view === "signed";
+      numbers.set({ weights: total(kernel), low: least, high: most, outside: 100 * share });
+      clipped.hidden = isSigned;
+      full.hidden = !isSigned;
+      scale.el.dataset.view = view;
+      const gradient = gradientOf(isSigned ? "diverging" : "grey", dark);
+      if (isSigned) scale.set(`−${ui.fixed(limit)}`, `+${ui.fixed(limit)}`, gradient);
+      else scale.set("0", "1", gradient);
+    },
+  };
+}
+
+// ---------------------------------------------------------------- kernel and loupe
+
+/** Which kernel, and how its output is shown. @param {Model} model @param {Put} onPut */
+function kernelControls(model, onPut) {
+  const presets = model.get("presets");
   const preset = ui.select({
     label: "Kernel",
     options: [...presets.map(({ name }) => name), OWN],
     onChange: (name) => {
       const found = presets.find((one) => one.name === name);
-      if (found) put({ kernel: found.kernel, bias: 0, view: COLOURFUL.test(name) ? "colour" : "signed" });
-      else schedule();
+      if (found) onPut({ kernel: found.kernel, bias: 0, view: COLOURFUL.test(name) ? "colour" : "signed" });
+      else draw();
     },
   });
   const size = ui.segmented({
@@ -292,330 +405,272 @@ function render({ model, el }) {
       { value: 3, label: "3 × 3" },
       { value: 5, label: "5 × 5" },
     ],
-    value: get("kernel").length,
-    onChange: (n) => put({ kernel: resized(get("kernel"), n) }),
+    value: model.get("kernel").length,
+    onChange: (n) => onPut({ kernel: resized(model.get("kernel"), n) }),
   });
+  const view = ui.segmented({
+    label: "Show the output",
+    value: model.get("view"),
+    options: [
+      { value: "signed", label: "signed" },
+      { value: "grey", label: "clipped, grey" },
+      { value: "colour", label: "clipped, colour" },
+    ],
+    onChange: (v) => onPut({ view: v }),
+  });
+  const draw = () => {
+    const kernel = model.get("kernel");
+    preset.set(presets.find((one) => same(one.kernel, kernel))?.name ?? OWN);
+    size.set(kernel.length);
+    view.set(model.get("view"));
+  };
+  return { el: ui.row(preset.el, size.el, view.el), draw };
+}
+
+/** What can be done to the weights. @param {Model} model @param {Put} onPut */
+function weightControls(model, onPut) {
   const one = ui.button({
     label: "Make the sum 1",
     title: "Divide all weights by their sum, so that brightness is kept",
     onClick: () => {
-      const s = total(get("kernel"));
-      put({ kernel: get("kernel").map((row) => row.map((v) => v / s)) });
+      const s = total(model.get("kernel"));
+      onPut({ kernel: model.get("kernel").map((row) => row.map((v) => v / s)) });
     },
   });
   const turn = ui.button({
     label: "Turn by 180°",
     title: "What a convolution does before it lays the kernel over the picture",
-    onClick: () =>
-      put({
-        kernel: get("kernel")
-          .map((row) => [...row].reverse())
-          .reverse(),
-      }),
+    onClick: () => onPut({ kernel: turned(model.get("kernel")) }),
   });
   const bias = ui.slider({
     label: "Bias",
     min: -1,
     max: 1,
     step: 0.01,
-    value: get("bias"),
+    value: model.get("bias"),
     neutral: 0,
     describe: (v) => ui.spoken(v),
     quantity: "bias",
-    onInput: (v) => put({ bias: v }),
+    onInput: (v) => onPut({ bias: v }),
   });
-  const view = ui.segmented({
-    label: "Show the output",
-    value: get("view"),
-    options: [
-      { value: "signed", label: "signed" },
-      { value: "grey", label: "clipped, grey" },
-      { value: "colour", label: "clipped, colour" },
-    ],
-    onChange: (v) => put({ view: v }),
-  });
-
-  // -------- the loupe: patch times kernel, summed
-  const number = (quantity, digits = 3) =>
-    ui.number({ quantity, value: 0, format: (v) => ui.fixed(v, digits) });
-  const shown = {
-    y: number("y"),
-    sum: number("sum"),
-    weights: number("weights", 2),
-    low: number("low", 2),
-    high: number("high", 2),
-    outside: number("outside", 1),
-  };
-  const biasWords = h("span", {});
-  const [where, plusBias] = [h("span", {}), h("span", {})];
-  const loupe = h("div", { class: "lab-loupe" });
   const tints = colourScale("kernel and products");
-  let grids = null;
-  function buildLoupe(n) {
-    const edit = (r, c, value) =>
-      put({ kernel: get("kernel").map((row, i) => row.map((v, j) => (i === r && j === c ? value : v))) });
-    grids = {
-      size: n,
-      patch: cells({ rows: n, columns: n, label: "Patch of the picture", format: (v) => ui.fixed(v) }),
-      kernel: cells({
-        rows: n,
-        columns: n,
-        label: "Kernel",
-        edit: (r, c) => `weight, row ${r}, column ${c}`,
-        onEdit: edit,
-      }),
-      products: cells({ rows: n, columns: n, label: "Products", format: (v) => (v ? ui.fixed(v) : "0") }),
-    };
-    const part = (name, grid, sign) =>
-      h(
-        "figure",
-        { class: "lab-part" },
-        h("figcaption", {}, name),
-        h(
-          "div",
-          { class: "lab-factor" },
-          sign ? h("span", { class: "lab-sign", "aria-hidden": "true" }, sign) : null,
-          grid.el,
-        ),
-      );
-    loupe.dataset.size = n;
-    loupe.replaceChildren(
-      part("Patch", grids.patch),
-      part("Kernel (edit it)", grids.kernel, "×"),
-      part("Products", grids.products, "="),
-    );
-  }
-  const sums = h(
-    "p",
-    { class: "lab-sum companion-maths" },
-    h("i", {}, "y"),
-    where,
-    " = sum of the products",
-    plusBias,
-    h("span", {}, " = ", shown.sum.el),
-    biasWords,
-    " = ",
-    h("strong", {}, shown.y.el),
-  );
-  const legend = colourScale();
-  legend.el.querySelector(".cell-scale-bar").classList.add("lab-scale-bar");
-  const facts = h(
-    "p",
-    { class: "companion-note" },
-    "The weights add up to ",
-    shown.weights.el,
-    ". The output goes from ",
-    shown.low.el,
-    " to ",
-    shown.high.el,
-    ".",
-  );
-  const clipped = h("span", {}, " ", shown.outside.el, " % of its values lie outside 0 … 1 and are clipped.");
-  const full = h("span", {}, " Colours are full at the largest value away from the border.");
-  facts.append(clipped, full);
-
-  // -------- from the state to the screen
-  function compute() {
-    const [kernel, b, v] = [get("kernel"), get("bias"), get("view")];
-    if (result && result.kernel === kernel && result.bias === b && result.view === v && result.dark === dark)
-      return;
-    const { width, height } = image;
-    const fresh = !result || result.kernel !== kernel || result.bias !== b;
-    const filtered = (name) => filterPlane(plane(name), width, height, kernel, b);
-    const colours = v === "colour" ? ["0", "1", "2"].map(filtered) : null;
-    let grey = result?.grey;
-    // Filtering is linear: the grey of the filtered colours is the filtered grey.
-    if (fresh)
-      grey = colours
-        ? colours[0].map((red, i) => 0.299 * red + 0.587 * colours[1][i] + 0.114 * colours[2][i])
-        : filtered("grey");
-    const parts = colours ?? [grey];
-    let [low, high, outside] = [Infinity, -Infinity, 0];
-    for (const values of parts) {
-      for (const y of values) {
-        if (y < low) low = y;
-        if (y > high) high = y;
-        if (y < -1e-9 || y > 1 + 1e-9) outside += 1; // rounding is no clipping
-      }
-    }
-    // Zeros beyond the border make the strongest edges there are: the scale leaves the border out.
-    const limit = v === "signed" ? interior(grey, width, height, (kernel.length - 1) / 2) : 1;
-    const picture = new ImageData(width, height);
-    const input = v === "colour" ? image : new ImageData(width, height);
-    for (let i = 0, o = 0; i < grey.length; i += 1, o += 4) {
-      if (v === "signed") {
-        const [r, g, bl] = diverging(grey[i] / limit, dark);
-        picture.data[o] = r;
-        picture.data[o + 1] = g;
-        picture.data[o + 2] = bl;
-      } else {
-        picture.data[o] = 255 * parts[0][i];
-        picture.data[o + 1] = 255 * parts.at(v === "colour" ? 1 : 0)[i];
-        picture.data[o + 2] = 255 * parts.at(-1)[i];
-      }
-      picture.data[o + 3] = 255;
-      if (v === "colour") continue;
-      input.data[o] = input.data[o + 1] = input.data[o + 2] = 255 * planes.grey[i];
-      input.data[o + 3] = 255;
-    }
-    for (const part of [before, after]) part.resize(width, height);
-    before.paint(input);
-    after.paint(picture);
-    result = {
-      kernel,
-      bias: b,
-      view: v,
-      dark,
-      grey,
-      low,
-      high,
-      limit,
-      outside: outside / (parts.length * grey.length),
-    };
-  }
-
-  function draw() {
-    if (!image || !alive) return;
-    const [kernel, b, v] = [get("kernel"), get("bias"), get("view")];
-    const n = kernel.length;
-    if (grids?.size !== n) buildLoupe(n);
-    plane("grey");
-    compute();
-    const { width, height } = image;
-    const [row, column] = get("position");
-    preset.set(presets.find((one2) => same(one2.kernel, kernel))?.name ?? OWN);
-    size.set(n);
-    bias.set(b);
-    view.set(v);
-    const weights = total(kernel);
-    one.enable(Math.abs(weights) > 1e-6 && Math.abs(weights - 1) > 1e-9);
-
-    const reach = (n - 1) / 2;
-    const strongest = magnitude(kernel);
-    let sum = 0;
-    kernel.forEach((line, r) =>
-      line.forEach((weight, c) => {
-        const [y, x] = [row + r - reach, column + c - reach];
-        const inside = y >= 0 && x >= 0 && y < height && x < width;
-        const value = inside ? planes.grey[y * width + x] : 0;
-        sum += weight * value;
-        grids.patch.set(r, c, value, 1);
-        const { el: cell } = grids.patch.cell(r, c);
-        const shade = Math.round(255 * value);
-        if (cell.dataset.shade !== String(shade)) {
-          cell.dataset.shade = shade;
-          cell.style.background = `rgb(${shade}, ${shade}, ${shade})`;
-          cell.style.color = value > 0.45 ? "#000" : "#fff";
-        }
-        cell.classList.toggle("lab-outside", !inside);
-        grids.kernel.set(r, c, weight, strongest);
-        grids.products.set(r, c, weight * value, strongest);
-      }),
-    );
-    where.textContent = `[${row}, ${column}]`;
-    plusBias.textContent = b ? " + bias" : "";
-    const words = (name) => `${name} at row ${row}, column ${column}`;
-    grids.patch.describe(words("Patch of the picture"));
-    grids.products.describe(words("Products of patch and kernel"));
-    shown.sum.set(sum);
-    shown.sum.el.parentElement.hidden = b === 0;
-    biasWords.textContent = b ? ` ${b > 0 ? "+" : "−"} ${ui.fixed(Math.abs(b))}` : "";
-    shown.y.set(result.grey[row * width + column]);
-    shown.weights.set(weights);
-    shown.low.set(result.low);
-    shown.high.set(result.high);
-    shown.outside.set(100 * result.outside);
-    clipped.hidden = v === "signed";
-    full.hidden = v !== "signed";
-    tints.set(`−${short(strongest)}`, `+${short(strongest)}`);
-    legend.el.dataset.view = v;
-    if (v === "signed") legend.set(`−${ui.fixed(result.limit)}`, `+${ui.fixed(result.limit)}`);
-    else legend.set("0", "1");
-    legend.el.querySelector(".lab-scale-bar").style.background = scaleOf(v);
-    before.mark(row, column, n);
-    after.mark(row, column, 1);
-    before.canvas.setAttribute(
-      "aria-label",
-      `The input picture: ${source === "own" ? "your own" : source === "drawing" ? "your drawing" : pictures[source].caption}`,
-    );
-    after.canvas.setAttribute(
-      "aria-label",
-      `The output, ${v === "signed" ? "blue negative, orange positive" : "clipped to 0 to 1"}, from ${ui.spoken(result.low)} to ${ui.spoken(result.high)}`,
-    );
-    ranges.forEach((input, axis) => {
-      input.max = (axis ? width : height) - 1;
-      input.value = [row, column][axis];
-      input.setAttribute(
-        "aria-valuetext",
-        `${["row", "column"][axis]} ${[row, column][axis]}, output ${ui.spoken(result.grey[row * width + column], 3)}`,
-      );
-    });
-  }
-  const scaleOf = (v) => {
-    if (v !== "signed") return "linear-gradient(to right, #000, #fff)";
-    const stops = Array.from({ length: 9 }, (_, i) => `rgb(${diverging(i / 4 - 1, dark).join()})`);
-    return `linear-gradient(to right, ${stops.join()})`;
+  return {
+    bias: bias.el,
+    row: ui.row(one.el, turn.el, tints.el),
+    draw() {
+      const kernel = model.get("kernel");
+      const [sum, strongest] = [total(kernel), short(magnitude(kernel))];
+      bias.set(model.get("bias"));
+      one.enable(Math.abs(sum) > 1e-6 && Math.abs(sum - 1) > 1e-9);
+      tints.set(`−${strongest}`, `+${strongest}`);
+    },
   };
+}
 
+/** Patch times kernel, summed. @param {Model} model @param {Put} onPut */
+function loupe(model, onPut) {
+  const el = h("div", { class: "lab-loupe" });
+  const numbers = ui.readouts((v) => ui.fixed(v, 3));
+  const [where, plusBias, biasWords] = [h("span", {}), h("span", {}), h("span", {})];
+  const inner = h("span", {}, " = ", numbers.make("sum"));
+  const y = h("strong", {}, numbers.make("y"));
+  const sum = h("p", { class: "lab-sum companion-maths" }, h("i", {}, "y"), where, " = sum of the products");
+  sum.append(plusBias, inner, biasWords, " = ", y);
+  const edit = (/** @type {number} */ r, /** @type {number} */ c, /** @type {number} */ value) =>
+    onPut({
+      kernel: model.get("kernel").map((row, i) => row.map((v, j) => (i === r && j === c ? value : v))),
+    });
+  const make = (/** @type {number} */ n) => ({
+    size: n,
+    patch: cells({ rows: n, columns: n, label: "Patch of the picture", format: (v) => ui.fixed(v) }),
+    kernel: cells({
+      rows: n,
+      columns: n,
+      label: "Kernel",
+      edit: (r, c) => `weight, row ${r}, column ${c}`,
+      onEdit: edit,
+    }),
+    products: cells({ rows: n, columns: n, label: "Products", format: (v) => (v ? ui.fixed(v) : "0") }),
+  });
+  const part = (/** @type {string} */ name, /** @type {Node} */ grid, sign = "") =>
+    h(
+      "figure",
+      { class: "lab-part" },
+      h("figcaption", {}, name),
+      h(
+        "div",
+        { class: "lab-factor" },
+        sign ? h("span", { class: "lab-sign", "aria-hidden": "true" }, sign) : null,
+        grid,
+      ),
+    );
+  /** @type {ReturnType<typeof make> | null} */
+  let grids = null;
+  const gridsOf = (/** @type {number} */ n) => {
+    if (grids?.size === n) return grids;
+    grids = make(n);
+    el.dataset.size = String(n);
+    el.replaceChildren(
+      part("Patch", grids.patch.el),
+      part("Kernel (edit it)", grids.kernel.el, "×"),
+      part("Products", grids.products.el, "="),
+    );
+    return grids;
+  };
+  return {
+    el,
+    sum,
+    /** @param {Planes} planes @param {Result} result */
+    draw({ width, height, grey }, result) {
+      const [kernel, bias] = [model.get("kernel"), model.get("bias")];
+      const [row, column] = model.get("position");
+      const { patch, kernel: weights, products } = gridsOf(kernel.length);
+      const reach = (kernel.length - 1) / 2;
+      const strongest = magnitude(kernel);
+      let added = 0;
+      kernel.forEach((line, r) =>
+        line.forEach((weight, c) => {
+          const [py, px] = [row + r - reach, column + c - reach];
+          const inside = py >= 0 && px >= 0 && py < height && px < width;
+          const value = inside ? grey()[py * width + px] : 0;
+          added += weight * value;
+          patch.set(r, c, value, 1);
+          shadeOf(patch.cell(r, c).el, value, inside);
+          weights.set(r, c, weight, strongest);
+          products.set(r, c, weight * value, strongest);
+        }),
+      );
+      where.textContent = `[${row}, ${column}]`;
+      const words = (/** @type {string} */ name) => `${name} at row ${row}, column ${column}`;
+      patch.describe(words("Patch of the picture"));
+      products.describe(words("Products of patch and kernel"));
+      plusBias.textContent = bias ? " + bias" : "";
+      inner.hidden = bias === 0;
+      biasWords.textContent = bias ? ` ${bias > 0 ? "+" : "−"} ${ui.fixed(Math.abs(bias))}` : "";
+      numbers.set({ sum: added, y: result.grey[row * width + column] });
+    },
+  };
+}
+
+/** A number of the patch on the grey of its pixel. @param {HTMLElement} cell @param {number} value @param {boolean} inside */
+function shadeOf(cell, value, inside) {
+  const shade = String(Math.round(255 * value));
+  cell.classList.toggle("lab-outside", !inside);
+  if (cell.dataset.shade === shade) return;
+  cell.dataset.shade = shade;
+  cell.style.background = `rgb(${shade}, ${shade}, ${shade})`;
+  cell.style.color = value > 0.45 ? "#000" : "#fff";
+}
+
+// ---------------------------------------------------------------- the widget
+
+/** @param {RenderProps<State>} props */
+function render({ model, el }) {
+  const voice = ui.announcer();
+  const trouble = ui.notice();
+  const say = (/** @type {string} */ sentence) => trouble.set(sentence, "error");
+  /** @type {Planes | null} */
+  let planes = null;
+  /** @type {Result | null} */
+  let result = null; // what was computed last
+  let dark = false;
+  let alive = true;
+
+  const show = (/** @type {ImageData} */ image) => {
+    if (!alive) return;
+    planes = planesOf(image);
+    result = null;
+    const { width, height } = image;
+    const [row, column] = model.get("position");
+    const fits = row < height && column < width;
+    put(fits ? {} : { position: [Math.floor(height / 2), Math.floor(width / 2)] });
+  };
+  const place = (/** @type {number} */ row, /** @type {number} */ column) => {
+    if (!planes) return;
+    const [r, c] = [ui.clamp(row, 0, planes.height - 1), ui.clamp(column, 0, planes.width - 1)];
+    if (String(model.get("position")) === String([r, c])) return;
+    put({ position: [r, c] });
+    const y = result?.grey[r * planes.width + c];
+    if (y !== undefined) voice.say(`Row ${r}, column ${c}: output ${ui.spoken(y, 3)}`);
+  };
+  const draw = () => {
+    if (!planes || !alive) return;
+    const now = [model.get("kernel"), model.get("bias"), model.get("view")];
+    if (!result || [result.kernel, result.bias, result.view].some((value, i) => value !== now[i])) {
+      result = filtered(planes, model);
+      pair.paint(planes, result, dark);
+    }
+    kernel.draw();
+    weights.draw();
+    detail.draw(planes, result);
+    legend.draw(result, dark);
+    pair.draw(planes, result, sources.words());
+  };
+  const schedule = perFrame(draw);
+  const traits = bindTraits(model, ["kernel", "bias", "view", "position"], schedule);
+  const { put } = traits;
+
+  const sources = sourcePicker(model, {
+    onSelect: (selected) => put({ selected }),
+    onShow: show,
+    onTrouble: say,
+  });
+  const pair = picturePair(model, {
+    onPlace: place,
+    isDrawing: () => sources.source() === "drawing",
+    onStroke: sources.stroke,
+  });
+  const kernel = kernelControls(model, put);
+  const weights = weightControls(model, put);
+  const detail = loupe(model, put);
+  const legend = outputLegend();
   const root = ui.frame(
     {
-      title: get("title"),
+      title: model.get("title"),
       describe:
-        "Choose a picture and a kernel, or type your own weights. Move over the pictures: the loupe shows the patch under the kernel, and what becomes of it.",
+        "Choose a picture and a kernel, or type your own weights. Move over the pictures: " +
+        "the loupe shows the patch under the kernel, and what becomes of it.",
     },
-    sources,
+    sources.el,
     trouble.el,
-    ui.row(preset.el, size.el, view.el),
-    h("div", { class: "lab-pair" }, before.el, after.el),
-    h("div", { class: "lab-legend" }, legend.el, facts),
+    kernel.el,
+    pair.el,
+    legend.el,
     ui.panel(
       {},
-      loupe,
-      sums,
-      bias.el,
-      ui.row(one.el, turn.el, tints.el),
-      h(
-        "p",
-        { class: "companion-note" },
-        "The loupe reads the picture in grey. In colour the same happens to red, green and blue. Beyond the border the picture counts as 0.",
+      detail.el,
+      detail.sum,
+      weights.bias,
+      weights.row,
+      ui.note(
+        "The loupe reads the picture in grey. In colour the same happens to red, green and blue. " +
+          "Beyond the border the picture counts as 0.",
       ),
     ),
     voice.el,
   );
-  root.dataset.state = "waiting";
   el.append(root);
-
-  const onTheme = (colours) => {
-    const [r, g, b] = colours.surface.match(/[\d.]+/g).map(Number);
-    dark = r + g + b < (colours.surface.startsWith("color") ? 1.5 : 382);
+  const stopTheme = followTheme(root, (colours) => {
+    dark = isDark(colours);
+    result = null;
     schedule();
-  };
-  onTheme(palette(root));
-  const stopTheme = onThemeChange(root, onTheme);
-
-  choose(source)
-    .then(() => {
-      draw();
-      root.dataset.state = "ready";
-      el.dispatchEvent(new CustomEvent("companion-ready", { bubbles: true }));
-    })
-    .catch((error) => {
-      root.dataset.state = "failed";
-      trouble.set(error.message, "error");
-      el.dispatchEvent(new CustomEvent("companion-failed", { bubbles: true, detail: error }));
-    });
+  });
+  const fail = failing(root, (error) => say(error.message));
+  whenLoaded(root, sources.choose(model.get("selected")).then(draw), fail);
 
   const fromPython = () => {
-    if (get("selected") !== source && typeof source === "number")
-      choose(get("selected")).catch((error) => trouble.set(error.message, "error"));
+    if (typeof sources.source() !== "number" || model.get("selected") === sources.source()) return;
+    sources.choose(model.get("selected")).catch((error) => say(error.message));
   };
   model.on("change:selected", fromPython);
-  return () => {
-    alive = false;
-    stopTheme();
-    traits.stop();
-    model.off("change:selected", fromPython);
-  };
+  return lifetime(
+    () => {
+      alive = false;
+    },
+    stopTheme,
+    traits.stop,
+    () => model.off("change:selected", fromPython),
+  );
 }
 
 export default { render };

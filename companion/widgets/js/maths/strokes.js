@@ -80,3 +80,33 @@ export function centred(strokes, { height, width, radius, share = 20 / 28 }) {
 
 /** @param {Stroke[]} strokes @param {number} dx @param {number} dy @returns {Stroke[]} */
 const shifted = (strokes, dx, dy) => strokes.map((stroke) => stroke.map(([x, y]) => [x + dx, y + dy]));
+
+/**
+ * The strokes of a drawing and their image, which grows with each line.
+ * @param {{ height: number, width: number, radius: number }} size
+ */
+export function drawing(size) {
+  /** @type {Stroke[]} */
+  let strokes = [];
+  let image = rasterise(strokes, size);
+  return {
+    strokes: () => strokes,
+    image: () => image,
+    /** Put the pen down: a dot. @param {number} x @param {number} y */
+    begin(x, y) {
+      strokes.push([[x, y]]);
+      drawLine(image, size.width, size.radius, [x, y], [x, y]);
+    },
+    /** Draw on from where the pen is. @param {number} x @param {number} y */
+    lineTo(x, y) {
+      const stroke = strokes[strokes.length - 1];
+      drawLine(image, size.width, size.radius, stroke[stroke.length - 1], [x, y]);
+      stroke.push([x, y]);
+    },
+    /** @param {Stroke[]} next */
+    set(next) {
+      strokes = next;
+      image = rasterise(strokes, size);
+    },
+  };
+}

@@ -55,7 +55,7 @@ function stateOf(box, preview) {
 }
 
 /** Render one widget beneath its preview, and change them over once it has something to show. */
-async function enliven(box) {
+async function mount(box) {
   const preview = box.querySelector(":scope > .companion-preview");
   const status = element("companion-status", "status");
   const live = element("companion-live");
@@ -98,7 +98,7 @@ export function start() {
   const wake = (box) => {
     if (box.dataset.state) return;
     near.unobserve(box);
-    enliven(box);
+    mount(box);
   };
   const near = new IntersectionObserver(
     (entries) => {

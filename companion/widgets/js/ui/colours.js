@@ -134,12 +134,3 @@ const onDark = scale(["#8cc4ff", "#3f78b5", "#23272e", "#b8602f", "#ffb48a"]);
 export function diverging(t, dark = false) {
   return (dark ? onDark : onLight)(0.5 + 0.5 * t);
 }
-
-/** @param {Element} el @param {(colours: { [token: string]: string }) => void} callback */
-export const onThemeChange = (el, callback) => {
-  let first = true;
-  return followTheme(el, (colours) => {
-    if (!first) callback(colours);
-    first = false;
-  });
-};

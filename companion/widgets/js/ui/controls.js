@@ -524,5 +524,3 @@ export function announcer() {
     },
   };
 }
-
-export { bindTraits as traits, onResize, perFrame } from "./lifetime.js";

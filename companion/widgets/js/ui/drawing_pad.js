@@ -1,6 +1,6 @@
 // A pad to draw on, with pointer, touch or keys, that gives an image. Its look is drawing_pad.css.
 
-import { centred, drawLine, rasterise } from "../maths/strokes.js";
+import { centred, drawing, rasterise } from "../maths/strokes.js";
 import { imageGrid } from "./canvas.js";
 import { button, clamp, h, newId, row, toggle } from "./controls.js";
 
@@ -8,36 +8,6 @@ import { button, clamp, h, newId, row, toggle } from "./controls.js";
 
 /** @type {{ [key: string]: [dx: number, dy: number] }} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-/**
- * The strokes of a drawing and their image, which grows with each line.
- * @param {{ height: number, width: number, radius: number }} size
- */
-export function drawing(size) {
-  /** @type {Stroke[]} */
-  let strokes = [];
-  let image = rasterise(strokes, size);
-  return {
-    strokes: () => strokes,
-    image: () => image,
-    /** Put the pen down: a dot. @param {number} x @param {number} y */
-    begin(x, y) {
-      strokes.push([[x, y]]);
-      drawLine(image, size.width, size.radius, [x, y], [x, y]);
-    },
-    /** Draw on from where the pen is. @param {number} x @param {number} y */
-    lineTo(x, y) {
-      const stroke = strokes[strokes.length - 1];
-      drawLine(image, size.width, size.radius, stroke[stroke.length - 1], [x, y]);
-      stroke.push([x, y]);
-    },
-    /** @param {Stroke[]} next */
-    set(next) {
-      strokes = next;
-      image = rasterise(strokes, size);
-    },
-  };
-}
 
 /**
  * @typedef {object} DrawingOptions

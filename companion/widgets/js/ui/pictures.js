@@ -67,7 +67,7 @@ export function pictureFile({ label = "Your own picture …", fit, onPicture, on
       onTrouble("");
       onPicture(pixels, file.name);
     } catch {
-      onTrouble(`${file.name} could not be read as a picture; a PNG or JPEG file is expected.`);
+      onTrouble(`${file.name} could not be read as a picture. A PNG or JPEG file is expected.`);
     } finally {
       URL.revokeObjectURL(address);
       input.value = "";

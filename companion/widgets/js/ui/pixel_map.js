@@ -10,22 +10,24 @@ import { fixed, h, stack } from "./controls.js";
 /** @typedef {"grey" | "sequential" | "diverging"} MapScale black to white; by lightness; minus, paper, plus */
 
 /**
- * The colour of a value on a scale from `low` to `high`.
+ * The colour of a value on a scale from `low` to `high`. On a diverging one 0 has the colour of the paper, and
+ * the end that is further from it is full.
  * @param {MapScale} scale @param {number} low @param {number} high
  * @returns {(value: number) => Rgb}
  */
 export function colourOf(scale, low, high, dark = false) {
+  const limit = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const share = (/** @type {number} */ v) => (v - low) / (high - low || 1);
-  if (scale === "diverging") return (v) => diverging(2 * share(v) - 1, dark);
+  if (scale === "diverging") return (v) => diverging(v / limit, dark);
   if (scale === "sequential") return (v) => sequential(share(v));
   return (v) => Array(3).fill(255 * share(v));
 }
 
-/** The scale from its low to its high end, as a CSS background. @param {MapScale} scale */
+/** The scale from its low to its high end (−1 to 1, if it diverges), as a CSS background. @param {MapScale} scale */
 export function gradientOf(scale, dark = false) {
   if (scale === "grey") return "linear-gradient(to right, #000, #fff)";
-  const colour = colourOf(scale, 0, 1, dark);
-  const stops = Array.from({ length: 9 }, (_, i) => `rgb(${colour(i / 8).join()})`);
+  const colour = colourOf(scale, -1, 1, dark);
+  const stops = Array.from({ length: 9 }, (_, i) => `rgb(${colour(i / 4 - 1).join()})`);
   return `linear-gradient(to right, ${stops.join()})`;
 }
 
