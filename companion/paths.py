@@ -10,6 +10,14 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with `~` as the home folder. Raises ValueError if there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{str(path)!r} is no path here: {error}") from error
+
+
 def data_dir() -> Path:
     """The folder with the weights that ship, and their cards.
 

@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from companion.datasets import ImageSet, is_here, load_images
-from companion.paths import cache_dir, data_dir
+from companion.paths import cache_dir, data_dir, expanded
 from companion.recipes import weights
 from companion.recipes.weights import Card, WeightsError
+from companion.threads import limit_threads
 from companion.training import History, Loss, fit
-from companion.training.augmentation import Augmentation, crop_and_flip, cutout, in_turn
+from companion.training.augmentation import Augmentation, compose, crop_and_flip, cutout
 from companion.training.batches import Data
 
 # What a recipe's settings may do to training images, in this order.
@@ -83,7 +84,7 @@ class Recipe:
 
     def build(self, seed: int | None = None) -> nn.Module:
         """The untrained model for a seed, by default the first: the same weights every time."""
-        with torch.random.fork_rng([]):
+        with torch.random.fork_rng([]), torch.device("cpu"):
             torch.default_generator.manual_seed(self.seeds[0] if seed is None else seed)
             return self.model(**self.settings["model"])
 
@@ -98,7 +99,7 @@ class Recipe:
             make(**self.settings[key]) for key, make in _CHANGES.items() if key in self.settings
         ]
         if changes:
-            objects["augment"] = in_turn(*changes)
+            objects["augment"] = compose(*changes)
         return objects
 
     def train_data(self, data: str | Path | None = None) -> Data | Callable[[int], Data]:
@@ -186,7 +187,7 @@ def stored_at(name: str, folder: str | Path | None = None) -> Path:
 
     It is the file of the weights, or, of a recorded run, the card.
     """
-    folder = cache_dir() / "weights" if folder is None else Path(folder)
+    folder = cache_dir() / "weights" if folder is None else expanded(folder)
     return folder / f"{name}.{'safetensors' if get(name).ships else 'json'}"
 
 
@@ -206,6 +207,7 @@ def load(name: str, *, folder: str | Path | None = None, or_train: bool = False)
     Raises ValueError for an unknown name and for a recorded run, which has no weights;
     WeightsError if the weights are missing or damaged.
     """
+    limit_threads()
     recipe = get(name)
     if not recipe.ships:
         raise ValueError(f"{name} is a recorded run without weights: recipes.record gives its card")

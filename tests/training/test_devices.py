@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from companion.training.devices import kept_memory
+from companion.training.devices import keep_freed_memory
 
 # Ten times a step that asks for, writes to and frees 6 blocks of 24 MB: pages that the system gave.
 PAGES = """
 import resource, torch
-from companion.training.devices import kept_memory
+from companion.training.devices import keep_freed_memory
 
 def pages():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -20,7 +20,7 @@ def pages():
         del blocks
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-with kept_memory():
+with keep_freed_memory():
     pages()
     print(pages())
 """
@@ -29,7 +29,7 @@ with kept_memory():
 HELD = """
 import resource, torch
 from pathlib import Path
-from companion.training.devices import kept_memory
+from companion.training.devices import keep_freed_memory
 
 def tell():
     held = int(Path("/proc/self/statm").read_text().split()[1])
@@ -37,7 +37,7 @@ def tell():
 
 torch.ones(1)
 tell()
-with kept_memory():
+with keep_freed_memory():
     tensors = [torch.ones(6 * 2**20) for _ in range(8)]
     tell()
     del tensors
@@ -69,5 +69,5 @@ def test_memory_goes_back_afterwards() -> None:
 def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr("ctypes.CDLL", None)
-    with kept_memory():
+    with keep_freed_memory():
         pass

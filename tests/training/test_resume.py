@@ -18,9 +18,9 @@ from torch.utils.data import Dataset
 
 from companion.training import History, devices, fit
 from companion.training import checkpoint as checkpoints
-from companion.training import loop as training
+from companion.training import loop as training, resume
 from companion.training.augmentation import crop_and_flip
-from companion.training.batches import Resident
+from companion.training.batches import InMemory
 from companion.training.checkpoint import CheckpointError, restore
 from companion.training.schedules import steps
 from support.runs import images, network, noisy, train, weights
@@ -36,7 +36,7 @@ torch.save([model.state_dict(), history.epochs], sys.argv[2])
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch."""
-    monkeypatch.setattr(training, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resume, "_SAVE_EVERY", 0.0)
 
 
 class Stopped(Exception):
@@ -86,7 +86,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     """SIGKILL, three times at random moments; then the run is left to end."""
     path, result = tmp_path / "run.checkpoint", tmp_path / "result.pt"
     # The children save after each epoch, too: the fixture is not theirs.
-    start = "from companion.training import loop; loop._SAVE_EVERY = 0.0\n" + SCRIPT
+    start = "from companion.training import resume; resume._SAVE_EVERY = 0.0\n" + SCRIPT
     command = [sys.executable, "-c", start, str(path), str(result)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     moments = random.Random(0)
@@ -145,9 +145,9 @@ class Weighted:
         return loss
 
 
-def flipped(data: Resident) -> Resident:
+def flipped(data: InMemory) -> InMemory:
     assert data.labels is not None
-    return Resident(data.images, 1 - data.labels, data.device)
+    return InMemory(data.images, 1 - data.labels, data.device)
 
 
 def activated(kind: type[nn.Module]) -> nn.Sequential:
@@ -205,7 +205,7 @@ def test_a_finished_training_asks_for_no_further_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where its epochs were shorter than what passes between two checkpoints."""
-    monkeypatch.setattr(training, "_SAVE_EVERY", 10.0)
+    monkeypatch.setattr(resume, "_SAVE_EVERY", 10.0)
     sets = [images(seed=0), images(seed=1), images(seed=2)]
     options: dict[str, Any] = {"epochs": 3, "device": "cpu", "progress": False}
     options["checkpoint"] = tmp_path / "run.checkpoint"
