@@ -142,7 +142,15 @@ class FromDataset:
         self.rows = [row.tolist() for row in rows]
         # What the workers draw is the epoch's, like everything that is drawn: so they are new ones.
         self.generator.manual_seed(torch.initial_seed())
-        for images, labels in self.loader:
+        # Read on the CPU, whatever torch.set_default_device says.
+        with torch.device("cpu"):
+            batches = iter(self.loader)
+        while True:
+            with torch.device("cpu"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            images, labels = batch
             yield (
                 images.to(self.device, non_blocking=True),
                 None if labels is None else labels.to(self.device, non_blocking=True),

@@ -63,11 +63,11 @@ def _read(content: bytes) -> dict[str, Any]:
 
 def check_place(path: Path) -> None:
     """Raise ValueError if no checkpoint can be written there: better now than after an epoch."""
-    if not path.name or path.is_dir():
-        raise ValueError(f"checkpoint must be a file, but {str(path)!r} is a folder")
-    # A file with a name as long, under which nothing else can lie.
-    trial = path.with_name(uuid4().hex + "x" * (len(os.fsencode(path.name)) - 32))
     try:
+        if not path.name or path.is_dir():
+            raise ValueError(f"checkpoint must be a file, but {str(path)!r} is a folder")
+        # A file with a name as long, under which nothing else can lie.
+        trial = path.with_name(uuid4().hex + "x" * (len(os.fsencode(path.name)) - 32))
         write_whole(trial, b"")
         trial.unlink()
     except OSError as error:

@@ -84,13 +84,17 @@ class Objective(nn.Module):
         They would collect gradients and never change. A tensor that is no `nn.Parameter` may be
         made for one batch, to differentiate by it; one that two batches depend on is a weight.
         """
-        own = {id(p) for p in self.model.parameters()}
-        leaves = [leaf for leaf in _leaves(loss) if id(leaf) not in own]
-        seen = {id(leaf) for leaf in self.strange}
-        weights = [x for x in leaves if isinstance(x, nn.Parameter) or id(x) in seen]
-        self.strange = leaves
+        leaves = list(_leaves(loss))
+        own, before = {id(p) for p in self.model.parameters()}, {id(x) for x in self.strange}
+        self.strange = [leaf for leaf in leaves if id(leaf) not in own]
+        weights = [x for x in self.strange if isinstance(x, nn.Parameter) or id(x) in before]
         if not weights:
             return
+        if len(self.strange) == len(leaves):
+            raise ValueError(
+                "the loss does not depend on the parameters of the model that it is given, but on "
+                "others (another model's, perhaps): nothing could be learnt"
+            )
         modules = self.loss.named_parameters() if isinstance(self.loss, nn.Module) else ()
         names = {id(p): f"its parameter {name}" for name, p in modules}
         first = names.get(id(weights[0]), f"a tensor of shape {tuple(weights[0].shape)}")
@@ -113,7 +117,7 @@ def modules_to_hold(model: nn.Module, before: Sequence[str] | None = None) -> li
     if any(module.training for module in modules.values()):
         return [name for name, module in modules.items() if not module.training]
     if before is not None:
-        return list(before)
+        return [name for name in modules if name in before]
     frozen = {part for module in model.modules() if _is_frozen(module) for part in module.modules()}
     return [name for name, module in modules.items() if module in frozen]
 

@@ -41,9 +41,9 @@ def noisy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def train(path: str | Path | None, **changes: Any) -> tuple[nn.Module, History]:
     model = network()
     settings: dict[str, Any] = {
-        "epochs": 30, "batch_size": 8, "lr": 0.05, "validation": images(40, 1),
+        "epochs": 12, "batch_size": 8, "lr": 0.05, "validation": images(40, 1),
         "optimizer": partial(torch.optim.SGD, momentum=0.9), "schedule": Plateau(0.5, 1),
-        "augment": crop_and_flip(1), "patience": 25, "device": "cpu", "progress": False,
+        "augment": crop_and_flip(1), "patience": 10, "device": "cpu", "progress": False,
     } | changes  # fmt: skip
     return model, fit(model, images(), noisy, checkpoint=path, **settings)
 
