@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from companion import recipes
 from companion.datasets import ImageSet
 from companion.training import Loss, fit
-from companion.training.devices import kept_memory, open_fabric
+from companion.training.devices import keep_freed_memory, open_fabric
 
 BATCH = 128
 CASES = {"cnn": "cnn-mnist", "vae": "vae-mnist-16d"}
-STEPS = 600  # one epoch: enough for `fit` to try out channels_last, and for that to pay
+STEPS = 600  # one epoch
 
 Run = Callable[[int], None]  # a loop, for so many steps
 adam = partial(torch.optim.Adam, lr=0.0, fused=True)
@@ -49,20 +49,16 @@ def pictures(steps: int) -> ImageSet:
     return ImageSet("noise", "train", images, torch.randint(10, (count,), generator=generator))
 
 
-def with_fit(name: str, **settings: Any) -> Run:
-    """`fit` with its defaults, or these settings."""
-    model, loss, _ = case(name)
+def with_fit(name: str) -> Run:
+    """`fit`, with the layout that the recipe names."""
+    model, loss, last = case(name)
     data = pictures(STEPS)
 
     def run(steps: int) -> None:
-        fit(model, data[: BATCH * steps], loss, epochs=1, lr=0.0, progress=False, **settings)
+        part = data[: BATCH * steps]
+        fit(model, part, loss, epochs=1, lr=0.0, channels_last=last, progress=False)
 
     return run
-
-
-def with_fit_like_limit(name: str) -> Run:
-    """`fit` with the layout that the limit has."""
-    return with_fit(name, channels_last=case(name)[2])
 
 
 def limit(name: str) -> Run:
@@ -83,7 +79,7 @@ def limit(name: str) -> Run:
     optimizer: Any = fabric.setup_optimizers(adam(model.parameters()))
 
     def run(steps: int) -> None:
-        with kept_memory():
+        with keep_freed_memory():
             for _ in range(steps):
                 with fabric.autocast():
                     value = loss(model, images, labels)["loss"]
@@ -154,7 +150,6 @@ def plain_fabric(name: str) -> Run:
 
 LOOPS: dict[str, Callable[[str], Run]] = {
     "fit": with_fit,
-    "fit_like_limit": with_fit_like_limit,
     "limit": limit,
     "student": student,
     "fabric": plain_fabric,

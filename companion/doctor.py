@@ -16,6 +16,7 @@ from companion.datasets import DATASETS, is_here
 from companion.datasets.downloads import downloads_dir
 from companion.models import DigitCNN
 from companion.paths import cache_dir, data_dir
+from companion.threads import allowed_processors, limit_threads
 from companion.training import fit
 from companion.training.devices import best_precision, computes_in_bf16, describe_device
 from companion.training.progress import duration
@@ -62,13 +63,16 @@ def examine() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    threads, cores = torch.get_num_threads(), os.cpu_count() or 1
+    limit_threads()
+    threads, cores, allowed = torch.get_num_threads(), os.cpu_count() or 1, allowed_processors()
+    share = f", of which this process may use {allowed}" if allowed < cores else ""
+    advice = ""
+    if threads > allowed:
+        advice = f"{threads} threads share {allowed}: slow; unset OMP_NUM_THREADS, or lower it"
+    elif threads < allowed:
+        advice = f"{threads} of {allowed} cores are used: set OMP_NUM_THREADS"
     yield Finding(
-        "processor",
-        f"{describe_device('cpu')} of {cores} cores; trains in fp32",
-        f"{threads} of {cores} cores are used: set OMP_NUM_THREADS or torch.set_num_threads"
-        if threads < cores
-        else "",
+        "processor", f"{describe_device('cpu')} of {cores} cores{share}; trains in fp32", advice
     )
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from companion.datasets import chairs, digits, downloads, folders, photos, sprites
 from companion.paths import expanded
+from companion.threads import limit_threads
 
 __all__ = ["DATASETS", "SPLITS", "ImageSet", "is_here", "load_images"]
 
@@ -235,6 +236,14 @@ def load_images(
     and images from a folder are brought, 8 to 1,024. Raises ValueError for a name, split or size
     that does not exist, and downloads.DownloadError (an OSError) for a set that cannot be fetched.
     """
+    limit_threads()
+    with torch.device("cpu"):  # whatever torch.set_default_device says
+        return _load(name, split, size, seed, image_size)
+
+
+def _load(
+    name: str | Path, split: str, size: int | None, seed: int, image_size: int | None
+) -> ImageSet:
     folder = _folder(name)
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r} of {name}; there are {_quoted(SPLITS)}.")

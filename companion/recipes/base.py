@@ -18,8 +18,9 @@ from companion.datasets import ImageSet, is_here, load_images
 from companion.paths import cache_dir, data_dir, expanded
 from companion.recipes import weights
 from companion.recipes.weights import Card, WeightsError
+from companion.threads import limit_threads
 from companion.training import History, Loss, fit
-from companion.training.augmentation import Augmentation, crop_and_flip, cutout, in_turn
+from companion.training.augmentation import Augmentation, compose, crop_and_flip, cutout
 from companion.training.batches import Data
 
 # What a recipe's settings may do to training images, in this order.
@@ -85,7 +86,7 @@ class Recipe:
 
     def build(self, seed: int | None = None) -> nn.Module:
         """The untrained model for a seed, by default the first: the same weights every time."""
-        with torch.random.fork_rng([]):
+        with torch.random.fork_rng([]), torch.device("cpu"):
             torch.default_generator.manual_seed(self.seeds[0] if seed is None else seed)
             return self.model(**self.settings["model"])
 
@@ -100,7 +101,7 @@ class Recipe:
             make(**self.settings[key]) for key, make in _CHANGES.items() if key in self.settings
         ]
         if changes:
-            objects["augment"] = in_turn(*changes)
+            objects["augment"] = compose(*changes)
         return objects
 
     def train_data(self, data: str | Path | None = None) -> Data | Callable[[int], Data]:
@@ -208,6 +209,7 @@ def load(name: str, *, folder: str | Path | None = None, or_train: bool = False)
     Raises ValueError for an unknown name and for a recorded run, which has no weights;
     WeightsError if the weights are missing or damaged.
     """
+    limit_threads()
     recipe = get(name)
     if not recipe.ships:
         raise ValueError(f"{name} is a recorded run without weights: recipes.record gives its card")

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from companion.paths import write_atomically
+from companion.paths import expanded, write_atomically
 from companion.training.progress import duration
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
@@ -77,7 +77,7 @@ class Card:
 def round_to(model: nn.Module, dtype: str) -> None:
     """Round the model's weights, in place, to what `save` with this `dtype` keeps of them."""
     with torch.no_grad():
-        for tensor in model.state_dict().values():
+        for tensor in _tensors_of(model).values():
             if tensor.is_floating_point():
                 tensor.copy_(tensor.to(_DTYPES[dtype]))
 
@@ -101,14 +101,14 @@ def save(model: nn.Module, path: str | Path, card: Card, *, dtype: str = "float3
     the size). Both files are written under another name and then moved, so that a killed run
     leaves none that is half written. Returns the card as it can be read again.
 
-    Raises ValueError, and writes nothing, for another `dtype` or file name, and if a weight is not
-    finite in it or a figure of the card is not.
+    Raises ValueError, and writes nothing, for another `dtype` or file name, a model whose state is
+    not of tensors only, and if a weight is not finite in `dtype` or a figure of the card is not.
     """
     path = _weights_path(path)
     if dtype not in _DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
     tensors = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in _tensors_of(model).items():
         kind = _DTYPES[dtype] if tensor.is_floating_point() else tensor.dtype
         tensors[name] = tensor.detach().to("cpu", kind, copy=True).contiguous()
         if not tensors[name].isfinite().all():
@@ -128,7 +128,7 @@ def save_card(
 
     Returns it as it can be read again.
     """
-    path = Path(path).with_suffix(".json")
+    path = expanded(path).with_suffix(".json")
     write_atomically(path, _card_as_text(model, card, dtype, sha256))
     return read_card(path)
 
@@ -178,7 +178,7 @@ def load(model: nn.Module, path: str | Path) -> Card:
         tensors = safetensors.torch.load(content)
     except Exception as error:  # the library has no common base class for what it raises
         raise WeightsError(f"{path} is no safetensors file ({error}); {remedy}") from error
-    state = model.state_dict()
+    state = _tensors_of(model)
     expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
     came_shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != came_shapes:
@@ -192,7 +192,7 @@ def load(model: nn.Module, path: str | Path) -> Card:
 
 def read_card(path: str | Path) -> Card:
     """The card at `path`, or beside the weights there. WeightsError if missing or damaged."""
-    path = Path(path)
+    path = expanded(path)
     if path.suffix != ".json":
         path = _weights_path(path).with_suffix(".json")
     content = _read(path, path.stem)
@@ -215,8 +215,20 @@ def read_card(path: str | Path) -> Card:
         ) from error
 
 
+def _tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The model's state. Raises ValueError if there is more in it than tensors."""
+    state: dict[str, Any] = model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(
+                f"weights are tensors only, but the model's {name} is {type(value).__name__}: "
+                "leave get_extra_state out, or give it a tensor"
+            )
+    return state
+
+
 def _weights_path(path: str | Path) -> Path:
-    path = Path(path)
+    path = expanded(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"weights are files named ….safetensors, got {path.name!r}")
     return path

@@ -29,7 +29,7 @@ def check_settings(
     clip: object,
     patience: object,
     validation: object,
-    checkpoint: str | Path | None,
+    checkpoint: Path | None,
     channels_last: object,
     workers: object,
 ) -> None:
@@ -64,8 +64,8 @@ def check_settings(
             continue
         if not isinstance(number, numbers.Real) or not smallest <= float(number) < math.inf:
             raise ValueError(f"{name} must be a finite positive number, got {number!r}")
-    if channels_last not in (True, False, "auto"):
-        raise ValueError(f"channels_last must be True, False or 'auto', got {channels_last!r}")
+    if channels_last not in (True, False):
+        raise ValueError(f"channels_last must be True or False, got {channels_last!r}")
     if checkpoint is not None:
         check_place(checkpoint)
 

@@ -3,7 +3,7 @@ and the fixed views of the slide, over which a network's answers are averaged.
 
 `crop_and_flip`, `cutout` and `colour_jitter` return what `fit` takes as `augment`: a function from
 float images N×C×H×W, on any device, to changed ones, every image with draws of its own from
-PyTorch's global generator. `in_turn` makes one of several.
+PyTorch's global generator. `compose` makes one of several.
 """
 
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def _stretch(n: int, length: int, size: int, device: torch.device) -> Tensor:
     return (places >= first) & (places < first + size)
 
 
-def in_turn(*changes: Augmentation) -> Augmentation:
+def compose(*changes: Augmentation) -> Augmentation:
     """One augmentation that makes these changes one after another."""
 
     def augment(images: Tensor) -> Tensor:

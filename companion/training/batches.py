@@ -1,7 +1,9 @@
 """Where `fit` gets its batches from: a set that lies on the device, or one too large for that."""
 
 import hashlib
-import os
+import multiprocessing
+import pickle
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -10,6 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from companion.datasets.pixels import pixels_of
+from companion.threads import allowed_processors
+from companion.training.devices import seeded_everywhere
+
+_AT_ONCE = 4096  # images of which a digest is taken at a time
+_READ_AT_MOST = 256  # items of a Dataset that are read to know it again
 
 Batch = tuple[Tensor, Tensor | None]
 
@@ -29,7 +38,7 @@ class LabelledImages(Protocol):
 Data = Tensor | LabelledImages | Dataset[Any]
 
 
-class Resident:
+class InMemory:
     """Images that stay on the device as uint8: a batch is one indexing away."""
 
     def __init__(
@@ -53,11 +62,11 @@ class Resident:
         return len(self.images)
 
     def fingerprint(self) -> str:
-        """A few words that another set of images would hardly have."""
+        """How many images, and a digest of all of them and their labels."""
         digest = hashlib.sha256()
-        some = self.images[:: max(1, len(self) // 1000)]
-        for part in (some,) if self.labels is None else (some, self.labels):
-            digest.update(part.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        for start in range(0, len(self), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            _add(digest, self.images[rows], None if self.labels is None else self.labels[rows])
         return f"{len(self)} ({digest.hexdigest()[:8]})"
 
     def read(self, rows: Iterable[Tensor]) -> Iterator[Batch]:
@@ -68,12 +77,13 @@ class Resident:
             yield self.images[chosen], None if self.labels is None else self.labels[chosen]
 
 
-class Streamed:
+class FromDataset:
     """A torch `Dataset` that is read while the device computes, by a `DataLoader`'s processes.
 
     Its items are images, or (image, label): tensors C×H×W (uint8, or floats in [0, 1]) or PIL
-    images, all of one size. What it draws from PyTorch's generator is the same for the same seed
-    and epoch; with workers, also what it draws from NumPy's and Python's own.
+    images of any mode, which become grey or RGB (`companion.datasets.pixels`); all of one size.
+    What it draws from PyTorch's generator is the same for the same seed and epoch; with workers,
+    also what it draws from NumPy's and Python's own.
     """
 
     def __init__(
@@ -90,9 +100,14 @@ class Streamed:
             raise ValueError(f"{what} is an empty Dataset")
         self.device = device
         self.rows: list[list[int]] = []
-        if workers is None:  # processes of their own pay where the CPU has nothing else to do
-            workers = min(4, os.cpu_count() or 1) if device.type == "cuda" else 0
-        self.generator = torch.Generator()
+        if workers is None:
+            # Processes of their own pay where the CPU has nothing else to do; but where they are
+            # not forked, they import the program anew, and know nothing of a notebook's classes.
+            forks = multiprocessing.get_start_method() == "fork"
+            workers = min(4, allowed_processors()) if device.type == "cuda" and forks else 0
+        elif workers:
+            _check_readable_by_workers(dataset, workers, what)
+        self.generator = torch.Generator("cpu")
         self.loader: DataLoader[Batch] = DataLoader(
             dataset,
             batch_sampler=_Rows(self),
@@ -106,15 +121,36 @@ class Streamed:
         return self.size
 
     def fingerprint(self) -> str:
-        """How many images; they are not read for it."""
-        return str(len(self))
+        """How many images, and a digest of up to 256, evenly spread, as they are with one seed.
+
+        They are read twice; where that is not the same twice, they are drawn, and only counted.
+        """
+        rows = torch.linspace(
+            0, len(self) - 1, min(len(self), _READ_AT_MOST), dtype=torch.float64, device="cpu"
+        )
+        digests = set()
+        for _ in range(2):
+            digest = hashlib.sha256()
+            with seeded_everywhere(0):
+                for images, labels in self.read(rows.round().long().split(_READ_AT_MOST // 8)):
+                    _add(digest, images, labels)
+            digests.add(digest.hexdigest()[:8])
+        return f"{len(self)} ({digests.pop()})" if len(digests) == 1 else f"{len(self)} (drawn)"
 
     def read(self, rows: Iterable[Tensor]) -> Iterator[Batch]:
         """A batch for each of `rows`, which are numbers of images."""
         self.rows = [row.tolist() for row in rows]
         # What the workers draw is the epoch's, like everything that is drawn: so they are new ones.
         self.generator.manual_seed(torch.initial_seed())
-        for images, labels in self.loader:
+        # Read on the CPU, whatever torch.set_default_device says.
+        with torch.device("cpu"):
+            batches = iter(self.loader)
+        while True:
+            with torch.device("cpu"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            images, labels = batch
             yield (
                 images.to(self.device, non_blocking=True),
                 None if labels is None else labels.to(self.device, non_blocking=True),
@@ -124,7 +160,7 @@ class Streamed:
 class _Rows:
     """The loader's batch sampler: whatever rows are asked for at the moment."""
 
-    def __init__(self, owner: Streamed) -> None:
+    def __init__(self, owner: FromDataset) -> None:
         self.owner = owner
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -134,7 +170,7 @@ class _Rows:
         return len(self.owner.rows)
 
 
-Source = Resident | Streamed
+Source = InMemory | FromDataset
 
 
 def open_source(
@@ -146,12 +182,12 @@ def open_source(
     torch `Dataset` is streamed.
     """
     if isinstance(data, Dataset):  # first: it may well have an attribute named images
-        return Streamed(data, device, workers, what)
+        return FromDataset(data, device, workers, what)
     if isinstance(data, Tensor):
-        return Resident(data, None, device, what)
+        return InMemory(data, None, device, what)
     images = getattr(data, "images", None)
     if isinstance(images, Tensor):
-        return Resident(images, getattr(data, "labels", None), device, what)
+        return InMemory(images, getattr(data, "labels", None), device, what)
     if isinstance(data, DataLoader):
         raise TypeError(f"{what} must be the DataLoader's dataset: `fit` makes the batches itself")
     function = ", or a function from the epoch to one of these" if what == "data" else ""
@@ -166,41 +202,102 @@ def shuffled(count: int, size: int, seed: int, epoch: int) -> Tensor:
 
     The order depends on nothing but the arguments, so a resumed run has it again.
     """
-    generator = torch.Generator().manual_seed(mixed(seed, epoch))
+    generator = torch.Generator("cpu").manual_seed(combine_seeds(seed, epoch))
     steps = count // size
-    return torch.randperm(count, generator=generator)[: steps * size].view(steps, size)
+    order = torch.randperm(count, generator=generator, device="cpu")
+    return order[: steps * size].view(steps, size)
 
 
 def in_order(count: int, size: int) -> Iterator[Tensor]:
     """Rows of `size` image numbers in their order, and a shorter one at the end."""
     for start in range(0, count, size):
-        yield torch.arange(start, min(start + size, count))
+        yield torch.arange(start, min(start + size, count), device="cpu")
 
 
-def mixed(*numbers: int) -> int:
+def shared_size(count: int, batch_size: int, processes: int) -> int:
+    """Images in a batch of all processes together; all of a set that is smaller than a batch.
+
+    Raises ValueError for a batch that the processes cannot share evenly.
+    """
+    if batch_size % processes:
+        raise ValueError(
+            f"batch_size must be a multiple of the {processes} processes, got {batch_size}"
+        )
+    size = min(batch_size, count)
+    if size < processes:
+        raise ValueError(f"{size} images are too few for {processes} processes")
+    return size - size % processes
+
+
+def combine_seeds(*numbers: int) -> int:
     """A seed for a random generator, another one for other numbers (zeros at the end aside)."""
     words = np.random.SeedSequence([number % 2**64 for number in numbers]).generate_state(2)
     return int(words[0]) << 31 ^ int(words[1])
 
 
+def _check_readable_by_workers(dataset: Dataset[Any], workers: int, what: str) -> None:
+    """Raise ValueError if the workers' processes, where they are not forked, cannot read it."""
+    if multiprocessing.get_start_method() == "fork":
+        return
+    remedy = "define its class in a file of its own and import it, or ask for workers=0"
+    try:
+        content = pickle.dumps(dataset)
+    except Exception as error:  # pickle reports by errors of many types
+        raise ValueError(
+            f"{workers} worker processes cannot get this {what}, for it cannot be pickled "
+            f"({error}): {remedy}"
+        ) from error
+    # A notebook is no file that they could import.
+    main = sys.modules["__main__"]
+    is_file = hasattr(main, "__file__") or getattr(main, "__spec__", None) is not None
+    if b"__main__" in content and not is_file:
+        raise ValueError(
+            f"{workers} worker processes cannot read this {what}, for its class is defined in the "
+            f"notebook: {remedy}"
+        )
+
+
+def _add(digest: Any, images: Tensor, labels: Tensor | None) -> None:
+    """Take images and labels into a digest."""
+    for part in (images,) if labels is None else (images, labels):
+        digest.update(f"{part.dtype} {tuple(part.shape)}".encode())
+        digest.update(part.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+
+
 def _collate(items: list[Any]) -> Batch:
     """Stack a Dataset's items: images, (image,) or (image, label), where a label may be None."""
     pairs = [tuple(item) if isinstance(item, tuple | list) else (item,) for item in items]
-    images = torch.stack([_as_tensor(pair[0]) for pair in pairs])
+    tensors = [_as_tensor(pair[0]) for pair in pairs]
+    if shapes := {tuple(tensor.shape) for tensor in tensors} - {tuple(tensors[0].shape)}:
+        raise ValueError(
+            "a Dataset's images must all have the same C×H×W, got "
+            f"{tuple(tensors[0].shape)} and {shapes.pop()}: resize or crop them, and make all of "
+            "them grey or RGB"
+        )
+    images = torch.stack(tensors)
     if images.is_floating_point() and not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(
             "a Dataset's floating-point images must lie in [0, 1], got values from "
             f"{images.min().item():.4g} to {images.max().item():.4g}"
         )
     labels = [pair[1] if len(pair) > 1 else None for pair in pairs]
-    if labels[0] is None:
+    if all(label is None for label in labels):
         return images, None
-    return images, torch.stack([torch.as_tensor(label) for label in labels])
+    try:
+        return images, torch.stack([torch.as_tensor(label, device="cpu") for label in labels])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            "a Dataset's labels must be numbers, or tensors of one shape, got "
+            f"{' and '.join(repr(label) for label in labels[:2])}"
+        ) from error
 
 
 def _as_tensor(image: Any) -> Tensor:
     if isinstance(image, Image.Image):
-        array = np.array(image)  # H×W or H×W×C
+        try:
+            array = np.array(pixels_of(image))  # H×W or H×W×C
+        except ValueError as error:
+            raise ValueError(f"an image of the Dataset cannot be used: {error}") from error
         image = torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
     if not isinstance(image, Tensor):
         raise TypeError(

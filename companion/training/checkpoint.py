@@ -11,11 +11,12 @@ import pickle
 import re
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from companion.paths import write_atomically
+from companion.paths import expanded, write_atomically
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -30,6 +31,16 @@ def save(path: str | Path, state: dict[str, Any]) -> None:
     Raises TypeError, and writes nothing, for a state that `load` would refuse: one with anything
     but tensors and plain values in it, which an optimizer of one's own may have.
     """
+    content = _to_bytes(state)
+    write_atomically(expanded(path), hashlib.sha256(content).digest() + content)
+
+
+def check_storable(state: dict[str, Any]) -> None:
+    """Raise TypeError if a model's state has something in it that `save` would refuse."""
+    _to_bytes({name: value for name, value in state.items() if not isinstance(value, Tensor)})
+
+
+def _to_bytes(state: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
@@ -41,7 +52,7 @@ def save(path: str | Path, state: dict[str, Any]) -> None:
             "a checkpoint holds tensors, numbers and strings only, but the training's state "
             f"has {kind[1] if kind else 'something else'} in it"
         ) from error
-    write_atomically(Path(path), hashlib.sha256(content).digest() + content)
+    return content
 
 
 def _read(content: bytes) -> dict[str, Any]:
@@ -50,22 +61,22 @@ def _read(content: bytes) -> dict[str, Any]:
     return state
 
 
-def check_place(path: str | Path) -> None:
+def check_place(path: Path) -> None:
     """Raise ValueError if no checkpoint can be written there: better now than after an epoch."""
-    path = Path(path)
-    if not path.name or path.is_dir():
-        raise ValueError(f"checkpoint must be a file, but {str(path)!r} is a folder")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.name or path.is_dir():
+            raise ValueError(f"checkpoint must be a file, but {str(path)!r} is a folder")
+        # A file with a name as long, under which nothing else can lie.
+        trial = path.with_name(uuid4().hex + "x" * (len(os.fsencode(path.name)) - 32))
+        write_atomically(trial, b"")
+        trial.unlink()
     except OSError as error:
         raise ValueError(f"checkpoint {path} cannot be written: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"checkpoint {path} cannot be written: {path.parent} is read-only")
 
 
 def load(path: str | Path) -> dict[str, Any]:
     """The state at `path`. Raises CheckpointError if the file is damaged or no checkpoint."""
-    content = Path(path).read_bytes()
+    content = expanded(path).read_bytes()
     if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
         raise CheckpointError(
             f"{path} is damaged, or no checkpoint of `fit`: give another file as checkpoint, or "

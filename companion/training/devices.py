@@ -1,4 +1,4 @@
-"""Where a training runs: which device, which number format, how many processes.
+"""Where a training runs: device, number format, processes, memory, random generators.
 
 lightning-fabric does the work; here is what it is asked for.
 """
@@ -7,14 +7,17 @@ import ctypes
 import logging
 import os
 import platform
+import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 # Fabric announces the precision on stderr, which would stay below the cell; `History` has it.
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -106,7 +109,7 @@ def describe_device(device: str | torch.device) -> str:
 
 
 @contextmanager
-def kept_memory() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Within the block, memory that is freed stays with this process, ready for the next step.
 
     A step frees its activations, and the next one asks for as much again. Linux's C library gives
@@ -125,6 +128,85 @@ def kept_memory() -> Iterator[None]:
     finally:
         libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_BLOCK)  # where glibc itself goes no further
         libc.malloc_trim(0)
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed PyTorch's global generators: the CPU's and the device's."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """PyTorch's global generators seeded within the block, and as before after it."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        seed_torch(seed, device)
+        yield
+
+
+@contextmanager
+def seeded_everywhere(seed: int) -> Iterator[None]:
+    """As `seeded` on the CPU, with the global generators of Python and NumPy as well."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        with seeded(seed, torch.device("cpu")):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+@contextmanager
+def on_device(model: nn.Module, loss: object, device: torch.device) -> Iterator[None]:
+    """Model, and loss if it is a module, on the device within the block, and back after it.
+
+    The model comes back in evaluation mode, its weights contiguous.
+    """
+    modules = [model, loss] if isinstance(loss, nn.Module) else [model]
+    homes = [next((p.device for p in (*m.parameters(), *m.buffers())), device) for m in modules]
+    try:
+        for module in modules:
+            module.to(device)
+        yield
+    finally:
+        for module, home in zip(modules, homes, strict=True):
+            module.to(home)
+        model.eval()
+        weights_to_format(model, torch.contiguous_format)
+
+
+def weights_to_format(model: nn.Module, layout: torch.memory_format) -> None:
+    """Lay out the weights of convolutions in this memory format."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = to_memory_format(parameter.data, layout)
+
+
+def to_memory_format(tensor: Tensor, layout: torch.memory_format) -> Tensor:
+    """The tensor, N×C×H×W, in this memory format, with the strides that belong to it."""
+    # With one channel, both formats have the numbers in the same places, and `contiguous` changes
+    # nothing; but convolutions go by the strides, and only `to` sets those.
+    return tensor.contiguous(memory_format=layout).to(memory_format=layout)
+
+
+@contextmanager
+def compiled(model: nn.Module, wanted: bool) -> Iterator[None]:
+    """The model's calls go through torch.compile within the block, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    model.compile(mode="reduce-overhead" if on_gpu else None)
+    try:
+        yield
+    finally:
+        model._compiled_call_impl = None
 
 
 def _available(kind: str, index: int = 0) -> bool:

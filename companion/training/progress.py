@@ -93,7 +93,7 @@ class Run:
 
 
 @contextmanager
-def showing(run: Run, *, progress: bool = True) -> Iterator[Callable[[], None]]:
+def live_progress(run: Run, *, progress: bool = True) -> Iterator[Callable[[], None]]:
     """Show the run while the block lasts: yields the function that brings the picture up to date.
 
     In a notebook, one HTML output that stays, as it is in the end, when the kernel has gone; in a
@@ -113,6 +113,19 @@ def showing(run: Run, *, progress: bool = True) -> Iterator[Callable[[], None]]:
         raise
     finally:
         update()
+
+
+def throttled(function: Callable[[], None], pause: float) -> Callable[[], None]:
+    """The function, that does nothing when called again within `pause` seconds after it ran."""
+    earliest = -math.inf
+
+    def call() -> None:
+        nonlocal earliest
+        if time.perf_counter() >= earliest:
+            function()
+            earliest = time.perf_counter() + pause
+
+    return call
 
 
 def _notebook(run: Run) -> Callable[[], None]:

@@ -73,7 +73,7 @@ class Rate:
         if isinstance(chosen, Plateau):
             self.words = repr(chosen)
             # torch's scheduler on an optimizer of its own, whose rate starts at 1: the factor.
-            self.optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            self.optimizer = torch.optim.SGD([torch.zeros(1, device="cpu")], lr=1.0)
             self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 self.optimizer, factor=chosen.factor, patience=chosen.patience
             )
@@ -95,6 +95,20 @@ class Rate:
         if self.function is not None:
             return float(self.function(progress))
         return float(self.optimizer.param_groups[0]["lr"])
+
+    def attach(self, optimizer: Any) -> None:
+        """Take note of the learning rates that the optimizer's parameter groups begin with."""
+        self.begin: list[float] = [group["lr"] for group in optimizer.param_groups]
+
+    def lr(self, progress: float) -> float:
+        """The learning rate of the attached optimizer's first parameter group."""
+        return self.begin[0] * self(progress)
+
+    def apply(self, optimizer: Any, progress: float) -> None:
+        """Give each parameter group of the attached optimizer its learning rate."""
+        factor = self(progress)
+        for group, begin in zip(optimizer.param_groups, self.begin, strict=True):
+            group["lr"] = begin * factor
 
     def observe(self, loss: float) -> None:
         """Take in the loss of an epoch."""

@@ -14,16 +14,16 @@ from torch.nn import functional as F
 
 from companion.training import History, fit
 from companion.training.augmentation import crop_and_flip
-from companion.training.batches import Resident
+from companion.training.batches import InMemory
 from companion.training.schedules import Plateau
 
 
-def images(n: int = 120, seed: int = 0) -> Resident:
+def images(n: int = 120, seed: int = 0) -> InMemory:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 2, (n,), generator=generator)
     pixels = torch.randint(0, 80, (n, 1, 8, 8), dtype=torch.uint8, generator=generator)
     pixels[:, :, :4] += (100 * labels).to(torch.uint8).view(-1, 1, 1, 1)
-    return Resident(pixels, labels, torch.device("cpu"))
+    return InMemory(pixels, labels, torch.device("cpu"))
 
 
 def network() -> nn.Sequential:
@@ -41,10 +41,9 @@ def noisy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def train(path: str | Path | None, **changes: Any) -> tuple[nn.Module, History]:
     model = network()
     settings: dict[str, Any] = {
-        "epochs": 30, "batch_size": 8, "lr": 0.05, "validation": images(40, 1),
+        "epochs": 12, "batch_size": 8, "lr": 0.05, "validation": images(40, 1),
         "optimizer": partial(torch.optim.SGD, momentum=0.9), "schedule": Plateau(0.5, 1),
-        "augment": crop_and_flip(1), "patience": 25, "device": "cpu", "progress": False,
-        "channels_last": False,  # what "auto" takes is a matter of time
+        "augment": crop_and_flip(1), "patience": 10, "device": "cpu", "progress": False,
     } | changes  # fmt: skip
     return model, fit(model, images(), noisy, checkpoint=path, **settings)
 

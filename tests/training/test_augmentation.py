@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from companion.training.augmentation import crop_and_flip, cutout, in_turn
+from companion.training.augmentation import compose, crop_and_flip, cutout
 
 
 def seeded(n: int = 400) -> torch.Tensor:
@@ -101,8 +101,8 @@ def test_cutout_is_centred_anywhere() -> None:
     assert share[0, 0] == pytest.approx(4 / 80, abs=0.02)
 
 
-def test_in_turn_makes_one_change_after_another() -> None:
+def test_compose_makes_one_change_after_another() -> None:
     images = seeded(3)
-    changed = in_turn(lambda x: x + 1, lambda x: x * 2)(images)
+    changed = compose(lambda x: x + 1, lambda x: x * 2)(images)
     assert torch.equal(changed, (images + 1) * 2)
-    assert torch.equal(in_turn()(images), images)
+    assert torch.equal(compose()(images), images)
