@@ -15,7 +15,8 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @property {number} [height] of the image, in pixels
  * @property {number} [width]
  * @property {number} [radius] of the pen, in pixels of the image
- * @property {boolean} [centre] give the image as MNIST has its digits: scaled to 20/28 of the side, its centre
+ * @property {boolean} [centre] give the image as MNIST has its digits: scaled to 20/28 of the side, its
+ *   centre
  *   of mass in the middle. What the reader sees stays where it was drawn.
  * @property {(image: Float32Array) => void} [onChange] after each line; see `read`
  */
