@@ -1,29 +1,34 @@
 // What every page needs and no widget: quizzes, and Plotly figures that load when they come near.
 
-const here = new URL(".", document.currentScript.src);
+const { src } = /** @type {HTMLScriptElement} */ (document.currentScript);
+const here = new URL(".", src);
 
 // The theme names its search button otherwise than the text on it says.
 document.querySelector(".search-button-field")?.removeAttribute("aria-label");
 
 // --- quizzes ---------------------------------------------------------------------------------
 
+/** @param {Element} fieldset @param {string} text @param {boolean} right */
 function verdict(fieldset, text, right) {
   const line = fieldset.querySelector(".quiz-verdict");
+  if (!line) return;
   line.textContent = text;
   line.classList.toggle("quiz-right", right);
   line.classList.toggle("quiz-wrong", !right);
 }
 
+/** @param {Element | null | undefined} element @param {boolean} visible */
 function show(element, visible) {
-  if (element) element.classList.toggle("quiz-shown", visible);
+  element?.classList.toggle("quiz-shown", visible);
 }
 
-/** A number as people type it: 0.5, 0,5, −0.5, 1/2. */
+/** A number as people type it: 0.5, 0,5, −0.5, 1/2. @param {string} text */
 function typed(text) {
   const [top, bottom = "1", ...more] = text.trim().replaceAll(",", ".").replaceAll("−", "-").split("/");
   return top === "" || bottom === "" || more.length ? NaN : Number(top) / Number(bottom);
 }
 
+/** @param {Element} fieldset @param {HTMLInputElement} input */
 function checkNumber(fieldset, input) {
   const answer = typed(input.value);
   if (!Number.isFinite(answer)) {
@@ -31,24 +36,28 @@ function checkNumber(fieldset, input) {
     return;
   }
   // A last digit of slack for values that binary fractions can't hold.
-  const near = (value) =>
+  const near = (/** @type {number} */ value) =>
     Math.abs(answer - value) <= Number(input.dataset.tolerance) + 1e-9 * Math.abs(value);
   const right = near(Number(input.dataset.value));
   show(fieldset.querySelector(":scope > .quiz-feedback"), right);
-  for (const mistake of fieldset.querySelectorAll(".quiz-mistake")) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const mistakes = fieldset.querySelectorAll(".quiz-mistake");
+  for (const mistake of mistakes) {
     show(mistake.querySelector(".quiz-feedback"), !right && near(Number(mistake.dataset.value)));
   }
   verdict(fieldset, right ? "Right." : "Not yet. Try once more.", right);
 }
 
+/** @param {Element} fieldset */
 function checkOptions(fieldset) {
-  const inputs = [...fieldset.querySelectorAll(".quiz-option input")];
+  /** @type {HTMLInputElement[]} */
+  const inputs = [...fieldset.querySelectorAll(/** @type {"input"} */ (".quiz-option input"))];
   if (!inputs.some((input) => input.checked)) {
     verdict(fieldset, "Choose an answer first.", false);
     return;
   }
   for (const input of inputs) {
-    show(input.closest(".quiz-option").querySelector(".quiz-feedback"), input.checked);
+    show(input.closest(".quiz-option")?.querySelector(".quiz-feedback"), input.checked);
   }
   const right = inputs.every((input) => input.checked === (input.dataset.right === "true"));
   const half = !right && inputs.some((input) => input.checked && input.dataset.right === "true");
@@ -56,9 +65,10 @@ function checkOptions(fieldset) {
 }
 
 for (const fieldset of document.querySelectorAll("fieldset[data-quiz]")) {
+  /** @type {HTMLInputElement | null} */
   const number = fieldset.querySelector(".quiz-number input");
   const check = () => (number ? checkNumber(fieldset, number) : checkOptions(fieldset));
-  fieldset.querySelector(".quiz-check").addEventListener("click", check);
+  fieldset.querySelector(".quiz-check")?.addEventListener("click", check);
   number?.addEventListener("keydown", (event) => event.key === "Enter" && check());
   fieldset.addEventListener("input", () => {
     for (const shown of fieldset.querySelectorAll(".quiz-shown")) show(shown, false);
@@ -68,12 +78,13 @@ for (const fieldset of document.querySelectorAll("fieldset[data-quiz]")) {
 
 // --- Plotly ----------------------------------------------------------------------------------
 
+/** @type {Promise<typeof Plotly> | undefined} */
 let plotly; // one load a page
 
 function loadPlotly() {
   plotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = new URL("plotly.js", here);
+    script.src = new URL("plotly.js", here).href;
     script.onload = () => resolve(globalThis.Plotly);
     script.onerror = () => reject(new Error(`could not load ${script.src}`));
     document.head.append(script);
@@ -84,7 +95,8 @@ function loadPlotly() {
 // The colours that follow the page; a figure brings only those that carry meaning.
 function themeOf() {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name, other) => style.getPropertyValue(name).trim() || other;
+  const colour = (/** @type {string} */ name, /** @type {string} */ other) =>
+    style.getPropertyValue(name).trim() || other;
   const text = colour("--pst-color-text-base", "#222");
   const line = colour("--pst-color-border", "#ccc");
   const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, tickcolor: line };
@@ -106,7 +118,8 @@ function themeOf() {
   };
 }
 
-const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const rest = (/** @type {number} */ milliseconds) =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** Let a live widget that is waking up go first: Plotly keeps the page busy for a third of a second. */
 async function whenCalm() {
@@ -116,8 +129,9 @@ async function whenCalm() {
   }
 }
 
+/** @param {HTMLElement} box */
 async function draw(box) {
-  const figure = JSON.parse(box.querySelector("script").textContent);
+  const figure = JSON.parse(box.querySelector("script")?.textContent ?? "");
   await whenCalm();
   const Plotly = await loadPlotly();
   const layout = { ...figure.layout, template: themeOf(), autosize: true };
@@ -146,7 +160,7 @@ const near = new IntersectionObserver(
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       near.unobserve(entry.target);
-      draw(entry.target).catch((error) => {
+      draw(/** @type {HTMLElement} */ (entry.target)).catch((error) => {
         entry.target.append(`This figure could not be drawn: ${error.message}`);
       });
     }

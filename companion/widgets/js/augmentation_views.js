@@ -38,7 +38,8 @@ const STORY = {
   flip: "Two views: the image and its mirror image.",
   crop_flip:
     "Ten views: four corners and the middle, seven eighths of the side each, " +
-    "then the same of the mirror image. AlexNet’s answer to an image was the mean of its answers to these ten.",
+    "then the same of the mirror image. " +
+    "AlexNet’s answer to an image was the mean of its answers to these ten.",
   random:
     "Ten of the many images that one can become in training. Each is shifted, mirrored or not, " +
     "and its colours move together; what a crop leaves uncovered is black.",
@@ -183,7 +184,10 @@ function wholeImage(model) {
   };
 }
 
-/** The views, as tiles that can be pointed at. @param {AnyModel<State>} model @param {(k: number) => void} onPoint */
+/**
+ * The views, as tiles that can be pointed at.
+ * @param {AnyModel<State>} model @param {(k: number) => void} onPoint
+ */
 function viewSheet(model, onPoint) {
   const [side, components] = [model.get("side"), model.get("components")];
   const tiles = Array.from({ length: DRAWS }, (_, i) => {

@@ -178,7 +178,10 @@ function bars(onPoint) {
 /** "5×5", or what it is called where a second 3×3 stands in its place. */
 const third = (/** @type {number} */ window) => (window === 5 ? "5×5" : "second 3×3");
 
-/** All convolutions, with what they cost. @param {Branch[]} branches @param {number} size @returns {Step[]} */
+/**
+ * All convolutions, with what they cost.
+ * @param {Branch[]} branches @param {number} size @returns {Step[]}
+ */
 function steps(branches, size) {
   const called = (/** @type {string} */ name, /** @type {number} */ branch) =>
     branch === 2 ? third(name === "5×5" ? 5 : 3) : name;
@@ -270,7 +273,8 @@ function spelledOut() {
       "span",
       { class: "bottleneck-product" },
       h("strong", {}, label),
-      `: ${size}·${size} places × ${c.outChannels} filters × ${c.kernel}·${c.kernel}·${c.inChannels} weights = `,
+      `: ${size}·${size} places × ${c.outChannels} filters × ` +
+        `${c.kernel}·${c.kernel}·${c.inChannels} weights = `,
       h("span", { class: "companion-number" }, ui.grouped(cost.multiplications)),
       ` (${ui.grouped(cost.parameters)} parameters)`,
     );
@@ -306,7 +310,9 @@ function totals() {
       against,
     ],
     inAll,
-    /** @param {Cost} cost @param {Cost} plain without bottlenecks @param {number} depth @param {boolean} on */
+    /**
+     * @param {Cost} cost @param {Cost} plain without bottlenecks @param {number} depth @param {boolean} on
+     */
     draw(cost, plain, depth, on) {
       numbers.set({
         ...cost,

@@ -66,7 +66,10 @@ const say = (/** @type {number} */ value) => short(value).replace("−", "minus 
 /** The kernel as it is laid over the input. @param {Model} model */
 const laid = (model) => (model.get("flip") ? turned(model.get("kernel")) : model.get("kernel"));
 
-/** All sizes that the boards depend on; rows and columns of the output, 0 where the kernel does not fit. @param {Model} model */
+/**
+ * All sizes that the boards depend on; rows and columns of the output, 0 where the kernel does not fit.
+ * @param {Model} model
+ */
 function sizes(model) {
   const [x, k] = [model.get("x"), model.get("kernel")];
   const [padding, stride] = [model.get("padding"), model.get("stride")];
@@ -84,7 +87,10 @@ function sizes(model) {
   };
 }
 
-/** A matrix with one number changed. @param {Matrix} matrix @param {number} r @param {number} c @param {number} value */
+/**
+ * A matrix with one number changed.
+ * @param {Matrix} matrix @param {number} r @param {number} c @param {number} value
+ */
 const changed = (matrix, r, c, value) =>
   matrix.map((row, i) => (i === r ? row.map((v, j) => (j === c ? value : v)) : row));
 
@@ -277,7 +283,10 @@ function makeBoards(model, { onEdit, onPoint, onMove }) {
       turn.classList.toggle("convolution-unused", !model.get("flip"));
       if (!rows) ys.text(0, 0, "–");
     },
-    /** The outputs that were visited, and the window. @param {number} position @param {Set<number>} visited */
+    /**
+     * The outputs that were visited, and the window.
+     * @param {number} position @param {Set<number>} visited
+     */
     drawWindow(position, visited) {
       const [row, column] = [Math.floor(position / columns), position % columns];
       const [x, h_, options] = [model.get("x"), laid(model), { padding, stride: size.stride }];

@@ -16,7 +16,9 @@ import { colourOf, gradientOf, paintMap } from "./ui/pixel_map.js";
 /** @import { Matrix } from "./maths/convolution.js" */
 
 /** @typedef {"signed" | "grey" | "colour"} View of the output */
-/** @typedef {number | "own" | "drawing"} Source the picture: one of the widget's by number, or the reader's */
+/**
+ * @typedef {number | "own" | "drawing"} Source the picture: one of the widget's by number, or the reader's
+ */
 /**
  * @typedef {object} State
  * @property {Matrix} kernel 3×3 or 5×5
@@ -56,7 +58,10 @@ function interior(plane, width, height, reach) {
   return most || 1;
 }
 
-/** The same weights in the middle of a larger kernel, or the middle of a larger one. @param {Matrix} kernel @param {number} size */
+/**
+ * The same weights in the middle of a larger kernel, or the middle of a larger one.
+ * @param {Matrix} kernel @param {number} size
+ */
 function resized(kernel, size) {
   const shift = (kernel.length - size) / 2;
   return matrixOf(size, size, (r, c) => kernel[r + shift]?.[c + shift] ?? 0);
@@ -75,7 +80,10 @@ function planesOf(image) {
   };
 }
 
-/** What the kernel makes of a picture, and how it is to be shown. @param {Planes} planes @param {Model} model */
+/**
+ * What the kernel makes of a picture, and how it is to be shown.
+ * @param {Planes} planes @param {Model} model
+ */
 function filtered(planes, model) {
   const [kernel, bias, view] = [model.get("kernel"), model.get("bias"), model.get("view")];
   const { width, height } = planes;
@@ -109,7 +117,10 @@ function filtered(planes, model) {
   };
 }
 
-/** Paint values of 0…1: one plane as grey, three as red, green and blue. @param {ImageData} into @param {Float64Array[]} planes */
+/**
+ * Paint values of 0…1: one plane as grey, three as red, green and blue.
+ * @param {ImageData} into @param {Float64Array[]} planes
+ */
 function paintPlanes({ data }, planes) {
   const [red, green, blue] = planes.length > 1 ? planes : [planes[0], planes[0], planes[0]];
   for (let i = 0, o = 0; i < red.length; i += 1, o += 4) {
@@ -122,7 +133,10 @@ function paintPlanes({ data }, planes) {
 
 // ---------------------------------------------------------------- the pictures
 
-/** The drawing pad: white lines on black. With something to look at before the reader draws: a ring and a stroke. */
+/**
+ * The drawing pad: white lines on black. With something to look at before the reader draws: a ring and a
+ * stroke.
+ */
 function drawnPicture() {
   const work = drawing(PAD);
   const ring = Array.from({ length: 33 }, (_, i) => {
@@ -337,7 +351,10 @@ function picturePair(model, { onPlace, isDrawing, onStroke }) {
           : paintPlanes(into, shown),
       );
     },
-    /** Where the loupe is, and what is said of both pictures. @param {Planes} planes @param {Result} result @param {string} source */
+    /**
+     * Where the loupe is, and what is said of both pictures.
+     * @param {Planes} planes @param {Result} result @param {string} source
+     */
     draw({ width, height }, { kernel, view, grey, low, high }, source) {
       const position = model.get("position");
       const [row, column] = position;
@@ -552,7 +569,10 @@ function loupe(model, onPut) {
   };
 }
 
-/** A number of the patch on the grey of its pixel. @param {HTMLElement} cell @param {number} value @param {boolean} inside */
+/**
+ * A number of the patch on the grey of its pixel.
+ * @param {HTMLElement} cell @param {number} value @param {boolean} inside
+ */
 function shadeOf(cell, value, inside) {
   const shade = String(Math.round(255 * value));
   cell.classList.toggle("lab-outside", !inside);

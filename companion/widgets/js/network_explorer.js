@@ -41,7 +41,10 @@ const TYPES = [
 ];
 const TOKEN = Object.fromEntries(TYPES.map(({ type, token }) => [type, token]));
 
-/** Which of TYPES a layer is; a sequence is what its weightiest step is. @param {LayerNode} node @returns {string} */
+/**
+ * Which of TYPES a layer is; a sequence is what its weightiest step is.
+ * @param {LayerNode} node @returns {string}
+ */
 function typeOf(node) {
   if (node.rule === "paths" || node.rule === "gate") return "block";
   if (node.parts) {
@@ -99,7 +102,10 @@ function measures(shape, { largest, room, enlarged, thin }) {
   };
 }
 
-/** The three faces of a block whose front's top left corner is (x, y). @param {Block} block @param {number} x @param {number} y */
+/**
+ * The three faces of a block whose front's top left corner is (x, y).
+ * @param {Block} block @param {number} x @param {number} y
+ */
 function faces({ tall, slant, thick }, x, y) {
   const n = (/** @type {number} */ v) => v.toFixed(1);
   const rise = 0.6 * slant;
@@ -147,7 +153,10 @@ function inLines(blocks, scale, width, gap) {
   return lines;
 }
 
-/** The whole network in a line of blocks, or several lines where it is narrow. @param {(path: string) => void} onPick */
+/**
+ * The whole network in a line of blocks, or several lines where it is narrow.
+ * @param {(path: string) => void} onPick
+ */
 function overview(onPick) {
   const { el, svg } = chart({ class: "explorer-blocks" });
   /** One block, `top` and `y` being where it and its line begin. */
@@ -216,8 +225,8 @@ function overview(onPick) {
       setAll(svg, {
         height: y,
         "aria-label":
-          `${name} as a line of ${blocks.length} blocks drawn to scale, from the input, ${shapeText(input)}, ` +
-          `to ${last.name}, ${shapeText(last.output)}.` +
+          `${name} as a line of ${blocks.length} blocks drawn to scale, ` +
+          `from the input, ${shapeText(input)}, to ${last.name}, ${shapeText(last.output)}.` +
           (said ? ` ${said.name}, ${shapeText(said.output)}, is marked.` : ""),
       });
     },
@@ -314,7 +323,10 @@ function workings(row) {
   return found;
 }
 
-/** "Then: ReLU, dropout.": the layers after this one that have no line of their own. @param {Row[]} rows @param {Row} row */
+/**
+ * "Then: ReLU, dropout.": the layers after this one that have no line of their own.
+ * @param {Row[]} rows @param {Row} row
+ */
 function following(rows, row) {
   const names = [];
   for (let i = rows.indexOf(row) + 1; i && i < rows.length && passes(rows[i].node); i += 1)
@@ -583,9 +595,7 @@ function insideBlocks(onPick) {
       const chosen = chain[chain.length - 1].path;
       const strips = chain.filter((row, i) => opens(row, chain[i - 1]));
       // Chips are made anew; the focus stays with the one that was pressed.
-      const held = [...el.querySelectorAll("button")].findIndex(
-        (button) => button === document.activeElement,
-      );
+      const held = [...el.querySelectorAll("button")].findIndex((button) => button.matches(":focus"));
       el.replaceChildren(...strips.map((row) => strip(row, chosen)));
       el.hidden = !strips.length;
       if (held >= 0) el.querySelectorAll("button")[held]?.focus();
@@ -658,7 +668,10 @@ function layerDetail(onPick) {
   };
   return {
     el,
-    /** @param {Row[]} chain see `find` @param {Row[]} rows @param {Shape} input @param {{ [q in Quantity]: number }} sums */
+    /**
+     * @param {Row[]} chain see `find` @param {Row[]} rows @param {Shape} input
+     * @param {{ [q in Quantity]: number }} sums
+     */
     draw(chain, rows, input, sums) {
       const row = chain[chain.length - 1];
       siblings = visibleOf(chain[chain.length - 2]?.parts ?? rows);
@@ -737,7 +750,8 @@ function render({ model, el }) {
     detail.draw(chain, rows, input, sums);
     list.draw(visible, outer);
     if (traits.touched) {
-      const costs = `${commas(row.parameters)} parameters, ${commas(row.multiplications ?? 0)} multiplications`;
+      const [parameters, multiplications] = QUANTITIES.map((quantity) => commas(row[quantity] ?? 0));
+      const costs = `${parameters} parameters, ${multiplications} multiplications`;
       voice.say(
         row.output
           ? `${row.name}, ${shapeText(row.output)}, ${costs}`

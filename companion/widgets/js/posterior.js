@@ -450,8 +450,8 @@ function graph() {
         "aria-label": cut
           ? "Mu and sigma go into a random draw, which gives z, then the loss L. " +
             "The gradient comes back from L to z and stops there."
-          : "Mu, sigma and the noise epsilon go into z equals mu plus sigma times epsilon, then the loss L. " +
-            "The gradient comes back from L through z to mu and sigma.",
+          : "Mu, sigma and the noise epsilon go into z equals mu plus sigma times epsilon, " +
+            "then the loss L. The gradient comes back from L through z to mu and sigma.",
       });
     },
   };
@@ -887,7 +887,8 @@ function render({ model, el }) {
       {
         title: model.get("title"),
         describe:
-          "Move the mean and the width of the encoder’s answer for one latent unit. Everything below follows.",
+          "Move the mean and the width of the encoder’s answer for one latent unit. " +
+          "Everything below follows.",
       },
       controls.el,
       ...[densities, sum, descentMap, samples, estimate].map((part) => part.el),

@@ -159,7 +159,10 @@ function box(g, d, a, b) {
 const gapOf = (g, /** @type {number} */ stride) =>
   stride * g.scale >= 3.2 ? Math.min(1.4, 0.2 * stride * g.scale) / g.scale : 0;
 
-/** The outline from a unit down to the pixels. @param {Look} state @param {Layout} g @param {Level[]} levels */
+/**
+ * The outline from a unit down to the pixels.
+ * @param {Look} state @param {Layout} g @param {Level[]} levels
+ */
 function conePath(state, g, levels) {
   /** @type {[Point[], Point[]]} */
   const [low, high] = [[], []];
@@ -441,7 +444,10 @@ function picture(photos, onPick) {
     photo.el.style.imageRendering = state.own ? "pixelated" : "auto";
   };
 
-  /** Dots at the middles of all fields, where they are far enough apart. @param {Look} state @param {Layout} g */
+  /**
+   * Dots at the middles of all fields, where they are far enough apart.
+   * @param {Look} state @param {Layout} g
+   */
   const drawCentres = (state, g) => {
     const { field, margin, count } = state;
     const place = (/** @type {number} */ unit) => (centre(field, unit) + margin + 0.5) * g.scale;
@@ -490,7 +496,8 @@ function picture(photos, onPick) {
       photo.draw(state, weighed);
       setAll(svg, {
         "aria-label":
-          `A section through ${state.layers.length} layers, and the image of ${state.n} by ${state.n} pixels. ` +
+          `A section through ${state.layers.length} layers, ` +
+          `and the image of ${state.n} by ${state.n} pixels. ` +
           `Unit ${state.row}, ${state.column} of ${state.layers[state.depth - 1].name} ${seen(state)}.`,
       });
     },

@@ -126,7 +126,10 @@ function profile(onPoint) {
   );
   return {
     el,
-    /** @param {{ width: number, base: Stage[], now: Stage[], pointed: number | null, words: string }} options */
+    /**
+     * @param {{ width: number, base: Stage[], now: Stage[], pointed: number | null, words: string }}
+     *   options
+     */
     draw({ width, base, now, pointed, words }) {
       const most = (/** @type {(stage: Stage) => number} */ of) =>
         Math.max(...[...drawn(base), ...drawn(now)].map(of));
@@ -259,8 +262,9 @@ function costWords() {
     draw({ depth, width, resolution: side }, cost, ratio, row) {
       numbers.set({ depth, width, resolution: side, ...cost, more: ratio });
       compare.textContent = row
-        ? `Published ${row.name}: depth ${times(row.depth)}, width ${times(row.width)}, ${row.resolution} px; ` +
-          `${amount(row.multiplications)} multiplications, ${amount(row.parameters)} parameters.`
+        ? `Published ${row.name}: depth ${times(row.depth)}, width ${times(row.width)}, ` +
+          `${row.resolution} px; ${amount(row.multiplications)} multiplications, ` +
+          `${amount(row.parameters)} parameters.`
         : "";
     },
   };
@@ -278,7 +282,8 @@ function stageWords(now, base, pointed, resolution) {
     );
   const [stage, plain] = [now[pointed], base[pointed]];
   return (
-    `Stage ${pointed + 1}: ${stage.layers} ${stage.layers === 1 ? "layer" : "layers"} of ${stage.operator}, ` +
+    `Stage ${pointed + 1}: ${stage.layers} ${stage.layers === 1 ? "layer" : "layers"} ` +
+    `of ${stage.operator}, ` +
     `${stage.size}×${stage.size}×${stage.channels}; ` +
     `${amount(stage.cost.multiplications)} multiplications, ${amount(stage.cost.parameters)} parameters. ` +
     `In B0: ${plain.layers}, ${plain.size}×${plain.size}×${plain.channels}.`
@@ -324,9 +329,9 @@ function render({ model, el }) {
       now,
       pointed,
       words:
-        `The scaled network over the outline of B0: ${layersOf(now)} layers on images of ${plan.resolution} ` +
-        `pixels, at most ${channels} channels. B0 has ${layersOf(base)} layers on 224 pixels, ` +
-        "at most 320 channels.",
+        `The scaled network over the outline of B0: ${layersOf(now)} layers ` +
+        `on images of ${plan.resolution} pixels, at most ${channels} channels. ` +
+        `B0 has ${layersOf(base)} layers on 224 pixels, at most 320 channels.`,
     });
     detail.textContent = stageWords(now, base, pointed, plan.resolution);
     for (const bars of fourWays) bars.draw(costs, model.get("way"));

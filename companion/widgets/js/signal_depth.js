@@ -53,7 +53,7 @@ function sized(v) {
 }
 
 /** The same for the ear. @param {number} v */
-function spokenSize(v) {
+function said(v) {
   if (v === 0 || (v >= 0.01 && v < 1000)) return String(Number(v.toPrecision(3)));
   const [mantissa, power] = v.toExponential(1).split("e");
   return `${mantissa} times 10 to the ${ui.spoken(Number(power), 0)}`;
@@ -144,8 +144,8 @@ function sizeChart(onPick) {
       setAll(svg, {
         "aria-label":
           `Sizes in each of ${depth} layers on a logarithmic scale. ` +
-          `The signal goes from ${spokenSize(signal[0])} at the input to ${spokenSize(signal[depth])} at the end, ` +
-          `the gradient from ${spokenSize(gradient[depth])} at the end to ${spokenSize(gradient[0])} at the input.`,
+          `The signal goes from ${said(signal[0])} at the input to ${said(signal[depth])} at the end, ` +
+          `the gradient from ${said(gradient[depth])} at the end to ${said(gradient[0])} at the input.`,
       });
     },
   };
@@ -361,7 +361,7 @@ function sizesPlate(depth, numbers, onPick) {
   let latest = null;
   const describe = (/** @type {number} */ l) =>
     latest
-      ? `layer ${l}: signal ${spokenSize(latest.signal[l])}, gradient ${spokenSize(latest.gradient[l])}`
+      ? `layer ${l}: signal ${said(latest.signal[l])}, gradient ${said(latest.gradient[l])}`
       : `layer ${l}`;
   const look = ui.slider({
     label: "Look at layer",
@@ -526,7 +526,7 @@ function render({ model, el }) {
     const [signal, gradient] = [Array.from(sizes.signal), Array.from(sizes.gradient)];
     emit(el, "propagated", { ...now, signal, gradient });
     if (!traits.touched) return;
-    const ends = [spokenSize(signal[now.depth]), spokenSize(gradient[0])];
+    const ends = [said(signal[now.depth]), said(gradient[0])];
     voice.say(`${story} Signal at the end ${ends[0]}, gradient at the input ${ends[1]}.`);
   };
   const schedule = perFrame(draw);
@@ -550,8 +550,8 @@ function render({ model, el }) {
       {
         title: model.get("title"),
         describe:
-          "A batch passes forward through a network with random weights, and a gradient of size 1 passes back. " +
-          "What arrives?",
+          "A batch passes forward through a network with random weights, " +
+          "and a gradient of size 1 passes back. What arrives?",
       },
       controls.el,
       overview.el,

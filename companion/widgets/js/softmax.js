@@ -98,7 +98,8 @@ function lossChart() {
       bottom.draw({ scale: x, at: base, from: margin.left, to, count: 5, name: "p of the right class" });
       setAll(svg, {
         "aria-label":
-          `The loss as minus log p of the right class: it falls from beyond ${top} at p near 0 to 0 at p = 1. ` +
+          `The loss as minus log p of the right class: ` +
+          `it falls from beyond ${top} at p near 0 to 0 at p = 1. ` +
           `The point is at p = ${small(Math.exp(-loss))}, loss ${small(loss)}; ` +
           `guessing among ${classes} classes costs ${three(level)}.`,
       });
@@ -123,7 +124,10 @@ function insight(p, y, names, temperature) {
     );
   }
   if (p[y] > 0.99)
-    return "Right, and sure of it: the gradient is almost 0, and there is little left to learn from this image.";
+    return (
+      "Right, and sure of it: the gradient is almost 0, " +
+      "and there is little left to learn from this image."
+    );
   if (temperature > 3)
     return "Right, but a high temperature flattens the probabilities: the order stays, the confidence goes.";
   return (
@@ -246,7 +250,9 @@ function lossPlate(names) {
       ui.split([picture.el], [result, story, key, count]),
     ),
     picture: picture.el,
-    /** @param {{ width: number, y: number, T: number, p: number[], loss: number, walked: number[] }} options */
+    /**
+     * @param {{ width: number, y: number, T: number, p: number[], loss: number, walked: number[] }} options
+     */
     draw({ width, y, T, p, loss, walked }) {
       numbers.set({ "p-right": p[y], loss, steps: walked.length });
       story.textContent = insight(p, y, names, T);

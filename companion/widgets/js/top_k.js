@@ -220,7 +220,8 @@ function render({ model, el }) {
       {
         title: model.get("title"),
         describe:
-          `The most probable classes of ${model.get("model_name")} for ${shown} of ${ui.grouped(total)} images. ` +
+          `The most probable classes of ${model.get("model_name")} ` +
+          `for ${shown} of ${ui.grouped(total)} images. ` +
           "The right class stands under each image.",
       },
       h("div", { class: "companion-panel companion-sticky" }, k.el),

@@ -8,7 +8,10 @@
  * @property {boolean} mirrored the crop is turned over
  * @property {number[]} alpha how far the colours move along each component
  */
-/** @typedef {{ variances: number[], directions: number[][] }} Components of colour: directions[channel][component] */
+/**
+ * @typedef {{ variances: number[], directions: number[][] }} Components of colour:
+ *   directions[channel][component]
+ */
 
 import { noise, uniform } from "./noise.js";
 

@@ -91,7 +91,10 @@ export function luminance(rgba) {
   return grey;
 }
 
-/** One colour channel (0, 1, 2) of an RGBA image, 0…1. @param {ArrayLike<number>} rgba @param {number} number */
+/**
+ * One colour channel (0, 1, 2) of an RGBA image, 0…1.
+ * @param {ArrayLike<number>} rgba @param {number} number
+ */
 export function channel(rgba, number) {
   const plane = new Float64Array(rgba.length / 4);
   for (let i = 0, o = number; i < plane.length; i += 1, o += 4) plane[i] = rgba[o] / 255;

@@ -39,7 +39,10 @@ import { after } from "./receptive_field.js";
  * @property {Row[]} [parts]
  * @property {string} [broken] why it cannot work
  */
-/** @typedef {{ shape: Shape, fields: Field[], flattened: number[] }} Arriving what one layer hands to the next */
+/**
+ * @typedef {{ shape: Shape, fields: Field[], flattened: number[] }} Arriving what one layer hands to the
+ *   next
+ */
 
 /** Positions that a window finds along an axis, before rounding. @param {number} n @param {Window} window */
 export const exactSide = (n, [kernel, stride, padding, dilation]) =>

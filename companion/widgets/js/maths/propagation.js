@@ -14,8 +14,8 @@ const SIZE = BATCH * WIDTH;
  * @typedef {object} Sizes
  * @property {Float64Array} signal root mean squares, layers 0…depth
  * @property {Float64Array} gradient
- * @property {(layer: number) => { values: Float64Array, silent: number }} look at the outputs of one layer, and
- *   the share of them that lets no gradient through; good until the next call of `propagate`
+ * @property {(layer: number) => { values: Float64Array, silent: number }} look at the outputs of one layer,
+ *   and the share of them that lets no gradient through; good until the next call of `propagate`
  */
 
 /** @type {ReturnType<typeof makeDraws> | null} */

@@ -8,13 +8,19 @@
  * @property {Window[][]} paths from its input to its output
  * @property {number} size the units along a side of its map
  */
-/** @typedef {{ size: number, stride: number, padding: number }} Field unit i sees `size` pixels from i·stride − padding on */
+/**
+ * @typedef {{ size: number, stride: number, padding: number }} Field unit i sees `size` pixels from
+ *   i·stride − padding on
+ */
 /** @typedef {{ first: number, weights: Float64Array }} Level how much units from `first` on count */
 
 /** @param {Window} window */
 const extent = ([k, , , d]) => d * (k - 1) + 1;
 
-/** What the units of a window see, given what those that it reads see. @param {Field} field @param {Window} window @returns {Field} */
+/**
+ * What the units of a window see, given what those that it reads see.
+ * @param {Field} field @param {Window} window @returns {Field}
+ */
 export const after = (field, [k, s, p, d]) => ({
   size: field.size + d * (k - 1) * field.stride,
   stride: field.stride * s,

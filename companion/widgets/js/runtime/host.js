@@ -1,19 +1,26 @@
 // Brings the widgets of a static page to life: a host for the anywidget interface, without a kernel.
 import { page } from "./assets.js";
 
-/** What render() expects of a model, over the state that the page holds. Nobody else listens to it. */
+/** @typedef {() => void} Listener */
+
+/** What render() expects of a model, over the state that the page holds. No kernel is connected to it. */
 class PageModel {
+  /** @type {{ [name: string]: unknown }} */
   #state;
+  /** @type {Map<string, Set<Listener>>} */
   #listeners = new Map();
 
+  /** @param {{ [name: string]: unknown }} state */
   constructor(state) {
     this.#state = state;
   }
 
+  /** @param {string} name */
   get(name) {
     return this.#state[name];
   }
 
+  /** @param {string} name @param {unknown} value */
   set(name, value) {
     if (Object.is(this.#state[name], value)) return;
     this.#state[name] = value;
@@ -26,18 +33,21 @@ class PageModel {
 
   send() {}
 
+  /** @param {string} event @param {Listener} listener */
   on(event, listener) {
-    if (!this.#listeners.has(event)) this.#listeners.set(event, new Set());
-    this.#listeners.get(event).add(listener);
+    const known = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, known.add(listener));
   }
 
+  /** @param {string} [event] @param {Listener} [listener] */
   off(event, listener) {
-    if (listener) this.#listeners.get(event)?.delete(listener);
+    if (event && listener) this.#listeners.get(event)?.delete(listener);
     else if (event) this.#listeners.delete(event);
     else this.#listeners.clear();
   }
 }
 
+/** @param {string} className @param {string} [role] */
 const element = (className, role) => {
   const el = document.createElement("div");
   el.className = className;
@@ -45,16 +55,22 @@ const element = (className, role) => {
   return el;
 };
 
-/** The widget's state; pictures that the preview shows too stand there alone (companion/site/prerender.py). */
+/**
+ * The widget's state; pictures that the preview shows too stand there alone (companion/site/prerender.py).
+ * @param {HTMLElement} box @param {Element | null} preview
+ */
 function stateOf(box, preview) {
   const pictures = preview?.querySelectorAll("img") ?? [];
-  const { textContent } = box.querySelector(':scope > script[type="application/json"]');
-  return JSON.parse(textContent, (_, value) =>
+  const script = box.querySelector(':scope > script[type="application/json"]');
+  return JSON.parse(script?.textContent ?? "", (_, value) =>
     value?.$img === undefined ? value : pictures[value.$img].getAttribute("src"),
   );
 }
 
-/** Render one widget beneath its preview, and change them over once it has something to show. */
+/**
+ * Render one widget beneath its preview, and change them over once it has something to show.
+ * @param {HTMLElement} box
+ */
 async function mount(box) {
   const preview = box.querySelector(":scope > .companion-preview");
   const status = element("companion-status", "status");
@@ -65,18 +81,19 @@ async function mount(box) {
   const slow = setTimeout(() => {
     status.textContent = "Loading the model …";
   }, 700);
-  const settle = (state, text = "") => {
+  const settle = (/** @type {string} */ state, text = "") => {
     clearTimeout(slow);
     box.dataset.state = state;
     status.textContent = text;
   };
   try {
-    const widget = page.widgets.get(box.dataset.widget);
+    const widget = page.widgets.get(box.dataset.widget ?? "");
     if (!widget) throw new Error(`this page has no widget called ${box.dataset.widget}`);
     const model = new PageModel(stateOf(box, preview));
     const ready = new Promise((resolve, reject) => {
       live.addEventListener("companion-ready", resolve, { once: true });
-      live.addEventListener("companion-failed", (event) => reject(event.detail), { once: true });
+      const fail = (/** @type {Event} */ event) => reject(/** @type {CustomEvent} */ (event).detail);
+      live.addEventListener("companion-failed", fail, { once: true });
     });
     ready.catch(() => {}); // a widget may fail before anybody waits for it
     await widget.render({ model, el: live });
@@ -87,27 +104,31 @@ async function mount(box) {
     settle("live");
   } catch (error) {
     live.remove();
-    settle("failed", `This figure stays as it is: ${error.message}`);
+    settle("failed", `This figure stays as it is: ${error instanceof Error ? error.message : error}`);
     console.error(error);
   }
 }
 
 /** Find the page's widgets; each one starts when it nears the window or is touched. */
 export function start() {
-  page.site = new URL(".", document.currentScript.src).href;
-  const wake = (box) => {
+  const script = /** @type {HTMLScriptElement} */ (document.currentScript);
+  page.site = new URL(".", script.src).href;
+  const wake = (/** @type {HTMLElement} */ box) => {
     if (box.dataset.state) return;
     near.unobserve(box);
     mount(box);
   };
   const near = new IntersectionObserver(
     (entries) => {
-      for (const entry of entries) if (entry.isIntersecting) wake(entry.target);
+      for (const { isIntersecting, target } of entries)
+        if (isIntersecting) wake(/** @type {HTMLElement} */ (target));
     },
     { rootMargin: "400px 0px" },
   );
   const watch = () => {
-    for (const box of document.querySelectorAll(".companion-widget:not([data-state])")) {
+    /** @type {NodeListOf<HTMLElement>} */
+    const boxes = document.querySelectorAll(".companion-widget:not([data-state])");
+    for (const box of boxes) {
       near.observe(box);
       for (const touch of ["pointerdown", "focusin"]) {
         box.addEventListener(touch, () => wake(box), { once: true, passive: true });

@@ -82,7 +82,8 @@ function write({ number, input }, text) {
  * @typedef {object} CellsOptions
  * @property {number} rows
  * @property {number} columns
- * @property {string} label what it shows; a grid without editable cells is read as one picture, see `describe`
+ * @property {string} label what it shows; a grid without editable cells is read as one picture, see
+ *   `describe`
  * @property {(value: number) => string} [format] how a number is written
  * @property {(row: number, column: number) => string | null} [edit] the accessible name of a cell that can
  *   be edited, null for one that can't

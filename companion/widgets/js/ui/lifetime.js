@@ -18,7 +18,8 @@ export function perFrame(draw) {
 }
 
 /**
- * Call `draw(width)` with el's width in CSS pixels, now and on every change. Returns a function that stops it.
+ * Call `draw(width)` with el's width in CSS pixels, now and on every change. Returns a function that stops
+ * it.
  * @param {Element} el
  * @param {(width: number) => void} draw
  */

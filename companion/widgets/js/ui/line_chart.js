@@ -60,7 +60,8 @@ function roundEnds(low, high) {
 }
 
 /**
- * A line chart. `draw(lines)` shows one list of [x, y] a series; x rises, and what is not finite leaves a gap.
+ * A line chart. `draw(lines)` shows one list of [x, y] a series; x rises, and what is not finite leaves a
+ * gap.
  * It follows its column's width by itself, until `stop`.
  * @param {LineChartOptions} options
  */

@@ -7,10 +7,13 @@ import { fixed, h, stack } from "./controls.js";
 
 /** @import { Rgb } from "./colours.js" */
 
-/** @typedef {"grey" | "sequential" | "diverging"} MapScale black to white; by lightness; minus, paper, plus */
+/**
+ * @typedef {"grey" | "sequential" | "diverging"} MapScale black to white; by lightness; minus, paper, plus
+ */
 
 /**
- * The colour of a value on a scale from `low` to `high`. On a diverging one 0 has the colour of the paper, and
+ * The colour of a value on a scale from `low` to `high`. On a diverging one 0 has the colour of the paper,
+ * and
  * the end that is further from it is full.
  * @param {MapScale} scale @param {number} low @param {number} high
  * @returns {(value: number) => Rgb}
@@ -23,7 +26,10 @@ export function colourOf(scale, low, high, dark = false) {
   return (v) => Array(3).fill(255 * share(v));
 }
 
-/** The scale from its low to its high end (−1 to 1, if it diverges), as a CSS background. @param {MapScale} scale */
+/**
+ * The scale from its low to its high end (−1 to 1, if it diverges), as a CSS background.
+ * @param {MapScale} scale
+ */
 export function gradientOf(scale, dark = false) {
   if (scale === "grey") return "linear-gradient(to right, #000, #fff)";
   const colour = colourOf(scale, -1, 1, dark);
