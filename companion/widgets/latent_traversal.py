@@ -292,8 +292,8 @@ def _encode(model: nn.Module, images: Tensor, latent_dim: int) -> tuple[Tensor, 
             mu, *rest = code if isinstance(code, tuple) else (code,)
             mus.append(mu.float().cpu())
             if rest:
-                sigma = torch.exp(0.5 * rest[0].double().cpu())
-                kls.append(kl_to_standard_normal(mu.double().cpu(), sigma))
+                sigma = torch.exp(0.5 * rest[0].cpu().double())
+                kls.append(kl_to_standard_normal(mu.cpu().double(), sigma))
     codes = torch.cat(mus)
     if codes.shape != (len(images), latent_dim):
         raise ValueError(
