@@ -5,7 +5,9 @@ that carry meaning are set here; text, grid and background follow the page's lig
 """
 
 import base64
+import functools
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,10 +43,46 @@ def _need_alt(alt: str) -> str:
     return alt.strip()
 
 
+@functools.cache
+def _figure_class() -> type["go.Figure"]:
+    """Plotly's figure, whose notebook output outlives an export: made when plotly is needed."""
+    import plotly.graph_objects as go
+
+    class Figure(go.Figure):
+        def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            bundle: dict[str, Any] = super()._repr_mimebundle_(*args, **kwargs)
+            if bundle and "PLOTLY_RENDERER" not in os.environ:
+                told = (self.layout.meta or {}).get("alt", "")
+                alt = escape(told)
+                html = bundle.get("text/html") or self.to_html(
+                    include_plotlyjs="cdn", full_html=False, default_height=self.layout.height
+                )
+                bundle["text/html"] = (
+                    f'<figure style="margin:0"><div role="img" aria-label="{alt}">{html}</div>'
+                    f'<figcaption style="font-size:.85em">{alt}</figcaption></figure>'
+                )
+                bundle["text/plain"] = f"Figure: {told}"
+            return bundle
+
+        def _ipython_display_(self) -> None:
+            from IPython.display import display
+
+            if bundle := self._repr_mimebundle_():
+                display(bundle, raw=True)
+            else:  # in a window of its own, say
+                super()._ipython_display_()
+
+    return Figure
+
+
 def plot(
     traces: Sequence[Any], *, x: str, y: str, alt: str, height: int = 380, **layout: Any
 ) -> "go.Figure":
     """A Plotly figure with labelled axes and an alt text.
+
+    In a notebook it is shown as Plotly's own figures are; its output has the alt text as well, and
+    an HTML for exports and viewers without Plotly, which fetches Plotly's script when it is looked
+    at. Where the environment variable PLOTLY_RENDERER decides, as in the book's build, it does.
 
     Args:
         traces: Plotly traces.
@@ -57,9 +95,7 @@ def plot(
     Raises:
         ValueError: the alt text is missing or says nothing.
     """
-    import plotly.graph_objects as go
-
-    figure = go.Figure(list(traces))
+    figure: go.Figure = _figure_class()(list(traces))
     figure.update_layout(
         template=None,
         meta={"alt": _need_alt(alt)},
@@ -252,16 +288,43 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
 def to_uint8(images: "Tensor | ArrayLike") -> np.ndarray:
     """N×C×H×W images, uint8 or floats in [0, 1], as uint8 N×H×W×3.
 
+    Floats a little outside, as a network or noise makes them, are cut off.
+
     Raises:
-        ValueError: not four axes, or neither one nor three channels.
+        ValueError: not four axes, neither one nor three channels, nothing to see; other numbers
+            than these, NaN, or floats that are not meant to be in [0, 1].
     """
-    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images)
+    array = _numbers(images)
     if array.ndim != 4 or array.shape[1] not in (1, 3):
         raise ValueError(f"expected images N×1×H×W or N×3×H×W; got an array of shape {array.shape}")
+    if not array.size:
+        raise ValueError(f"expected at least one image; got an array of shape {array.shape}")
     if array.dtype != np.uint8:
+        if array.dtype.kind not in "fb":
+            raise ValueError(
+                f"expected uint8 or floats in [0, 1]; got {array.dtype}: convert whole numbers "
+                "from 0 to 255 with .to(torch.uint8), or with .astype('uint8')"
+            )
+        least, most = float(array.min()), float(array.max())
+        if not -_FAR < least <= most < _FAR:  # NaN is in no order
+            raise ValueError(
+                f"expected floats in [0, 1]; got values from {least:.4g} to {most:.4g}: divide "
+                "pixels from 0 to 255 by 255"
+            )
         array = (np.clip(array, 0, 1) * 255).round().astype(np.uint8)
     array = array.transpose(0, 2, 3, 1)
     return np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array
+
+
+_FAR = 10.0  # no image in [0, 1] has such values, whatever noise is added to it
+
+
+def _numbers(images: "Tensor | ArrayLike") -> np.ndarray:
+    if not hasattr(images, "detach"):
+        return np.asarray(images)
+    tensor = images.detach().cpu()
+    # NumPy has no bfloat16.
+    return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
 
 
 # Minus blue, zero paper, plus orange, as js/ui/colours.js has them for the light paper.
@@ -276,8 +339,8 @@ def diverging(images: "Tensor | ArrayLike", limit: float | None = None) -> np.nd
     Raises:
         ValueError: not N×1×H×W, or a limit that is not positive.
     """
-    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images, dtype=float)
-    if array.ndim != 4 or array.shape[1] != 1:
+    array = _numbers(images).astype(float)
+    if array.ndim != 4 or array.shape[1] != 1 or not array.size:
         raise ValueError(f"expected images N×1×H×W; got an array of shape {array.shape}")
     if limit is not None and not limit > 0:
         raise ValueError(f"limit must be positive, not {limit!r}")
@@ -313,8 +376,11 @@ def image_grid(
         caption: one line below it.
 
     Raises:
-        ValueError: wrong shape, or an alt text that says nothing.
+        ValueError: no such images (:func:`to_uint8`), an alt text that says nothing, or `columns`
+            below 1.
     """
+    if columns < 1:
+        raise ValueError(f"columns must be 1 or more, got {columns!r}")
     tiles = to_uint8(images)
     count, height, width, _ = tiles.shape
     columns = min(columns, count)
@@ -336,7 +402,7 @@ def image_rows(
     Takes and raises what :func:`image_grid` does.
     """
     strips = {
-        label: image_grid(images, alt=alt, columns=len(images), gap=gap)  # type: ignore[arg-type]
+        label: image_grid(images, alt=alt, columns=max(1, len(images)), gap=gap)  # type: ignore[arg-type]
         for label, images in rows.items()
     }
     if not strips:

@@ -5,9 +5,14 @@ import io
 import re
 
 import numpy as np
+import plotly.io
 import pytest
 import torch
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
+from plotly.offline import get_plotlyjs
 
 from companion import figures
 
@@ -38,6 +43,35 @@ def test_grid_puts_each_pixel_in_its_place():
 def test_floats_are_scaled_clipped_and_rounded():
     images = torch.tensor([[-0.5, 0.0, 0.5, 1.0, 2.0]]).view(1, 1, 1, 5)
     assert figures.to_uint8(images)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.full((1, 1, 2, 2), 200), "got int64: convert whole numbers"),
+        (np.full((1, 1, 2, 2), 200, np.uint16), "got uint16: convert whole numbers"),
+        (np.ones((1, 1, 2, 2), complex), "got complex128"),
+        (torch.tensor([[[[0.0, 255.0]]]]), "values from 0 to 255: divide"),
+        (torch.tensor([[[[-127.0, 127.0]]]]), "values from -127 to 127: divide"),
+        (torch.tensor([[[[0.0, torch.nan]]]]), "values from nan to nan"),
+        (torch.tensor([[[[0.0, torch.inf]]]]), "values from 0 to inf"),
+        (torch.zeros(0, 3, 8, 8), r"at least one image; got an array of shape \(0, 3, 8, 8\)"),
+        (torch.zeros(1, 3, 0, 8), "at least one image"),
+    ],
+)
+def test_numbers_that_are_no_pixels(images, message):
+    for show in (figures.to_uint8, lambda x: figures.image_grid(x, alt=ALT)):
+        with pytest.raises(ValueError, match=message):
+            show(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.bool])
+def test_other_kinds_of_numbers(dtype):
+    images = torch.tensor([0.0, 1.0]).to(dtype).view(2, 1, 1, 1)
+    assert figures.to_uint8(images)[:, 0, 0, 0].tolist() == [0, 255]
+    assert figures.diverging(images).shape == (2, 3, 1, 1)
+    with pytest.raises(ValueError, match="columns must be 1 or more, got 0"):
+        figures.image_grid(images, alt=ALT, columns=0)
 
 
 def test_rows_have_labels_and_one_alt_text():
@@ -83,6 +117,60 @@ def test_plots_carry_data_labels_and_alt_text():
         [[0.1, 0.9]], rows=["hue"], columns=["z1", "z2"], x="latent", y="factor", alt=ALT
     )
     assert plot.data[0].z.tolist() == [[0.1, 0.9]]
+
+
+NOTEBOOK = """
+from companion.figures import lines
+lines({"a": [1, 2, 3]}, x="x", y="y", alt="a line that rises & <falls>")
+"""
+
+
+@pytest.fixture(scope="module")
+def exported():
+    """A notebook with a figure, executed and exported to HTML, and the output's mime bundle."""
+    notebook = new_notebook(cells=[new_code_cell(NOTEBOOK)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PLOTLY_RENDERER", raising=False)
+        NotebookClient(notebook, kernel_name="python3").execute()
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    return html, notebook.cells[0].outputs[0].data
+
+
+def test_a_figure_survives_its_export_with_its_alt_text(exported):
+    html, bundle = exported
+    assert bundle["application/vnd.plotly.v1+json"]["data"][0]["y"]
+    assert bundle["text/plain"] == "Figure: a line that rises & <falls>"
+    assert 'aria-label="a line that rises &amp; &lt;falls&gt;" role="img"' in html
+    assert "a line that rises &amp; &lt;falls&gt;</figcaption>" in html
+
+
+@pytest.mark.browser
+def test_an_exported_figure_is_drawn(exported, browser):
+    page = browser.new_page()
+
+    def answer(route):
+        if "plotly" in route.request.url:
+            headers = {"Access-Control-Allow-Origin": "*"}
+            route.fulfill(body=get_plotlyjs(), content_type="text/javascript", headers=headers)
+        else:  # MathJax and the like
+            route.abort()
+
+    page.route(re.compile("^https:"), answer)
+    page.set_content(exported[0], wait_until="domcontentloaded")
+    page.wait_for_selector("figure [role=img] svg .trace path.js-line")
+    page.close()
+
+
+def test_the_renderer_that_is_set_decides(monkeypatch):
+    plot = figures.lines({"a": [1, 2]}, x="x", y="y", alt=ALT)
+    monkeypatch.setattr(plotly.io.renderers, "default", "plotly_mimetype")
+    monkeypatch.delenv("PLOTLY_RENDERER", raising=False)
+    plot.update_layout(meta=None)
+    assert set(plot._repr_mimebundle_()) == {
+        "application/vnd.plotly.v1+json", "text/html", "text/plain",
+    }  # fmt: skip
+    monkeypatch.setenv("PLOTLY_RENDERER", "plotly_mimetype")  # as in the book's build
+    assert set(plot._repr_mimebundle_()) == {"application/vnd.plotly.v1+json"}
 
 
 def test_shapes_that_do_not_fit():

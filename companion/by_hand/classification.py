@@ -120,7 +120,7 @@ def top_k_error(scores: Tensor, labels: Tensor, k: int = 1) -> float:
         raise ValueError(f"k must be from 1 to the {scores.shape[-1]} classes, got {k!r}")
     if not len(scores):
         raise ValueError("an error rate needs at least one image, got none")
-    return (label_rank(scores, labels) > k).double().mean().item()
+    return (label_rank(scores, labels) > k).cpu().double().mean().item()
 
 
 def balanced_accuracy(predicted: Tensor, labels: Tensor) -> float:
@@ -133,7 +133,8 @@ def balanced_accuracy(predicted: Tensor, labels: Tensor) -> float:
             "expected as many predicted classes as labels, at least one, got shapes "
             f"{tuple(predicted.shape)} and {tuple(labels.shape)}"
         )
-    right = (predicted == labels).double()
+    labels = labels.cpu()
+    right = (predicted.cpu() == labels).double()
     recalls = [right[labels == k].mean() for k in labels.unique()]
     return (sum(recalls) / len(recalls)).item()  # type: ignore[union-attr]
 

@@ -12,12 +12,14 @@ def explained(codes: Tensor, factor: Tensor, *, bins: int = 20) -> Tensor:
     equal size). By chance alone it is about (groups − 1)/N. Of a collapsed
     dimension it says little: whatever small variance is left may be explained very well.
     """
+    # Apple's GPUs know no float64.
+    codes, factor = codes.cpu().double(), factor.cpu()
     if factor.is_floating_point():
         order = factor.argsort().argsort()
         group = order * bins // len(factor)
     else:
         group = factor.unique(return_inverse=True)[1]
-    centred = codes.double() - codes.double().mean(0)
+    centred = codes - codes.mean(0)
     sizes = torch.bincount(group).clamp(min=1)
     sums = torch.zeros(len(sizes), codes.shape[1], dtype=torch.float64)
     sums.index_add_(0, group, centred)

@@ -100,7 +100,7 @@ class Answer:
         """The function's result as a float64 tensor, connected to what it was computed from."""
         result = self(*arguments)
         try:
-            return torch.as_tensor(result).double()
+            return torch.as_tensor(result).cpu().double()
         except (TypeError, ValueError, RuntimeError) as error:
             raise Hint(f"A tensor is expected, your function returned {_kind(result)}.") from error
 
@@ -192,7 +192,7 @@ def agree(
     `mistakes` maps a hint to what those who need it get; the first that fits is given, and
     `otherwise` if none does.
     """
-    got = torch.as_tensor(got, dtype=torch.float64).detach()
+    got = torch.as_tensor(got).detach().cpu().double()
     if _close(got, expected):
         return
     if not got.isfinite().all():

@@ -100,7 +100,7 @@ def momentum(answer: Answer) -> None:
     result = answer(w, v, gradient, lr, mu)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise Hint("Two things come back: the new w and the new v, as return w, v.")
-    new_w, new_v = (torch.as_tensor(part).double() for part in result)
+    new_w, new_v = (torch.as_tensor(part).cpu().double() for part in result)
     velocity = mu * v - lr * gradient
     agree(
         new_v,

@@ -78,7 +78,7 @@ def shift(answer: Answer) -> None:
     if callable(answer.value):
         raise Hint("The kernel itself is expected here: three rows of three numbers.")
     try:
-        kernel = torch.as_tensor(answer.value).double()
+        kernel = torch.as_tensor(answer.value).cpu().double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise Hint("A 3×3 kernel is expected: three rows of three numbers.") from error
     shape(kernel, (3, 3), "A 3×3 kernel is expected.")

@@ -85,4 +85,4 @@ def weight_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> dict[s
 
 
 def _square(gradient: Tensor | None) -> float:
-    return 0.0 if gradient is None else gradient.double().square().sum().item()
+    return 0.0 if gradient is None else gradient.cpu().double().square().sum().item()

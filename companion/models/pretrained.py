@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from companion.models.alexnet import AlexNet
 from companion.models.classifier import ImageClassifier, check_choice
@@ -82,13 +82,20 @@ def pretrained(name: str, version: str = "IMAGENET1K_V1", *, progress: bool = Tr
     return Pretrained(model, preprocess, tuple(weights.meta["categories"]))
 
 
-def from_torchvision(name: str, state_dict: Mapping[str, Tensor]) -> ImageClassifier:
+def from_torchvision(name: str, state_dict: Mapping[str, Tensor] | nn.Module) -> ImageClassifier:
     """This book's network with the weights of torchvision's network `name`, in evaluation mode.
 
-    `state_dict` is torchvision's; its tensors are copied. The number of classes, and whether
-    GoogLeNet has auxiliary heads, is read from it. Raises ValueError if it does not fit.
+    `state_dict` is torchvision's, or the network itself; its tensors are copied. The number of
+    classes, and whether GoogLeNet has auxiliary heads, is read from it. Raises ValueError if it
+    does not fit, TypeError if it is neither.
     """
     check_choice("name", name, _TWINS)
+    if isinstance(state_dict, nn.Module):
+        state_dict = state_dict.state_dict()
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"Expected torchvision's {name} or its state dict, got a {type(state_dict).__name__}."
+        )
     options: dict[str, Any] = {}
     if name == "googlenet":
         options["auxiliary_heads"] = any(key.startswith("aux") for key in state_dict)

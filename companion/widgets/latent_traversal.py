@@ -243,7 +243,7 @@ def _codes(code: Any, shape: tuple[int, int]) -> list[Tensor]:
             )
         if not part.isfinite().all():
             raise ValueError("expected encode to return finite codes, but some are nan or infinite")
-    return [part.double().cpu() for part in parts]
+    return [part.cpu().double() for part in parts]  # some devices have no float64
 
 
 def _float_images(images: Any, image_shape: tuple[int, int, int]) -> Tensor:

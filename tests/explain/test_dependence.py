@@ -4,7 +4,7 @@ The network itself: a pixel is set to NaN, and whatever depends on it becomes Na
 nothing of layers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,15 +32,6 @@ def dependence(network: nn.Module, shape: Shape, axis: int) -> Tensor:
     with torch.no_grad():
         y = network(images)
     return y.isnan().any(1) if y.ndim == 4 else y.isnan().any(1).view(-1, 1, 1)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Maps this small are slower with several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def check_gradient(network: nn.Module, shape: Shape, units: int = 3) -> list[Tensor]:
@@ -173,7 +164,7 @@ def networks(draw: st.DrawFn) -> nn.Sequential:
     return network
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks(), st.integers(15, 26), st.integers(15, 26))
 def test_table_gradient_and_network_agree(network: nn.Sequential, height: int, width: int) -> None:
     torch.manual_seed(0)

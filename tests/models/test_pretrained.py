@@ -113,6 +113,14 @@ def test_weights_are_copied_and_older_ones_without_batch_counts_load() -> None:
     assert state["bn1.weight"].all()
 
 
+def test_the_whole_network_will_do() -> None:
+    reference = theirs("resnet18", num_classes=3)
+    model = from_torchvision("resnet18", reference)
+    assert torch.equal(model.state_dict()["layers.fc.bias"], reference.state_dict()["fc.bias"])
+    with pytest.raises(TypeError, match=r"Expected torchvision's resnet18 .*, got a list"):
+        from_torchvision("resnet18", [reference])  # type: ignore[arg-type]
+
+
 def test_weights_that_do_not_fit_are_refused_in_one_sentence() -> None:
     with torch.device("meta"):
         state = theirs("resnet18").state_dict()

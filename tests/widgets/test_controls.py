@@ -206,6 +206,26 @@ class TestControls:
             == "KL = ½(<i>μ</i><sup>2</sup> + <i>σ</i><sub><i>x</i></sub><sup>2<i>n</i></sup>)"
         )
 
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize(
+        ("element", "attribute", "values"),
+        [
+            ("documentElement", "data-theme", {"light": "light", "dark": "dark"}),  # the book
+            ("documentElement", "theme", {"light": "light", "dark": "dark"}),  # Colab
+            ("body", "data-jp-theme-light", {"light": "true", "dark": "false"}),  # JupyterLab
+            ("body", "class", {"light": "vscode-light", "dark": "vscode-dark"}),  # VS Code
+        ],
+    )
+    def test_the_app_decides_over_the_system(self, gallery, element, attribute, values, theme):
+        tab = gallery()
+        tab.emulate_media(color_scheme={"light": "dark", "dark": "light"}[theme])
+        tab.evaluate("delete document.documentElement.dataset.theme")
+        tab.evaluate(
+            "([element, name, value]) => document[element].setAttribute(name, value)",
+            [element, attribute, values[theme]],
+        )
+        assert tab.evaluate("getComputedStyle(root).colorScheme") == theme
+
     def test_theme_change_reaches_canvases(self, gallery):
         tab = gallery()
         tab.evaluate(
