@@ -3,12 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PORT ?= 8000
+# Tests share the cores; a worker that has finished takes over tests of another.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# Node comes from PyPI, into the virtual environment.
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test lab bench notebooks lint clean lock
+.PHONY: help book serve quick test lab bench notebooks style lint clean lock
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) \
+	  | sed -E 's/^([a-z%-]+):.*## /  make \1\t/; s/%/NAME/' | expand -t 22
 
 $(READY): requirements.lock pyproject.toml hatch_build.py
 	@bash tools/setup.sh $(PYTHON) .venv requirements.lock
@@ -20,11 +25,24 @@ book: $(READY) ## set up and build the book into _build/html (warnings and faili
 serve: book ## build, then serve the book at http://localhost:$(PORT)
 	@$(BIN)/python -m companion.site.build --serve $(PORT)
 
+quick: $(READY) ## check style and types, run the quick tests: no browser, no built book, no long training
+	@$(BIN)/python -m companion.site.frontend
+	@$(MAKE) --no-print-directory style
+	@$(PYTEST) -m "not browser and not slow"
+
 test: $(READY) ## run every check and test, the built book in a real browser included
 	@bash tools/setup.sh --browser
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(MAKE) --no-print-directory style
 	@$(BIN)/python -m companion.site.build
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
+
+test-%: $(READY) ## run the tests with NAME in their name or path (make test-resnet)
+	@$(BIN)/python -m companion.site.frontend
+	@$(PYTEST) -k "$*"
+
+style: $(READY) ## check style and types, change nothing
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(NPM) run --silent check
 
 lab: $(READY) ## open the chapters in JupyterLab
 	@$(BIN)/python -m companion.site.frontend
@@ -39,8 +57,10 @@ bench: $(READY) ## measure: one JSON object a line, and the README's table from 
 notebooks: $(READY) ## write the .ipynb beside each chapter (for Colab and Binder)
 	@$(BIN)/python -m companion.site.notebooks
 
-lint: $(READY) ## format the code, then check style and types
-	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/mypy
+lint: $(READY) ## format the code and mend what can be mended, then check style and types
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+	@$(NPM) run --silent format
+	@$(MAKE) --no-print-directory style
 
 lock: $(READY) ## write requirements.lock from what is installed
 	@bash tools/setup.sh --lock
