@@ -24,6 +24,7 @@ let layout = LAYOUTS.wide;
 let paper = PAPERS.light;
 let asked = false; // whether a widget has looked at colours
 const frames = new Map();
+const loading = new Set();
 let turn = 0;
 let seed = 0;
 let failed = () => {};
@@ -42,6 +43,21 @@ class ResizeObserver {
   }
 
   disconnect() {}
+}
+
+/** A picture that a widget loads: nothing is at rest before it is there. */
+class Picture extends canvases.Image {
+  get src() {
+    return super.src;
+  }
+
+  set src(address) {
+    super.src = address;
+    const done = this.decode()
+      .catch(() => {}) // the widget hears of it, too
+      .then(() => loading.delete(done));
+    loading.add(done);
+  }
 }
 
 /** Let a canvas of the document be drawn on. */
@@ -72,7 +88,7 @@ for (const name of Object.getOwnPropertyNames(window))
 Object.assign(globalThis, {
   Event: window.Event,
   CustomEvent: window.CustomEvent,
-  Image: canvases.Image,
+  Image: Picture,
   ImageData: canvases.ImageData,
   OffscreenCanvas: function OffscreenCanvas(width, height) {
     return canvases.createCanvas(width, height);
@@ -96,11 +112,12 @@ for (const event of ["uncaughtException", "unhandledRejection"]) process.on(even
 
 // ---------------------------------------------------------------- one widget at rest
 
-/** Wait until nothing is to be drawn any more. */
+/** Wait until nothing is to be loaded or drawn any more. */
 async function settle() {
   for (let quiet = 0; quiet < 2; quiet += 1) {
+    await Promise.all(loading);
     await setImmediate();
-    if (!frames.size) continue;
+    if (!frames.size && !loading.size) continue;
     quiet = -1;
     const due = [...frames.values()];
     frames.clear();
