@@ -226,6 +226,17 @@ class TestControls:
         )
         assert tab.evaluate("getComputedStyle(root).colorScheme") == theme
 
+    def test_colab_is_asked_for_the_height(self, gallery):
+        tab = gallery()
+        tab.evaluate(
+            """() => {
+              const output = { setIframeHeight: (...told) => { window.told = told; } };
+              window.google = { colab: { output } };
+              ui.frame({});
+            }"""
+        )
+        assert tab.evaluate("told") == [0, True, {"maxHeight": 5000}]
+
     def test_theme_change_reaches_canvases(self, gallery):
         tab = gallery()
         tab.evaluate(

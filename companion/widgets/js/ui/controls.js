@@ -388,6 +388,9 @@ export function segmented({ label, options, value, onChange }) {
  */
 export function frame({ title, describe }, ...parts) {
   const id = newId();
+  // Colab cuts an output at 1000 pixels unless it is asked for more; nobody else has this function.
+  const { google } = /** @type {any} */ (globalThis);
+  google?.colab?.output?.setIframeHeight?.(0, true, { maxHeight: 5000 });
   return h(
     "section",
     {
