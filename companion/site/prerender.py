@@ -13,11 +13,6 @@ from companion.site.node import NodeProgram
 _PROGRAM = NodeProgram("the program that draws widgets", "companion/site/prerender.mjs")
 
 
-def start() -> None:
-    """Let the program load its libraries while something else is done."""
-    _PROGRAM.process  # noqa: B018
-
-
 def still_html(content: dict[str, Any], mark: str) -> str:
     """The still picture of a widget.
 
