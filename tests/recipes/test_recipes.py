@@ -44,6 +44,7 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ---- from nothing
 
 
+@pytest.mark.slow
 def test_the_smallest_recipe_reaches_its_figure(digits_folder: Path) -> None:
     model, card = recipes.load("vae-digits", folder=digits_folder)
     recipe = recipes.get("vae-digits")
@@ -65,6 +66,7 @@ def test_the_smallest_recipe_reaches_its_figure(digits_folder: Path) -> None:
     assert not model.training
 
 
+@pytest.mark.slow
 def test_the_card_records_how_it_was_made(digits_folder: Path) -> None:
     card = recipes.load("vae-digits", folder=digits_folder).card
     assert card.command == "companion train vae-digits --device cpu"
@@ -186,6 +188,7 @@ def test_load_says_what_to_do_where_nothing_is(folders: Path) -> None:
         recipes.load("vae-digits")
 
 
+@pytest.mark.slow
 def test_what_ships_comes_first_then_the_readers_own(folders: Path, digits_folder: Path) -> None:
     own = recipes.train("vae-digits", epochs=1, progress=False, device="cpu")
     assert recipes.find("vae-digits") == cache_dir() / "weights" / "vae-digits.safetensors"
@@ -304,6 +307,7 @@ def test_verify_notices_what_misses_its_goal(folders: Path) -> None:
         recipes.verify("vae-digits")
 
 
+@pytest.mark.slow
 def test_verify_notices_a_card_that_boasts(folders: Path, digits_folder: Path) -> None:
     model, card = recipes.load("vae-digits", folder=digits_folder)
     boast = weights.replace(card, figures={**card.figures, "negative_elbo": 20.0})

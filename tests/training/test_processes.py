@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.training import History, fit
 from support.runs import images, network
+
+pytestmark = pytest.mark.slow  # each starts two processes with torch
 
 SCRIPT = """
 import os, sys, torch

@@ -98,6 +98,7 @@ def test_a_finished_training_returns_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="another system")
+@pytest.mark.slow
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     path, result = tmp_path / "run.checkpoint", tmp_path / "result.pt"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
