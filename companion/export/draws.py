@@ -27,7 +27,7 @@ def drawn_by(generator: torch.Generator) -> Draw:
 
 
 class Draws(TorchDispatchMode):
-    """Within the block torch draws nothing itself: it makes of what `draw` gives what was asked for.
+    """Within the block torch draws nothing itself: `draw` gives what it makes its numbers from.
 
     The results have the distributions that they have without it. Raises ValueError for an operator
     that draws in another way.
@@ -43,10 +43,9 @@ class Draws(TorchDispatchMode):
         kwargs = kwargs or {}
         if torch.Tag.nondeterministic_seeded not in function.tags:
             return function(*args, **kwargs)
-        given = {
-            argument.name: args[i] if i < len(args) else kwargs.get(argument.name, argument.default_value)
-            for i, argument in enumerate(function._schema.arguments)
-        }  # fmt: skip
+        places = function._schema.arguments
+        given = {place.name: kwargs.get(place.name, place.default_value) for place in places}
+        given |= {place.name: value for place, value in zip(places, args, strict=False)}
         if given.get("dropout_p") == 0:  # attention
             return function(*args, **kwargs)
         name = function.overloadpacket.__name__

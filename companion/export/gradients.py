@@ -125,7 +125,7 @@ def _batch_norm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised x, and the mean and 1/σ that did it; in training the running ones are updated."""
     dims = _all_but_channels(x)
-    if training:
+    if training or running_mean is None or running_var is None:
         mean = x.mean(dims)
         var = (x - _per_channel(mean, x)).square().mean(dims)
         if running_mean is not None and running_var is not None:
@@ -134,7 +134,6 @@ def _batch_norm(
             running_mean.copy_((1 - momentum) * running_mean + momentum * mean)
             running_var.copy_((1 - momentum) * running_var + momentum * unbiased)
     else:
-        assert running_mean is not None and running_var is not None
         mean, var = running_mean, running_var
     inverse = torch.rsqrt(var + eps)
     y = (x - _per_channel(mean, x)) * _per_channel(inverse, x)
@@ -162,19 +161,17 @@ def _batch_norm_backward(
     weight: Tensor | None,
     running_mean: Tensor | None,
     running_var: Tensor | None,
-    saved_mean: Tensor | None,
-    saved_inverse: Tensor | None,
+    saved_mean: Tensor,
+    saved_inverse: Tensor,
     training: bool,
     eps: float,
     wanted: Sequence[bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Ioffe & Szegedy (2015), §3; with running statistics, they are constants."""
-    if training:
-        mean, inverse = saved_mean, saved_inverse
-    else:
-        assert running_mean is not None and running_var is not None
-        mean, inverse = running_mean, torch.rsqrt(running_var + eps)
-    assert mean is not None and inverse is not None
+    """Ioffe & Szegedy (2015), §3; in evaluation mode mean and σ are constants.
+
+    They are what `_batch_norm` returned, in both modes.
+    """
+    mean, inverse = saved_mean, saved_inverse
     dims = _all_but_channels(x)
     normalised = (x - _per_channel(mean, x)) * _per_channel(inverse, x)
     of_bias = gradient.sum(dims)
@@ -304,7 +301,7 @@ def _linear(before: int, after: int, align_corners: bool, scale: float | None) -
 
 
 def _along(x: Tensor, dim: int, matrix: Tensor) -> Tensor:
-    """The product of the matrix with every line of x that runs along `dim`, counted from the end."""
+    """The product of the matrix with every line of x along `dim`, which is counted from the end."""
     if dim == -1:
         return x @ matrix.T
     if dim == -2:

@@ -5,7 +5,7 @@ a runtime, and compares the two. Shapes are those of the examples; what the func
 becomes inputs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,19 +113,22 @@ def export_graph(
     examples: Tensors,
     what: str,
     *,
+    needed: Iterable[str] = (),
     layer: Callable[[], str] = str,
     check: Callable[[Run, Tensors, Sequence[Noise]], None] | None = None,
 ) -> Graph:
     """Export a function of named tensors to named tensors; one that was exported before is found.
 
-    It is run twice, the second time on stand-ins. Inputs that change nothing are left out. `layer`
+    It is run twice, the second time on stand-ins. Inputs that change nothing are left out; those
+    named as `needed` must change something. `layer`
     says which part of a model computes at the moment. A new file is run on the examples and
     compared with torch, unless `check`, which gets the file as a function, all its inputs and what
     is drawn, does that better. What the function raises passes through: torch's RuntimeError, for
     instance, where it asks for the value of a tensor.
 
     Raises:
-        Unexportable: ONNX can't express it, or the file gives other numbers.
+        Unexportable: ONNX can't express it, it makes no use of what is needed, or the file gives
+            other numbers.
     """
     noise: list[Noise] = []
     given = dict(examples)
@@ -139,7 +142,10 @@ def export_graph(
     with Draws(first):
         expected = function(dict(examples))
     traced = _trace(function, given, noise)
-
+    used = {port.name for port in traced.inputs}
+    for name in needed:
+        if name not in used:
+            raise Unexportable(f"the {what} makes no use of {name!r}: nothing depends on it")
     key = traced.fingerprint()
     kept = store.recall(key)
     if kept is None:
@@ -153,7 +159,6 @@ def export_graph(
         else:
             check(run, given, noise)
         kept = store.keep(data, key=key)
-    used = {port.name for port in traced.inputs}
     return Graph(
         kept.sha256,
         kept.path,

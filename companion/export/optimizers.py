@@ -11,22 +11,22 @@ Factory = Callable[..., torch.optim.Optimizer]
 
 
 class Update(Protocol):
-    """How an optimizer moves a vector of weights.
-
-    Attributes:
-        numbers: its settings by name, "lr" first.
-        state: what it remembers, by the names of `torch.optim`, before the first step.
-    """
+    """How an optimizer moves a vector of weights; `numbers` are its settings by name, lr first."""
 
     numbers: dict[str, float]
-    state: dict[str, Tensor]
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """What it remembers, by the names of `torch.optim`, before the first step."""
 
     def __call__(
         self, weights: Tensor, gradient: Tensor, tensors: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """New weights and new state; `tensors` has state and numbers, all float32."""
 
-    def gradient(self, weights: Tensor, tensors: dict[str, Tensor], new: dict[str, Tensor]) -> Tensor:
+    def gradient(
+        self, weights: Tensor, tensors: dict[str, Tensor], new: dict[str, Tensor]
+    ) -> Tensor:
         """The gradient that led from the state in `tensors` to the new one."""
 
 
@@ -83,7 +83,9 @@ class _SGD:
         move = gradient + tensors["momentum"] * buffer if self.nesterov else buffer
         return weights - tensors["lr"] * move, {"momentum_buffer": buffer}
 
-    def gradient(self, weights: Tensor, tensors: dict[str, Tensor], new: dict[str, Tensor]) -> Tensor:
+    def gradient(
+        self, weights: Tensor, tensors: dict[str, Tensor], new: dict[str, Tensor]
+    ) -> Tensor:
         carried = tensors["momentum"] * tensors["momentum_buffer"]
         return new["momentum_buffer"] - carried - tensors["weight_decay"] * weights
 
@@ -118,7 +120,9 @@ class _Adam:
         weights = weights - size * mean / (square.sqrt() / root + tensors["eps"])
         return weights, {"exp_avg": mean, "exp_avg_sq": square, "step": step}
 
-    def gradient(self, weights: Tensor, tensors: dict[str, Tensor], new: dict[str, Tensor]) -> Tensor:
+    def gradient(
+        self, weights: Tensor, tensors: dict[str, Tensor], new: dict[str, Tensor]
+    ) -> Tensor:
         mean = tensors["exp_avg"]
         gradient = mean + (new["exp_avg"] - mean) / (1 - tensors["beta1"])
         return gradient if self.decoupled else gradient - tensors["weight_decay"] * weights

@@ -205,16 +205,18 @@ def export_training(
         def check(run: Run, given: Tensors, noise: Sequence[Noise]) -> None:
             _compare_with_torch(run, given, noise, objective, update, optimizer)
 
+        views = {name: _View(name, spec, twin, images) for name, spec in (functions or {}).items()}
         examples = state | batch.tensors | _as_tensors(scalars)
         with twin.explaining("training step"):
-            graph = export_graph(step, examples, "training step", layer=twin.layer, check=check)
-        for name in inputs or {}:
-            if name not in {port.name for port in graph.inputs}:
-                raise ValueError(f"the loss makes no use of the input {name!r}")
-        graphs = {
-            name: _export_function(name, spec, twin, images)
-            for name, spec in (functions or {}).items()
-        }
+            graph = export_graph(
+                step,
+                examples,
+                "training step",
+                needed=inputs or (),
+                layer=twin.layer,
+                check=check,
+            )
+        graphs = {name: view.export() for name, view in views.items()}
     weights = store.keep(twin.weights.numpy().astype("<f4").tobytes(), "f32")
     layout = tuple(
         Piece(name, tuple(twin.tensors[name].shape), start, name in objective.trained)
@@ -245,7 +247,7 @@ class _Twin:
         for part in self.model.modules():
             # It counts batches for an average over all of them, which is momentum None.
             if getattr(part, "num_batches_tracked", None) is not None and part.momentum is not None:
-                part.num_batches_tracked = None
+                part.register_buffer("num_batches_tracked", None)
         held = _held(unwrap(model))
         self._held = [part for name, part in self.model.named_modules() if name in held]
         self.parameters = dict(self.model.named_parameters())
@@ -386,7 +388,9 @@ class _Batch:
                 self.tensors[name] = _handed(value, name)
             elif name in inputs:
                 if isinstance(value, bool) or not isinstance(value, numbers.Real):
-                    raise TypeError(f"the input {name!r} must be a number or a tensor, got {value!r}")
+                    raise TypeError(
+                        f"the input {name!r} must be a number or a tensor, got {value!r}"
+                    )
                 self.numbers[name] = float(value)
             elif value is not None:
                 raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
@@ -500,7 +504,9 @@ class _Objective:
     def taken(self, weights: Tensor) -> Tensor:
         """Of a vector of weights what is trained."""
         runs = self._runs({})
-        parts = [weights.narrow(0, start, count) for kind, start, count in runs if kind == "trained"]
+        parts = [
+            weights.narrow(0, start, count) for kind, start, count in runs if kind == "trained"
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def put_back(self, weights: Tensor, trained: Tensor, buffers: Tensors) -> Tensor:
@@ -658,31 +664,37 @@ def _compare_with_torch(
         feeds |= {entry.name: entry.draw(generator) for entry in noise}
 
 
-def _export_function(
-    name: str, spec: Function | tuple[Any, ...], twin: _Twin, images: Tensor | None
-) -> Graph:
-    function, *given = spec if isinstance(spec, tuple) else (spec, images)
-    if not callable(function) or not all(isinstance(tensor, Tensor) for tensor in given):
-        raise TypeError(
-            f"the function {name!r} must be a function (model, images), or a tuple of a function "
-            "and a tensor for each of its other arguments"
-        )
-    names = _arguments(function, len(given))
-    dtypes = {key: tensor.dtype for key, tensor in zip(names, given, strict=True)}
-    examples = {key: _handed(tensor, key) for key, tensor in zip(names, given, strict=True)}
-    _check_names("weights", *names)
-    what = f"function {name!r}"
+class _View:
+    """A function of the model and some tensors, in evaluation mode, as one of the weights too."""
 
-    def call(tensors: Tensors) -> dict[str, Tensor]:
-        twin.model.eval()
-        arguments = [_received(tensors[key], dtype, image=True) for key, dtype in dtypes.items()]
-        value, _ = twin.call(function, twin.unpacked(tensors["weights"]), *arguments)
-        return {key: tensor.detach() for key, tensor in named_outputs(value, None, what).items()}
+    def __init__(
+        self, name: str, spec: Function | tuple[Any, ...], twin: _Twin, images: Tensor | None
+    ) -> None:
+        function, *given = spec if isinstance(spec, tuple) else (spec, images)
+        if not callable(function) or not all(isinstance(tensor, Tensor) for tensor in given):
+            raise TypeError(
+                f"the function {name!r} must be a function (model, images), or a tuple of a "
+                "function and a tensor for each of its other arguments"
+            )
+        self.what, self.function, self.twin = f"function {name!r}", function, twin
+        names = _arguments(function, len(given))
+        _check_names("weights", *names)
+        self.dtypes = {key: tensor.dtype for key, tensor in zip(names, given, strict=True)}
+        self.examples = {key: _handed(t, key) for key, t in zip(names, given, strict=True)}
+        with twin.rehearsing(self.what, _in_words(self.dtypes, self.examples)):
+            self({"weights": twin.weights} | self.examples)
 
-    with twin.rehearsing(what, _in_words(dtypes, examples)):
-        call({"weights": twin.weights} | examples)
-    with twin.explaining(what):
-        return export_graph(call, {"weights": twin.weights} | examples, what, layer=twin.layer)
+    def __call__(self, tensors: Tensors) -> dict[str, Tensor]:
+        self.twin.model.eval()
+        given = [_received(tensors[key], dtype, image=True) for key, dtype in self.dtypes.items()]
+        value, _ = self.twin.call(self.function, self.twin.unpacked(tensors["weights"]), *given)
+        results = named_outputs(value, None, self.what)
+        return {key: tensor.detach() for key, tensor in results.items()}
+
+    def export(self) -> Graph:
+        with self.twin.explaining(self.what):
+            examples = {"weights": self.twin.weights} | self.examples
+            return export_graph(self, examples, self.what, layer=self.twin.layer)
 
 
 def _arguments(function: Callable[..., Any], count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Exported training steps against plain torch loops: weights, losses, every layer; what is refused."""
+"""Exported training steps against plain torch loops: weights, losses, layers; what is refused."""
 
 import gzip
 import hashlib
@@ -196,7 +196,7 @@ def test_a_vae_with_its_own_noise_and_a_beta_that_moves():
     exported = export_training(
         model, bernoulli_elbo, images, inputs={"beta": 1.0},
         functions={
-            "encode": lambda model, images: dict(mu=model.mu(model.body(images))),
+            "encode": lambda model, images: {"mu": model.mu(model.body(images))},
             "decode": (lambda model, z: torch.sigmoid(model.decoder(z)), torch.zeros(9, 2)),
         },
     )  # fmt: skip
@@ -243,7 +243,7 @@ def test_batch_norms_statistics_and_dropouts_masks():
         loss = F.cross_entropy(model(images), labels)
         torch.manual_seed(step)
         kept = F.dropout(torch.ones(16, 8), 0.25) > 0
-        page.step(images=images, labels=labels.int(), noise_0=torch.where(kept, 0.25, 0.2499))
+        page.step(images=images, labels=labels.int(), noise_0=torch.where(kept, 0.7499, 0.75))
         optim.zero_grad()
         loss.backward()
         optim.step()
@@ -359,11 +359,11 @@ sizes = st.integers(1, 3)
 def convolutions(draw):
     groups, per_group = draw(st.sampled_from([1, 1, 2, 3])), draw(sizes)
     kernel = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    common = dict(
-        stride=(draw(sizes), draw(sizes)), padding=(draw(st.integers(0, 2)), draw(sizes)),
-        dilation=(draw(st.integers(1, 2)), draw(st.integers(1, 2))), groups=groups,
-        bias=draw(st.booleans()),
-    )  # fmt: skip
+    common = {
+        "stride": (draw(sizes), draw(sizes)), "padding": (draw(st.integers(0, 2)), draw(sizes)),
+        "dilation": (draw(st.integers(1, 2)), draw(st.integers(1, 2))), "groups": groups,
+        "bias": draw(st.booleans()),
+    }  # fmt: skip
     channels = groups * per_group, groups * draw(sizes)
     if draw(st.booleans()):
         largest = [max(s, d) - 1 for s, d in zip(common["stride"], common["dilation"], strict=True)]
@@ -375,9 +375,9 @@ def convolutions(draw):
 @st.composite
 def poolings(draw):
     channels, kernel = draw(sizes), draw(st.integers(2, 3))
-    common = dict(
-        stride=draw(sizes), padding=draw(st.integers(0, 1)), ceil_mode=draw(st.booleans())
-    )
+    common = {
+        "stride": draw(sizes), "padding": draw(st.integers(0, 1)), "ceil_mode": draw(st.booleans())
+    }  # fmt: skip
     return channels, draw(
         st.sampled_from(
             [
@@ -465,7 +465,7 @@ def test_every_loss(count, classes, reduction):
     targets = torch.rand(count, classes)
 
     def losses(model, images, labels, targets):
-        logits, kind = model(images), dict(reduction=reduction)
+        logits, kind = model(images), {"reduction": reduction}
         parts = {
             "cross_entropy": F.cross_entropy(logits, labels, label_smoothing=0.1, **kind),
             "nll": F.nll_loss(F.log_softmax(logits, 1), labels, **kind),
@@ -573,8 +573,8 @@ beside = linear()
         (lambda: applied(nn.AdaptiveMaxPool2d(3)), cross_entropy, {},
          r"no operator for aten.adaptive_max_pool2d, in layer f \(AdaptiveMaxPool2d\)"),
         (lambda: applied(nn.RReLU()), cross_entropy, {},
-         r"the loss failed on images uint8 of .*, in layer f \(RReLU\): it draws at random by rrelu"),
-        (lambda: applied(lambda x: x * random.random()), cross_entropy, {}, "another one when it is"),
+         r"the loss failed on images uint8 of .*, in layer f \(RReLU\): it draws at random by rr"),
+        (lambda: applied(lambda x: x * random.random()), cross_entropy, {}, "another one when"),
         (lambda: applied(remembers()), cross_entropy, {}, "another one when it is called again"),
         (lambda: nn.Sequential(nn.MaxPool2d(2), *linear()), cross_entropy, {},
          r"in layer 2 \(Linear\): mat1 and mat2"),
@@ -595,7 +595,7 @@ beside = linear()
         (linear, cross_entropy, {"optimizer": partial(Adam, amsgrad=True)}, "with amsgrad=True"),
         (linear, cross_entropy, {"optimizer": SGD(beside.parameters())}, "an SGD that is made"),
         (linear, cross_entropy, {"parameters": beside.parameters()}, "2 of the parameters do not"),
-        (linear, cross_entropy, {"functions": {"look": 3}}, "the function 'look' must be a function"),
+        (linear, cross_entropy, {"functions": {"look": 3}}, "function 'look' must be a function"),
         (linear, cross_entropy, {"functions": {"look": lambda model, x: model(x[:, :, :3])}},
          r"'look' failed on x uint8 of shape \(8, 1, 8, 8\), in layer 1 \(Linear\)"),
         (lambda: nn.LazyLinear(3), cross_entropy, {}, "has no weights yet"),
