@@ -68,6 +68,13 @@ def test_every_widget_has_a_module_for_notebooks_and_a_script_for_pages():
         assert not re.search(r"^(import|export)\b", (STATIC / script).read_text("utf-8"))
 
 
+@pytest.mark.parametrize("name", frontend.widget_names())
+def test_a_widget_stays_small(name):
+    """What a notebook, or a page, loads for one widget, engine apart."""
+    for script in (f"{name}.js", f"page-{name}.js"):
+        assert len(gzip.compress((STATIC / script).read_bytes(), 9)) <= 11_000
+
+
 def test_engine_wasm_is_the_locked_package_s():
     script = (STATIC / "engine-wasm.js").read_text("utf-8")
     code = re.fullmatch(r'companionAsset\("engine-wasm","([^"]+)"\);', script)

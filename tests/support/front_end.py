@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from html.parser import HTMLParser
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from companion.site.frontend import sheets
@@ -51,9 +52,9 @@ class Tags(HTMLParser):
 
 
 @contextmanager
-def module_page(browser: Any, html: str) -> Iterator[Callable[[], Any]]:
-    """A function that opens `html` anew beside the modules; at the end no error may have come."""
-    handler = partial(QuietHandler, directory=str(JS))
+def module_page(browser: Any, html: str, folder: Path = JS) -> Iterator[Callable[[], Any]]:
+    """A function that opens `html` anew beside the modules of a folder; no error may come."""
+    handler = partial(QuietHandler, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/"
@@ -107,7 +108,7 @@ START = """async ([name, state]) => {
 
 
 @contextmanager
-def widget_page(browser: Any, before: str = "") -> Iterator[Callable[..., Any]]:
+def widget_page(browser: Any, before: str = "", folder: Path = JS) -> Iterator[Callable[..., Any]]:
     """A function that renders a widget in a page of its own modules and returns the page.
 
     `before` is JavaScript to run first. Without a widget the page stays empty.
@@ -120,7 +121,7 @@ def widget_page(browser: Any, before: str = "") -> Iterator[Callable[..., Any]]:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Widget</title>'
         f'<link rel="icon" href="data:,">{links}</head><body><main></main></body></html>'
     )
-    with module_page(browser, html) as open_page:
+    with module_page(browser, html, folder) as open_page:
 
         def start(widget: Any = None, width: int = 800) -> Any:
             tab = open_page()

@@ -5,7 +5,7 @@ import { add, branchCost, conv, inceptionBranches } from "./maths/costs.js";
 import { chart, mark, pointable, s, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
-import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Branch, Conv, Cost } from "./maths/costs.js" */
@@ -333,10 +333,10 @@ function render({ model, el }) {
   let pointed = null;
   /** @type {number | null} */
   let pointedStep = 0;
-  let width = 0;
   const voice = ui.announcer();
 
   const draw = () => {
+    const { width } = column;
     if (!width) return;
     const [size, depth, widths] = [model.get("size"), model.get("in_channels"), model.get("widths")];
     const [on, window] = [model.get("bottlenecks"), model.get("five")];
@@ -418,11 +418,8 @@ function render({ model, el }) {
       voice.el,
     ),
   );
-  const stopResize = onResize(picture.el, (next) => {
-    width = next;
-    draw();
-  });
-  return lifetime(stopResize, traits.stop);
+  const column = observeWidth(picture.el, draw);
+  return lifetime(column.stop, traits.stop);
 }
 
 export default { render };

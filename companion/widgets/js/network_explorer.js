@@ -5,7 +5,7 @@ import { exactSide, find, networkTable, shapeText, totals } from "./maths/layer_
 import { chart, mark, s, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
-import { bindTraits, emit, lifetime, onResize, perFrame } from "./ui/lifetime.js";
+import { bindTraits, emit, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { LayerNode, Row, Shape } from "./maths/layer_table.js" */
@@ -718,11 +718,11 @@ function render({ model, el }) {
   const firstLayer = (/** @type {Network} */ of) =>
     (of.layers.find((node) => node.parameters) ?? of.layers[0]).name;
   const voice = ui.announcer();
-  let width = 0;
   /** @type {Network | null} */
   let shown = null; // whose list and slider are on show
 
   const draw = () => {
+    const { width } = column;
     if (!width) return;
     const of = entry();
     if (of !== shown) {
@@ -796,11 +796,8 @@ function render({ model, el }) {
       voice.el,
     ),
   );
-  const stopResize = onResize(picture.el, (next) => {
-    width = next;
-    draw();
-  });
-  return lifetime(stopResize, traits.stop);
+  const column = observeWidth(picture.el, draw);
+  return lifetime(column.stop, traits.stop);
 }
 
 export default { render };

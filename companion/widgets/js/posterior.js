@@ -6,7 +6,7 @@ import { noise } from "./maths/noise.js";
 import { area, arrow, axis, chart, dots, linear, mark, path, s, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, onResize, perFrame, stepper } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame, stepper } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Point, Scale } from "./ui/axes.js" */
@@ -809,7 +809,6 @@ function render({ model, el }) {
   const voice = ui.announcer();
   /** @type {Point[]} */
   let walked = []; // [μ, σ] before each step
-  let width = 0;
   let drawn = { seed: NaN, draws: new Float64Array() };
   /** The first `count` draws of ε, made anew only when the seed changes. */
   const epsilonOf = (count = SHOWN) => {
@@ -819,6 +818,7 @@ function render({ model, el }) {
   };
 
   const draw = () => {
+    const { width } = column;
     if (!width) return;
     const [m, sd] = [model.get("mu"), model.get("sigma")];
     const cut = !model.get("reparameterised");
@@ -895,12 +895,11 @@ function render({ model, el }) {
       voice.el,
     ),
   );
-  const stopResize = onResize(densities.picture.el, (next) => {
-    width = next;
+  const column = observeWidth(densities.picture.el, () => {
     controls.measure();
     draw();
   });
-  return lifetime(descent.stop, stopResize, traits.stop);
+  return lifetime(descent.stop, column.stop, traits.stop);
 }
 
 export default { render };

@@ -7,7 +7,7 @@ import { chart, dots, mark, path, s, setAll, text } from "./ui/axes.js";
 import { followTheme } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Field, Layer, Level, Window } from "./maths/receptive_field.js" */
@@ -691,12 +691,12 @@ function recursion(now) {
 
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
-  let width = 0;
   const voice = ui.announcer();
   const warning = ui.notice("");
   const photos = { large: new Image(), small: new Image() };
 
   const draw = () => {
+    const { width } = observed;
     if (!width) return;
     const now = look(model);
     network.set(model.get("network"));
@@ -803,15 +803,12 @@ function render({ model, el }) {
       voice.el,
     ),
   );
-  const stopResize = onResize(view.el, (next) => {
-    width = next;
-    draw();
-  });
+  const observed = observeWidth(view.el, draw);
   photos.large.onload = schedule;
   photos.small.onload = schedule;
   photos.large.src = model.get("photo");
   photos.small.src = model.get("small_photo");
-  return lifetime(stopResize, followTheme(el, schedule), traits.stop);
+  return lifetime(observed.stop, followTheme(el, schedule), traits.stop);
 }
 
 export default { render };

@@ -5,7 +5,7 @@ import { add, efficientnetStages, waysToScale } from "./maths/costs.js";
 import { chart, linear, mark, pointable, s, setAll, text, ticks } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Cost, Plan, Stage } from "./maths/costs.js" */
@@ -298,7 +298,6 @@ function render({ model, el }) {
   const voice = ui.announcer();
   /** @type {number | null} */
   let pointed = null;
-  let width = 0;
 
   /** The network of the paper that the state makes, if it makes one. */
   const match = () => {
@@ -309,6 +308,7 @@ function render({ model, el }) {
     return published.findIndex((row) => Math.abs(row.phi - model.get("phi")) < 1e-9);
   };
   const draw = () => {
+    const { width } = column;
     if (!width) return;
     const [alpha, beta, gamma] = [model.get("alpha"), model.get("beta"), model.get("gamma")];
     const plans = waysToScale(model.get("phi"), alpha, beta, gamma);
@@ -404,11 +404,8 @@ function render({ model, el }) {
       voice.el,
     ),
   );
-  const stopResize = onResize(picture.el, (next) => {
-    width = next;
-    draw();
-  });
-  return lifetime(stopResize, traits.stop);
+  const column = observeWidth(picture.el, draw);
+  return lifetime(column.stop, traits.stop);
 }
 
 export default { render };

@@ -5,7 +5,7 @@ import { propagate } from "./maths/propagation.js";
 import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, emit, lifetime, onResize, perFrame } from "./ui/lifetime.js";
+import { bindTraits, emit, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Point } from "./ui/axes.js" */
@@ -512,9 +512,9 @@ function render({ model, el }) {
   const voice = ui.announcer();
   /** @type {number | null} */
   let chosen = null; // null: the last layer, however deep
-  let width = 0;
 
   const draw = () => {
+    const { width } = column;
     if (!width) return;
     const now = state();
     const sizes = propagate(now);
@@ -560,11 +560,8 @@ function render({ model, el }) {
       voice.el,
     ),
   );
-  const stopResize = onResize(overview.picture, (next) => {
-    width = next;
-    draw();
-  });
-  return lifetime(stopResize, traits.stop);
+  const column = observeWidth(overview.picture, draw);
+  return lifetime(column.stop, traits.stop);
 }
 
 export default { render };

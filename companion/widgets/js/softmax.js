@@ -5,7 +5,7 @@ import { crossEntropy, crossEntropyGradient, softmax } from "./maths/classificat
 import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, onResize, perFrame, stepper } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame, stepper } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Point } from "./ui/axes.js" */
@@ -270,9 +270,9 @@ function render({ model, el }) {
   const voice = ui.announcer();
   /** @type {number[]} */
   let walked = []; // the losses before each step
-  let width = 0;
 
   const draw = () => {
+    const { width } = column;
     if (!width) return;
     const now = state();
     const { z, y, T } = now;
@@ -357,11 +357,8 @@ function render({ model, el }) {
       voice.el,
     ),
   );
-  const stopResize = onResize(loss.picture, (next) => {
-    width = next;
-    draw();
-  });
-  return lifetime(descent.stop, stopResize, traits.stop);
+  const column = observeWidth(loss.picture, draw);
+  return lifetime(descent.stop, column.stop, traits.stop);
 }
 
 export default { render };

@@ -3,7 +3,7 @@
 import { chart, mark, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, onResize, perFrame } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { RenderProps } from "@anywidget/types" */
 
@@ -175,7 +175,6 @@ function render({ model, el }) {
     shown,
   );
   const voice = ui.announcer();
-  let width = 0;
 
   const draw = () => {
     const now = model.get("k");
@@ -189,7 +188,7 @@ function render({ model, el }) {
         ? "With k = 1 only the most probable class counts."
         : `${saved} of the ${ui.grouped(wrong)} images whose first guess is wrong ` +
           `have the right class among the first ${now}.`;
-    if (width) picture.draw(now, width);
+    if (column.width) picture.draw(now, column.width);
     if (!traits.touched) return;
     const [ofAll, ofFew] = [all[now - 1], few[now - 1]].map(percent);
     voice.say(`Top-${now} error ${ofAll} over all images, ${ofFew} over these ${shown}.`);
@@ -240,12 +239,9 @@ function render({ model, el }) {
       voice.el,
     ),
   );
+  const column = observeWidth(picture.el, draw);
   draw();
-  const stopResize = onResize(picture.el, (next) => {
-    width = next;
-    draw();
-  });
-  return lifetime(stopResize, traits.stop);
+  return lifetime(column.stop, traits.stop);
 }
 
 export default { render };

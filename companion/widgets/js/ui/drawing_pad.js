@@ -6,7 +6,9 @@ import { button, clamp, h, newId, row, toggle } from "./controls.js";
 
 /** @import { Stroke } from "../maths/strokes.js" */
 
-/** @typedef {{ height: number, width: number, radius: number }} Size of the image, and of the pen, in pixels */
+/**
+ * @typedef {{ height: number, width: number, radius: number }} Size of the image, and of the pen, in pixels
+ */
 
 /** @type {{ [key: string]: [dx: number, dy: number] }} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -110,7 +112,8 @@ function followPointer(field, picture, { width, height, radius }, { onDown, onMo
  * @property {number} [height] of the image, in pixels
  * @property {number} [width]
  * @property {number} [radius] of the pen, in pixels of the image
- * @property {boolean} [centre] give the image as MNIST has its digits: scaled to 20/28 of the side, its centre
+ * @property {boolean} [centre] give the image as MNIST has its digits: scaled to 20/28 of the side, its
+ *   centre
  *   of mass in the middle. What the reader sees stays where it was drawn.
  * @property {(image: Float32Array) => void} [onChange] after each line; see `read`
  */

@@ -18,21 +18,20 @@ export function perFrame(draw) {
 }
 
 /**
- * Call `draw(width)` with el's width in CSS pixels, now and on every change. Returns a function that stops
- * it.
+ * The width of an element in CSS pixels, 0 until it is laid out. `draw` follows each change, until `stop`.
  * @param {Element} el
- * @param {(width: number) => void} draw
+ * @param {() => void} draw
  */
-export function onResize(el, draw) {
-  let width = 0;
+export function observeWidth(el, draw) {
   const observer = new ResizeObserver((entries) => {
     const next = Math.floor(entries[0].contentRect.width);
-    if (next === width || next === 0) return;
-    width = next;
-    draw(width);
+    if (next === observed.width || next === 0) return;
+    observed.width = next;
+    draw();
   });
+  const observed = { width: 0, stop: () => observer.disconnect() };
   observer.observe(el);
-  return () => observer.disconnect();
+  return observed;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { axis, chart, linear, mark, path, setAll, ticks } from "./axes.js";
 import { fixed, legend, number, h } from "./controls.js";
-import { onResize } from "./lifetime.js";
+import { observeWidth } from "./lifetime.js";
 
 /** @import { Point } from "./axes.js" */
 
@@ -92,7 +92,6 @@ export function lineChart({
   );
   /** @type {Point[][]} */
   let lines = series.map(() => []);
-  let width = 0;
 
   const show = () => {
     const good = lines.map((line) => line.filter(([, y]) => Number.isFinite(y)));
@@ -101,6 +100,7 @@ export function lineChart({
       if (line.length) latest[k].set(line[line.length - 1][1]);
       else latest[k].set(NaN);
     });
+    const { width } = column;
     if (!width) return;
     const [xs, ys] = [0, 1].map((axis_) => {
       let [low, high] = [Infinity, -Infinity];
@@ -135,10 +135,7 @@ export function lineChart({
         .join("; ")}.`,
     });
   };
-  const stop = onResize(picture, (next) => {
-    width = next;
-    show();
-  });
+  const column = observeWidth(picture, show);
   show();
   return {
     el: h("div", { class: "companion-stack" }, picture, key),
@@ -147,6 +144,6 @@ export function lineChart({
       lines = next;
       show();
     },
-    stop,
+    stop: column.stop,
   };
 }
