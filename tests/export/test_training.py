@@ -334,9 +334,7 @@ def test_an_image_is_trained_for_a_frozen_network():
     def unlike_class_2(model, images, labels, decay):
         return -model()[0, 2] + decay * model.pixels.square().sum()
 
-    exported = export_training(
-        model, unlike_class_2, inputs={"decay": 0.1}, optimizer=SGD, lr=0.1
-    )
+    exported = export_training(model, unlike_class_2, inputs={"decay": 0.1}, optimizer=SGD, lr=0.1)
     assert {port.name for port in exported.step.inputs} == {
         "weights", "momentum_buffer", "decay", "lr", "momentum", "weight_decay"
     }  # fmt: skip
@@ -377,7 +375,9 @@ def convolutions(draw):
 @st.composite
 def poolings(draw):
     channels, kernel = draw(sizes), draw(st.integers(2, 3))
-    common = dict(stride=draw(sizes), padding=draw(st.integers(0, 1)), ceil_mode=draw(st.booleans()))
+    common = dict(
+        stride=draw(sizes), padding=draw(st.integers(0, 1)), ceil_mode=draw(st.booleans())
+    )
     return channels, draw(
         st.sampled_from(
             [
@@ -486,7 +486,9 @@ def test_every_loss(count, classes, reduction):
     )
     entries = page.step(images=images, labels=labels.int(), targets=targets)
     value = losses(model, images, labels, targets)
-    assert entries == pytest.approx({name: float(x.detach()) for name, x in value.items()}, rel=1e-4)
+    assert entries == pytest.approx(
+        {name: float(x.detach()) for name, x in value.items()}, rel=1e-4
+    )
     value["loss"].backward()
     SGD(model.parameters(), lr=0.1).step()
     assert worst(page, model) <= 1e-5
@@ -688,7 +690,9 @@ def test_model_is_left_as_it_was(capfd):
     page = Page(exported)
     page.step(images=images, labels=labels.int())
     after = exported.state_dict(page.weights)
-    assert torch.equal(after["1.running_mean"], state["1.running_mean"])  # it was in evaluation mode
+    assert torch.equal(
+        after["1.running_mean"], state["1.running_mean"]
+    )  # it was in evaluation mode
     assert not torch.equal(after["12.running_mean"], state["12.running_mean"])
 
 
