@@ -1,6 +1,5 @@
 """Shared by the tests: where the built book is, a web server for it, a real Chromium."""
 
-import base64
 import os
 import shutil
 import tarfile
@@ -99,6 +98,7 @@ def page(browser):
 def stage(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """A function that writes a page with widgets: its address as a file, or on a web server."""
     from companion.site.extension import widget_html
+    from companion.site.frontend import asset_scripts
     from companion.widgets.base import MIME_TYPE, STATIC
 
     servers = []
@@ -115,9 +115,9 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., str]]:
             content = widget._repr_mimebundle_()[0][MIME_TYPE]
             html += widget_html(content, f"still-{number}") + "<p>The text goes on.</p>"
             for asset in content["assets"]:
-                code = base64.b64encode(widget._models[asset].read_bytes()).decode()
-                script = f'companionAsset("{asset}","{code}");'
-                (static / "models" / f"{asset}.js").write_text(script)
+                file = widget._models[asset].read_bytes()
+                for name, script in asset_scripts(asset, file):
+                    (static / "models" / name).write_text(script)
         loads = "".join(
             f'<script defer src="companion/{name}"></script>' for name in (*scripts, "book.js")
         )

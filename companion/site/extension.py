@@ -4,7 +4,6 @@ Order of things in a build: fingerprint → executed notebooks from a cache that
 names → pages → the files those pages need, copied last.
 """
 
-import base64
 import hashlib
 import json
 import os
@@ -25,7 +24,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.site import katex, prerender, quiz
-from companion.site.frontend import ROOT, STATIC, widget_names
+from companion.site.frontend import ROOT, STATIC, asset_scripts, widget_names
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ SECURITY_POLICY = "; ".join(
         "font-src 'self' file: data:",
         "media-src 'self' file:",
         "connect-src 'self' file: data: blob:",
-        "worker-src 'self' blob:",
+        "worker-src blob:",
         "form-action 'self' file:",
         "base-uri 'self'",
     ]
@@ -285,25 +284,27 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def copy_models(models: Iterable[str], target: Path) -> None:
-    """Write each exported model as a classic script, which a page opened from a folder can load.
+    """Write each exported file as classic scripts, which a page opened from a folder can load.
 
     Raises:
         ExtensionError: a page shows a model that is no longer in the cache.
     """
-    wanted = sorted(models)
     target.mkdir(parents=True, exist_ok=True)
-    for stale in target.glob("*.js"):
-        if stale.stem not in wanted:
-            stale.unlink()
-    for model in wanted:
-        source = Path(os.environ["COMPANION_CACHE_DIR"]) / "models" / f"{model}.onnx"
-        if not source.exists():
+    source = Path(os.environ["COMPANION_CACHE_DIR"]) / "models"
+    written = set()
+    for model in sorted(models):
+        file = next(source.glob(f"{model}.*"), None)
+        if file is None:
             raise ExtensionError(
-                f"the model {model[:12]}… that a page shows is missing from {source.parent}; "
+                f"the model {model[:12]}… that a page shows is missing from {source}; "
                 "run `make clean book` to execute the chapters anew"
             )
-        code = base64.b64encode(source.read_bytes()).decode()
-        (target / f"{model}.js").write_text(f'companionAsset("{model}","{code}");')
+        for name, script in asset_scripts(model, file.read_bytes()):
+            (target / name).write_text(script)
+            written.add(name)
+    for stale in target.glob("*.js"):
+        if stale.name not in written:
+            stale.unlink()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

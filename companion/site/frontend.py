@@ -26,6 +26,7 @@ ENGINE = ("engine.js", "engine-wasm.js")
 _RECIPE = Path(__file__).resolve()
 _LOCK_STAMP = ".companion-lock"
 _ORT = "node_modules/onnxruntime-web/dist"
+_ENGINE_SOURCE = "companion/widgets/js/runtime/engine.js"
 _BROWSERS = "es2022"
 
 
@@ -66,7 +67,7 @@ def build_frontend(root: Path = ROOT, *, tools: bool = True, quiet: bool = False
         raise FrontendError(
             f"{root} has no package-lock.json: the front end is built in a clone of the repository"
         )
-    engine = _digest(root, [root / "package-lock.json", _RECIPE])
+    engine = _digest(root, [root / "package-lock.json", _RECIPE, root / _ENGINE_SOURCE])
     bundles = _digest(root, [root / "package-lock.json", _RECIPE, *_sources(root)])
     if _is_built(static, engine, bundles) and not (tools and _missing(root, True)):
         return static
@@ -91,6 +92,20 @@ def build_frontend(root: Path = ROOT, *, tools: bool = True, quiet: bool = False
             files = sorted({*kept, *(path.name for path in aside.iterdir())})
             _publish(aside, static, {"engine": engine, "bundles": bundles, "files": files})
     return static
+
+
+def asset_scripts(name: str, data: bytes, part: int = 2**20) -> Iterator[tuple[str, str]]:
+    """Binary data as classic scripts, which a page opened from a folder can load: (file, text).
+
+    Large data comes in parts of `part` bytes, so that who waits sees how much has come: `name`.js
+    (which says how many there are), `name`.1.js, … js/runtime/assets.js puts them together.
+    """
+    pieces = [data[start : start + part] for start in range(0, len(data), part)]
+    for k, piece in enumerate(pieces):
+        key = f"{name}.{k}" if k else name
+        code = base64.b64encode(piece).decode()
+        more = "" if k else f",{len(pieces)},{len(data)}"
+        yield f"{key}.js", f'companionAsset("{key}","{code}"{more});'
 
 
 def install_packages(root: Path = ROOT, *, tools: bool = True, quiet: bool = False) -> Path:
@@ -194,20 +209,28 @@ def _publish(aside: Path, static: Path, stamp: dict[str, object]) -> None:
 
 
 def _build_engine(root: Path, out: Path) -> None:
-    """onnxruntime-web without its wasm, and the wasm, gzipped, as a script of its own."""
+    """What computes models: its code, which a worker runs, and its wasm, as assets gzipped."""
     _bundle(
         root,
         f'import * as ort from "./{_ORT}/ort.wasm.bundle.min.mjs";'
-        "globalThis.companionEngine = ort;",
+        f'import {{ createEngine, serve }} from "./{_ENGINE_SOURCE}";'
+        "const engine = createEngine(ort);"
+        "if (globalThis.document) globalThis.companionEngine = engine; else serve(engine);",
         out / "engine.js",
         # The engine is handed its wasm, so it has no use for its own address. One that starts
         # with blob: keeps it from deriving others.
         '--define:import.meta.url="blob:"',
         "--log-override:empty-import-meta=silent",
     )
-    wasm = (root / _ORT / "ort-wasm-simd-threaded.wasm").read_bytes()
-    code = base64.b64encode(gzip.compress(wasm, 9, mtime=0)).decode()
-    (out / "engine-wasm.js").write_text(f'companionAsset("engine-wasm","{code}");', "utf-8")
+    code = out / "engine.js"
+    for name, content in {
+        "engine": code.read_bytes(),
+        "engine-wasm": (root / _ORT / "ort-wasm-simd-threaded.wasm").read_bytes(),
+    }.items():
+        packed = gzip.compress(content, 9, mtime=0)
+        # In one part: JupyterLab serves these files by name (pyproject.toml).
+        for script, text in asset_scripts(name, packed, part=len(packed)):
+            (out / script).write_text(text, "utf-8")
 
 
 def _build_bundles(root: Path, out: Path, engine: str) -> None:

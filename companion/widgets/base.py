@@ -112,9 +112,9 @@ class LiveWidget(anywidget.AnyWidget):
 
 
 def _engine_file(name: str) -> bytes:
-    """The engine's script, or its gzipped wasm out of the script that pages load it from."""
+    """The engine's code or wasm, gzipped, out of the script that pages load it from."""
     script = _built({"engine": "engine.js", "engine-wasm": "engine-wasm.js"}[name])
-    return base64.b64decode(script.split(b'"')[3]) if name == "engine-wasm" else script
+    return base64.b64decode(script.split(b'"')[3])
 
 
 def _base64(data: bytes) -> str:

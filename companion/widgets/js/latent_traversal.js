@@ -254,6 +254,7 @@ function decodedPicture({ model }, root) {
       const load = async () => {
         try {
           decoder = await openDecoder(model.get("decoder"), model.get("latent_dim"), model);
+          if (!alive) decoder.release();
           await paint(z);
         } finally {
           clearTimeout(slow);
@@ -265,6 +266,7 @@ function decodedPicture({ model }, root) {
     },
     stop() {
       alive = false;
+      decoder?.release();
     },
   };
 }

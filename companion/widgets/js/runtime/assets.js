@@ -1,41 +1,46 @@
-// Finds what a widget needs: the inference engine (in the book's own site, else among the extension
-// files of JupyterLab or Notebook, else from the kernel) and exported models.
+// Finds the files that a widget needs: the inference engine (in the book's own site, else among the
+// extension files of JupyterLab or Notebook, else from the kernel), and models and data by their SHA-256.
 
-/** @import { AnyModel } from "@anywidget/types" */
-/** @import { InferenceSession } from "onnxruntime-web" */
+/** @import { AnyModel, AnyWidget } from "@anywidget/types" */
+/** @import { PageEngine, Queue, Shared } from "./session.js" */
 
-/** @typedef {typeof import("onnxruntime-web")} Engine */
-/** @typedef {AnyModel<any>} Model of a widget, to ask the kernel through */
+/** @typedef {AnyModel<any>} Model */
+/** @typedef {{ base64: string, parts: number, size: number }} Part a file's first part knows the others, and all bytes */
+/** @typedef {(loaded: number, total: number) => void} Progress in bytes */
+
 /**
- * @typedef {object} Page what a page has once
- * @property {string | null} site address of the folder that book.js came from, when the page is one of the
- *   book's
- * @property {Map<string, { render(props: { model: object, el: HTMLElement }): unknown }>} widgets by name,
- *   from
- *   the widgets' scripts that the page has loaded
- * @property {Map<string, string>} arrived base64 by name, from an asset file that has just run
- * @property {Promise<Engine> | null} engine with its wasm
- * @property {Map<string, Promise<InferenceSession>>} decoders by SHA-256
- * @property {Promise<unknown>} turn ends when the computation that runs now does
+ * @typedef {object} Page
+ * @property {string | null} site address of the folder that book.js came from, when the page is one of the book's
+ * @property {Map<string, AnyWidget>} widgets by name, from the widgets' scripts that the page has loaded
+ * @property {Map<string, Part>} arrived by name, from an asset file that has just run
+ * @property {Promise<PageEngine> | null} engine
+ * @property {Map<string, Shared>} sessions by the model's SHA-256
+ * @property {Queue} queue
  */
 
+const KEY = Symbol.for("companion");
+const scope = /** @type {Record<symbol | string, any>} */ (globalThis);
+
 // Every widget's bundle carries a copy of this module, so what a page has once hangs on the page.
-const hook = /** @type {{ [name: symbol]: Page | undefined }} */ (globalThis);
-const name = Symbol.for("companion");
-hook[name] ??= {
+scope[KEY] ??= {
   site: null,
   widgets: new Map(),
   arrived: new Map(),
   engine: null,
-  decoders: new Map(),
-  turn: Promise.resolve(),
+  sessions: new Map(),
+  queue: { urgent: [], idle: [], busy: false },
 };
-export const page = hook[name];
 
-// An asset file is a script of this one call; a page opened with file:// can't fetch, but it can run scripts.
-globalThis.companionAsset ??= (name, base64) => {
-  page.arrived.set(name, base64);
-};
+/** @type {Page} */
+export const page = scope[KEY];
+
+/** An asset file is a script of this one call; a page opened with file:// can't fetch, but it can run scripts. */
+scope.companionAsset ??= (
+  /** @type {string} */ name,
+  /** @type {string} */ base64,
+  /** @type {number} */ parts,
+  /** @type {number} */ size,
+) => page.arrived.set(name, { base64, parts, size });
 
 /** Address of the folder with our files in JupyterLab or Notebook 7, else null. */
 function labFolder() {
@@ -65,41 +70,60 @@ function runScript(url) {
   });
 }
 
-/** @param {string} text */
+/** @param {string} text @returns {Uint8Array<ArrayBuffer>} */
 function fromBase64(text) {
-  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const { fromBase64: native } = /** @type {any} */ (Uint8Array);
+  if (native) return native.call(Uint8Array, text);
   const binary = atob(text);
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < bytes.length; i += 1) bytes[i] = binary.charCodeAt(i);
   return bytes;
 }
 
-/** @param {string} url @param {string} name */
-async function fromFile(url, name) {
-  await runScript(url);
-  const text = page.arrived.get(name);
-  page.arrived.delete(name);
-  if (text === undefined) throw new Error(`${url} does not hold ${name}`);
-  return fromBase64(text);
+/**
+ * A file out of its asset scripts: `name`.js and, of one in several parts, `name`.1.js and so on.
+ * @param {(script: string) => string} address
+ * @param {string} name
+ * @param {Progress} onProgress
+ */
+async function fromScripts(address, name, onProgress) {
+  const load = async (/** @type {string} */ part) => {
+    const url = address(`${part}.js`);
+    await runScript(url);
+    const arrived = page.arrived.get(part);
+    page.arrived.delete(part);
+    if (!arrived) throw new Error(`${url} does not hold ${part}`);
+    return { ...arrived, bytes: fromBase64(arrived.base64) };
+  };
+  const { bytes: first, parts, size } = await load(name);
+  let loaded = first.length;
+  onProgress(loaded, size);
+  if (parts === 1) return first;
+  const all = new Uint8Array(size);
+  all.set(first);
+  // All parts but the last are as long as the first.
+  const rest = Array.from({ length: parts - 1 }, async (_, k) => {
+    const { bytes } = await load(`${name}.${k + 1}`);
+    all.set(bytes, (k + 1) * first.length);
+    loaded += bytes.length;
+    onProgress(loaded, size);
+  });
+  await Promise.all(rest);
+  return all;
 }
 
-/** @param {ArrayBuffer | ArrayBufferView<ArrayBuffer>} view */
-const bytesOf = (view) =>
-  ArrayBuffer.isView(view)
-    ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-    : new Uint8Array(view);
+/** A copy: what arrives in a message or a widget's state may be read by others too. @param {any} view */
+const bytesOf = (view) => new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength).slice();
 
 /**
  * Ask the kernel. There is no knowing how long it will be busy, so this waits as long as it takes.
- * @param {string} name @param {Model} model @returns {Promise<Uint8Array<ArrayBuffer>>}
+ * @param {string} name
+ * @param {Model} model
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
  */
 function fromKernel(name, model) {
   return new Promise((resolve, reject) => {
-    /**
-     * @param {{ kind?: string, name?: string, why?: string } | null} message
-     * @param {DataView<ArrayBuffer>[]} buffers
-     */
-    const listen = (message, buffers) => {
+    const listen = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
       if (message?.name !== name) return;
       model.off("msg:custom", listen);
       if (message.kind === "asset") resolve(bytesOf(buffers[0]));
@@ -114,8 +138,9 @@ function fromKernel(name, model) {
  * Try one way after the other; reports what the last one said.
  * @template T
  * @param {(() => Promise<T>)[]} ways
+ * @returns {Promise<T>}
  */
-async function firstOf(ways) {
+export async function firstOf(ways) {
   /** @type {unknown} */
   let last = new Error("this page does not know where its files are");
   for (const way of ways) {
@@ -129,50 +154,33 @@ async function firstOf(ways) {
 }
 
 /**
- * The bytes of a model: from the widget's state in a notebook, else from the book's site.
- * @param {string} sha256 @param {Model} model
+ * The bytes of an exported file by its SHA-256: from the widget's state in a notebook, else from the book's
+ * site, where a large file comes in parts of a megabyte.
+ * @param {string} sha256
+ * @param {Model} model
+ * @param {Progress} [onProgress]
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
  */
-export function modelBytes(sha256, model) {
+export async function fileBytes(sha256, model, onProgress = () => {}) {
   const file = model.get("_files")?.[sha256];
-  return file ? Promise.resolve(bytesOf(file)) : fromFile(`${page.site}models/${sha256}.js`, sha256);
+  if (!file) return fromScripts((script) => `${page.site}models/${script}`, sha256, onProgress);
+  const bytes = bytesOf(file);
+  onProgress(bytes.length, bytes.length);
+  return bytes;
 }
 
-/** The folders that may hold the engine's files. */
-const folders = () => [page.site, page.site ? null : labFolder()].filter((folder) => folder !== null);
-/** @param {string} name @param {Model} model */
-const kernel = (name, model) => (page.site ? [] : [() => fromKernel(name, model)]);
-
-/** The engine's wasm, gzipped. @param {Model} model */
-export function wasmBytes(model) {
-  const name = "engine-wasm";
-  return firstOf([
-    ...folders().map((folder) => () => fromFile(`${folder}${name}.js?${ENGINE_VERSION}`, name)),
-    ...kernel(name, model),
-  ]);
-}
-
-/** Run the engine's script. @param {Model} model @returns {Promise<Engine>} */
-export async function runEngine(model) {
-  const started = () => {
-    if (!globalThis.companionEngine) throw new Error("the inference engine did not start");
-    return globalThis.companionEngine;
-  };
-  const fromFolder = (/** @type {string} */ folder) => async () => {
-    await runScript(`${folder}engine.js?${ENGINE_VERSION}`);
-    return started();
-  };
-  const fromMessage = async () => {
-    const url = URL.createObjectURL(
-      new Blob([await fromKernel("engine", model)], { type: "text/javascript" }),
-    );
-    try {
-      await import(url); // as anywidget itself loads a widget, so it works wherever that does
-    } finally {
-      URL.revokeObjectURL(url);
-    }
-    return started();
-  };
-  return (
-    globalThis.companionEngine ?? firstOf([...folders().map(fromFolder), ...(page.site ? [] : [fromMessage])])
-  );
+/**
+ * A file of the engine, gzipped: its code, or its wasm.
+ * @param {"engine" | "engine-wasm"} name
+ * @param {Model} model
+ */
+export function engineFile(name, model) {
+  // @ts-expect-error: companion/site/frontend.py defines it
+  const version = ENGINE_VERSION;
+  const folder = page.site ?? labFolder();
+  const address = (/** @type {string} */ script) => `${folder}${script}?${version}`;
+  const ways = [];
+  if (folder) ways.push(() => fromScripts(address, name, () => {}));
+  if (!page.site) ways.push(() => fromKernel(name, model));
+  return firstOf(ways);
 }
