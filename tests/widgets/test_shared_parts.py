@@ -238,16 +238,31 @@ class TestLineChart:
     def test_many_points_cost_no_more_and_lose_no_spike(self, stage):
         tab = stage(
             "ui/line_chart",
-            """const points = Array.from({ length: 20000 }, (_, i) => [i / 40, Math.sin(i / 700)]);
-            points[7777][1] = 9; points[9999][1] = -9;
-            return m.thinned(points);""",
+            """const { linear } = await import("/ui/axes.js");
+            const line = Array.from({ length: 20000 }, (_, i) => [i, Math.sin(i / 700)]);
+            line[7777][1] = 9; line[9999][1] = -9;
+            return m.curve(line, linear([0, 20000], [0, 500]), linear([-10, 10], [200, 0]));""",
         )
-        kept = np.array(tab.evaluate("part"))
-        assert len(kept) <= 4 * 501
-        assert (kept[:, 1].max(), kept[:, 1].min()) == (9, -9)
-        assert np.all(np.diff(kept[:, 0]) >= 0)
-        assert kept[0].tolist() == [0, 0]
-        assert kept[-1, 0] == 19999 / 40
+        d = tab.evaluate("part")
+        points = np.array([p.split(" ") for p in d[1:].split("L")], dtype=float)
+        assert len(points) <= 4 * 501
+        assert (points[:, 1].min(), points[:, 1].max()) == (10, 190)
+        assert np.all(np.diff(points[:, 0]) >= 0)
+        assert points[0].tolist() == [0, 100]
+        assert points[-1, 0] == 500
+
+    @pytest.mark.parametrize("length", [0, 1, 2, 3, 50])
+    def test_few_points_all_stay(self, stage, length):
+        tab = stage("ui/line_chart", CHART)
+        d = tab.evaluate(
+            """async (length) => { const { linear } = await import("/ui/axes.js");
+                const { curve } = await import("/ui/line_chart.js");
+                const scale = linear([0, 50], [0, 500]);
+                return curve(line((i) => i % 7).slice(0, length), scale, scale); }""",
+            length,
+        )
+        expected = [f"{10 * i:.1f} {10 * (i % 7):.1f}" for i in range(length)]
+        assert d == ("M" + "L".join(expected) if expected else "")
 
     def test_constant_and_single_values_have_an_axis(self, stage):
         tab = stage("ui/line_chart", CHART)

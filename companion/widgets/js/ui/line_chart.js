@@ -1,10 +1,10 @@
 // Lines over steps, such as loss curves, that grow while a training runs. Colours are those of widgets.css.
 
-import { axis, chart, linear, mark, path, setAll, ticks } from "./axes.js";
+import { axis, chart, linear, mark, setAll, ticks } from "./axes.js";
 import { fixed, legend, number, h } from "./controls.js";
 import { observeWidth } from "./lifetime.js";
 
-/** @import { Point } from "./axes.js" */
+/** @import { Point, Scale } from "./axes.js" */
 
 /**
  * @typedef {object} Series
@@ -27,25 +27,59 @@ import { observeWidth } from "./lifetime.js";
 const MARGIN = { left: 46, right: 12, top: 26, bottom: 44 };
 
 /**
- * At most four points a pixel column: the first, the least, the largest and the last of those that fall into
- * it, so that no spike is lost and a long training costs no more than a short one.
- * @param {Point[]} points in the order of x
+ * The `d` of a line. Of the values that fall into one pixel column it keeps the first, the least, the largest
+ * and the last, so that no spike is lost and a long training costs no more to show than a short one. What is
+ * not finite leaves a gap.
+ * @param {Point[]} line in the order of x
+ * @param {Scale} x
+ * @param {Scale} y
  */
-export function thinned(points) {
-  if (points.length < 4) return points;
-  /** @type {Point[]} */
-  const kept = [];
-  for (let i = 0; i < points.length; ) {
-    const column = Math.floor(points[i][0]);
-    let [low, high, end] = [i, i, i];
-    for (; end < points.length && Math.floor(points[end][0]) === column; end += 1) {
-      if (points[end][1] < points[low][1]) low = end;
-      if (points[end][1] > points[high][1]) high = end;
+export function curve(line, x, y) {
+  let d = "";
+  let command = "M";
+  let column = NaN;
+  let [first, low, high, last] = [0, 0, 0, -1]; // of the present column, as indices
+  const flush = () => {
+    if (last < 0) return;
+    let done = -1;
+    for (const k of [first, Math.min(low, high), Math.max(low, high), last]) {
+      if (k === done) continue;
+      done = k;
+      d += `${command}${x(line[k][0]).toFixed(1)} ${y(line[k][1]).toFixed(1)}`;
+      command = "L";
     }
-    for (const k of [...new Set([i, low, high, end - 1])].sort((a, b) => a - b)) kept.push(points[k]);
-    i = end;
+    last = -1;
+  };
+  for (let i = 0; i < line.length; i += 1) {
+    const [at, value] = line[i];
+    if (!Number.isFinite(value)) {
+      flush();
+      [command, column] = ["M", NaN];
+      continue;
+    }
+    const place = Math.floor(x(at));
+    if (place !== column) {
+      flush();
+      [column, first, low, high] = [place, i, i, i];
+    } else if (value < line[low][1]) low = i;
+    else if (value > line[high][1]) high = i;
+    last = i;
   }
-  return kept;
+  flush();
+  return d;
+}
+
+/** The least and the largest of the finite values on an axis; [0, 1] if there is none. */
+function extent(/** @type {Point[][]} */ lines, /** @type {0 | 1} */ axis_) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const line of lines) {
+    for (const point of line) {
+      if (!Number.isFinite(point[1])) continue;
+      if (point[axis_] < low) low = point[axis_];
+      if (point[axis_] > high) high = point[axis_];
+    }
+  }
+  return low <= high ? [low, high] : [0, 1];
 }
 
 /**
@@ -94,46 +128,27 @@ export function lineChart({
   let lines = series.map(() => []);
 
   const show = () => {
-    const good = lines.map((line) => line.filter(([, y]) => Number.isFinite(y)));
-    const all = good.flat();
-    good.forEach((line, k) => {
-      if (line.length) latest[k].set(line[line.length - 1][1]);
-      else latest[k].set(NaN);
-    });
     const { width } = column;
-    if (!width) return;
-    const [xs, ys] = [0, 1].map((axis_) => {
-      let [low, high] = [Infinity, -Infinity];
-      for (const point of all) {
-        if (point[axis_] < low) low = point[axis_];
-        if (point[axis_] > high) high = point[axis_];
-      }
-      return all.length ? [low, high] : [0, 1];
+    const ends = lines.map((line) => {
+      const isGood = (/** @type {Point} */ [, value]) => Number.isFinite(value);
+      return [line.find(isGood)?.[1] ?? NaN, line.findLast(isGood)?.[1] ?? NaN];
     });
+    ends.forEach(([, last], k) => latest[k].set(last));
+    if (!width) return;
+    const [xs, ys] = [extent(lines, 0), extent(lines, 1)];
     const [low, high] = roundEnds(range[0] ?? ys[0], range[1] ?? ys[1]);
     const [from, to, base] = [MARGIN.left, width - MARGIN.right, height - MARGIN.bottom];
     const x = linear([xs[0], xs[1] > xs[0] ? xs[1] : xs[0] + 1], [from, to]);
     const y = linear([range[0] ?? low, range[1] ?? high], [base, MARGIN.top]);
-    lines.forEach((line, k) => {
-      /** @type {Point[][]} */
-      const pieces = [[]];
-      for (const [px, py] of line) {
-        if (Number.isFinite(py)) pieces[pieces.length - 1].push([x(px), y(py)]);
-        else pieces.push([]);
-      }
-      setAll(curves[k], { d: pieces.map((piece) => path(thinned(piece))).join("") });
-    });
+    lines.forEach((line, k) => setAll(curves[k], { d: curve(line, x, y) }));
     left.draw({ scale: y, at: from, from, to, count: 5 });
     bottom.draw({ scale: x, at: base, from, to, count: width < 420 ? 4 : 7, name: xName });
-    setAll(svg, {
-      "aria-label": `${yName} over ${xName}. ${series
-        .map(({ name }, k) => {
-          const line = good[k];
-          if (!line.length) return `${name}: no values yet`;
-          return `${name}: from ${format(line[0][1])} to ${format(line[line.length - 1][1])}`;
-        })
-        .join("; ")}.`,
+    const words = series.map(({ name }, k) => {
+      const [first, last] = ends[k];
+      if (!Number.isFinite(last)) return `${name}: no values yet`;
+      return `${name}: from ${format(first)} to ${format(last)}`;
     });
+    setAll(svg, { "aria-label": `${yName} over ${xName}. ${words.join("; ")}.` });
   };
   const column = observeWidth(picture, show);
   show();
