@@ -10,6 +10,8 @@ import sys
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from companion.site import frontend
 from companion.site.frontend import STATIC, FrontendError, build_frontend
@@ -64,7 +66,7 @@ def test_every_widget_has_a_module_for_notebooks_and_a_script_for_pages():
     for name in names:
         assert re.search(r"export\s*\{.*default", (STATIC / f"{name}.js").read_text("utf-8"))
     scripts = [f"page-{name}.js" for name in names]
-    for script in (*scripts, "book.js", "engine.js", "site.js", "icons.js"):
+    for script in (*scripts, "book.js", "site.js", "icons.js"):
         assert not re.search(r"^(import|export)\b", (STATIC / script).read_text("utf-8"))
 
 
@@ -75,12 +77,30 @@ def test_a_widget_stays_small(name):
         assert len(gzip.compress((STATIC / script).read_bytes(), 9)) <= 11_000
 
 
+def asset(script):
+    """Name, bytes, number of parts and size of an asset script."""
+    found = re.fullmatch(r'companionAsset\("([^"]+)","([^"]*)"(?:,(\d+),(\d+))?\);', script)
+    assert found
+    name, code, parts, size = found.groups()
+    return name, base64.b64decode(code), parts and int(parts), size and int(size)
+
+
 def test_engine_wasm_is_the_locked_package_s():
-    script = (STATIC / "engine-wasm.js").read_text("utf-8")
-    code = re.fullmatch(r'companionAsset\("engine-wasm","([^"]+)"\);', script)
-    assert code
+    name, data, parts, size = asset((STATIC / "engine-wasm.js").read_text("utf-8"))
+    assert (name, parts, size) == ("engine-wasm", 1, len(data))
     wasm = ROOT / "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
-    assert gzip.decompress(base64.b64decode(code[1])) == wasm.read_bytes()
+    assert gzip.decompress(data) == wasm.read_bytes()
+
+
+@given(data=st.binary(min_size=1, max_size=60), part=st.integers(1, 70))
+def test_scripts_of_an_asset_hold_its_bytes_in_equal_parts(data, part):
+    scripts = dict(frontend.asset_scripts("x", data, part))
+    pieces = [asset(script) for script in scripts.values()]
+    assert b"".join(piece[1] for piece in pieces) == data
+    assert list(scripts) == ["x.js", *(f"x.{k}.js" for k in range(1, len(pieces)))]
+    assert [f"{piece[0]}.js" for piece in pieces] == list(scripts)
+    assert pieces[0][2:] == (len(pieces), len(data))
+    assert {len(piece[1]) for piece in pieces[:-1]} <= {part}
 
 
 def test_nothing_runs_when_nothing_changed(monkeypatch):

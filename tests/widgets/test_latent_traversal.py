@@ -23,7 +23,7 @@ from companion.models import ConvAutoencoder, ConvVAE
 from companion.site.frontend import build_frontend
 from companion.site.prerender import still_html
 from companion.widgets import LatentTraversal, PosteriorVsPrior, base
-from companion.widgets.base import MIME_TYPE, STATIC
+from companion.widgets.base import MIME_TYPE
 from companion.widgets.noise import noise
 from support.front_end import settle
 from support.pages import visit
@@ -277,7 +277,7 @@ def test_kernel_answers_for_the_engine(monkeypatch):
     widget._handle_custom_msg("noise", [])
     (engine, [script]), (_, [wasm]), (missing, _), (missing_too, _) = sent
     assert engine == {"kind": "asset", "name": "engine"}
-    assert script == (STATIC / "engine.js").read_bytes()
+    assert b"InferenceSession" in gzip.decompress(script)
     assert gzip.decompress(wasm)[:4] == b"\0asm"
     assert missing["kind"] == missing_too["kind"] == "asset-missing"
     assert missing["why"] == "no file is called ../../pyproject.toml"
@@ -438,9 +438,13 @@ def test_engine_comes_once_and_only_when_a_widget_is_near(browser, stage, vae):
         assert asked == []
         assert seen.page.locator(".companion-preview img").first.is_visible()
         seen.scroll_through()
-        names = sorted(name.split("?")[0] for name in asked)
-        expected = {"engine.js", "engine-wasm.js", f"{first.decoder}.js", f"{second.decoder}.js"}
-        assert names == sorted(expected)
+        names = sorted(
+            name.split("?")[0] for name in asked if name.partition("?")[0].endswith("js")
+        )
+        first_in_parts = [f"{first.decoder}.js", f"{first.decoder}.1.js"]  # above a megabyte
+        assert names == sorted(
+            ["engine.js", "engine-wasm.js", *first_in_parts, f"{second.decoder}.js"]
+        )
         assert seen.page.locator(".companion-widget[data-state=live]").count() == 3
         assert seen.errors == []
 

@@ -1,7 +1,7 @@
 // Finds the files that a widget needs: the inference engine (in the book's own site, else among the
 // extension files of JupyterLab or Notebook, else from the kernel), and models and data by their SHA-256.
 
-/** @import { AnyModel, AnyWidget } from "@anywidget/types" */
+/** @import { AnyModel } from "@anywidget/types" */
 /** @import { PageEngine, Queue, Shared } from "./session.js" */
 
 /** @typedef {AnyModel<any>} Model */
@@ -11,7 +11,8 @@
 /**
  * @typedef {object} Page
  * @property {string | null} site address of the folder that book.js came from, when the page is one of the book's
- * @property {Map<string, AnyWidget>} widgets by name, from the widgets' scripts that the page has loaded
+ * @property {Map<string, { render(props: { model: object, el: HTMLElement }): unknown }>} widgets by name,
+ *   from the widgets' scripts that the page has loaded
  * @property {Map<string, Part>} arrived by name, from an asset file that has just run
  * @property {Promise<PageEngine> | null} engine
  * @property {Map<string, Shared>} sessions by the model's SHA-256
@@ -175,7 +176,6 @@ export async function fileBytes(sha256, model, onProgress = () => {}) {
  * @param {Model} model
  */
 export function engineFile(name, model) {
-  // @ts-expect-error: companion/site/frontend.py defines it
   const version = ENGINE_VERSION;
   const folder = page.site ?? labFolder();
   const address = (/** @type {string} */ script) => `${folder}${script}?${version}`;
