@@ -93,6 +93,13 @@ def linear():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
 
 
+def small():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2), nn.BatchNorm2d(4), nn.LeakyReLU(0.1), nn.Flatten(),
+        nn.Linear(36, 4),
+    )  # fmt: skip
+
+
 def cnn():
     """Strides, groups, poolings, norms and activations of the book."""
     return nn.Sequential(
@@ -140,12 +147,11 @@ def squared_error(model, images, labels):
         (linear, classification_loss(), partial(Adam, weight_decay=0.1), 1e-2),
         (linear, classification_loss(), partial(AdamW, betas=(0.5, 0.99), eps=1e-6), 1e-2),
         (cnn, classification_loss(), Adam, 1e-3),
-        (cnn, classification_loss(), partial(SGD, momentum=0.9), 0.02),
-        (conv_autoencoder, squared_error, Adam, 3e-3),
+        (conv_autoencoder, squared_error, partial(SGD, momentum=0.9), 0.1),
         (partial(DenseAutoencoder, (1, 8, 8), 2, (16,), tied=True), squared_error, Adam, 3e-3),
     ],
     ids=["linear-sgd", "linear-momentum", "linear-nesterov", "linear-adam", "linear-adamw",
-         "cnn-adam", "cnn-momentum", "autoencoder-adam", "tied-adam"],
+         "cnn-adam", "autoencoder-momentum", "tied-adam"],
 )  # fmt: skip
 def test_fifty_steps_equal_torchs(make, loss, optimizer, lr):
     torch.manual_seed(0)
@@ -295,7 +301,7 @@ def test_two_players_take_turns_over_one_vector_of_weights():
 
 def test_gradients_of_the_input():
     torch.manual_seed(0)
-    model = cnn()
+    model = small()
     images, labels = digits(4)
     pixels = images / 255
 
@@ -328,7 +334,7 @@ class Picture(nn.Module):
 
 def test_an_image_is_trained_for_a_frozen_network():
     torch.manual_seed(0)
-    model = Picture(cnn())
+    model = Picture(small())
     frozen = {name: value.clone() for name, value in model.network.state_dict().items()}
 
     def unlike_class_2(model, images, labels, decay):
@@ -430,7 +436,7 @@ def weighted_sum(model, images, labels):
     return total
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(
     st.lists(convolutions(), min_size=3, max_size=3),
     st.lists(poolings(), min_size=2, max_size=2),
@@ -586,7 +592,7 @@ beside = linear()
         (linear, lambda model, x, y: {"a": model(x).mean()}, {}, r"only \['a'\]"),
         (linear, cross_entropy, {"inputs": {"beta": 1.0}}, "unexpected keyword argument 'beta'"),
         (linear, lambda model, x, y, beta: cross_entropy(model, x, y), {"inputs": {"beta": 1.0}},
-         "makes no use of the input 'beta'"),
+         "makes no use of 'beta': nothing depends on it"),
         (linear, lambda model, x, y, lr: lr * cross_entropy(model, x, y), {"inputs": {"lr": 1.0}},
          "'lr' names two things"),
         (linear, lambda model, x, y, b: cross_entropy(model, x, y), {"inputs": {"b": "1"}},
@@ -630,9 +636,8 @@ def test_a_step_that_computes_otherwise_than_torch_is_refused(wrong, monkeypatch
 
         monkeypatch.setattr(optimizers._Adam, "__call__", step)
         message = "moves the weights otherwise than Adam"
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 4))
     with pytest.raises(ValueError, match=message):
-        export_training(model, cross_entropy, *digits(8))
+        export_training(small(), cross_entropy, *digits(8))
 
 
 def test_small_constants_stay():
@@ -645,7 +650,7 @@ def test_small_constants_stay():
 
 def test_exports_once_and_small(monkeypatch, cache):
     torch.manual_seed(0)
-    model, (images, labels) = cnn(), digits(8)
+    model, (images, labels) = small(), digits(8)
     export = partial(export_training, model, classification_loss(), images, labels,
                      functions={"logits": lambda model, images: model(images)})  # fmt: skip
     first = export()
@@ -663,15 +668,15 @@ def test_exports_once_and_small(monkeypatch, cache):
         again = export()  # other weights to start from, the same step
     assert again.step == first.step
     assert again.weights != first.weights
-    model[13].negative_slope = 0.3  # neither text nor state need show what a forward does
+    model[2].negative_slope = 0.3  # neither text nor state need show what a forward does
     assert export().step.sha256 != first.step.sha256
 
 
 def test_model_is_left_as_it_was(capfd):
-    model, (images, labels) = cnn(), digits(8)
+    model, (images, labels) = nn.Sequential(nn.BatchNorm2d(1), *small()), digits(8)
     model(images / 255).sum().backward()
-    model[4].requires_grad_(False)
-    model[1].eval()
+    model[1].requires_grad_(False)
+    model[0].eval()
     modes = [module.training for module in model.modules()]
     grads = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -690,10 +695,8 @@ def test_model_is_left_as_it_was(capfd):
     page = Page(exported)
     page.step(images=images, labels=labels.int())
     after = exported.state_dict(page.weights)
-    assert torch.equal(
-        after["1.running_mean"], state["1.running_mean"]
-    )  # it was in evaluation mode
-    assert not torch.equal(after["12.running_mean"], state["12.running_mean"])
+    assert torch.equal(after["0.running_mean"], state["0.running_mean"])  # in evaluation mode
+    assert not torch.equal(after["2.running_mean"], state["2.running_mean"])
 
 
 def test_what_a_page_is_told():
