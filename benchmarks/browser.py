@@ -97,7 +97,8 @@ def cold_drag(browser: Browser, address: str) -> float:
             const box = [...document.querySelectorAll("[data-widget=latent_traversal]")].at(-1);
             box.scrollIntoView();
             box.addEventListener("companion-ready", () => {
-                const input = box.querySelector("input[type=range]");
+                // The preview, whose controls are dead, is still there.
+                const input = box.querySelector(".companion-live input[type=range]");
                 box.addEventListener("companion-painted", () => {
                     window.answered = performance.now();
                 }, {once: true});
