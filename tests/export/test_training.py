@@ -138,6 +138,7 @@ def squared_error(model, images, labels):
     return {"loss": F.mse_loss(model(images), images), "l1": F.l1_loss(model(images), images)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "loss", "optimizer", "lr"),
     [
@@ -195,6 +196,7 @@ def bernoulli_elbo(model, images, labels, beta):
     return {"loss": misfit.sum(1).mean() + beta * kl, "kl": kl}
 
 
+@pytest.mark.slow
 def test_a_vae_with_its_own_noise_and_a_beta_that_moves():
     torch.manual_seed(0)
     model = DenseVAE()
@@ -258,6 +260,7 @@ def test_batch_norms_statistics_and_dropouts_masks():
     torch.testing.assert_close(logits["output"], model.eval()(images), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_players_take_turns_over_one_vector_of_weights():
     torch.manual_seed(0)
     model = DCGAN((1, 8, 8), latent_dim=4, width=4)
@@ -332,6 +335,7 @@ class Picture(nn.Module):
         return self.network(self.pixels)
 
 
+@pytest.mark.slow
 def test_an_image_is_trained_for_a_frozen_network():
     torch.manual_seed(0)
     model = Picture(small())
@@ -739,6 +743,7 @@ def test_what_a_page_is_told():
     assert torch.equal(start, exported.start()["weights"])
 
 
+@pytest.mark.slow
 def test_the_books_vae_and_its_loss():
     torch.manual_seed(0)
     model = ConvVAE((1, 8, 8), latent_dim=2, widths=(8,), hidden=16)
