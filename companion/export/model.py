@@ -264,8 +264,9 @@ class _Flat(nn.Module):
         self.module, self.names, self.inputs = module, names, inputs
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        returned = self.module(*inputs)
-        return tuple(named_outputs(returned, self.names, "model").values())
+        outputs = named_outputs(self.module(*inputs), self.names, "model").values()
+        # An input that is handed on needs a name of its own.
+        return tuple(y.clone() if any(y is x for x in inputs) else y for y in outputs)
 
 
 def _make(

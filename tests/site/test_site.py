@@ -191,7 +191,7 @@ def cell(code):
         ),
         ("$\\nonsense{x}$\n", "formula rejected"),
         ("```{quiz}\nA question without answers?\n```\n", "at least two options"),
-        (":::{note}\n" + cell("1 + 1") + ":::\n", "code-cell"),
+        ("`" + "```{note}\n" + cell("1 + 1") + "````\n", "code-cell"),
         ("{doc}`nowhere`\n", "nowhere"),
     ],
 )
