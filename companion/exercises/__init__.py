@@ -1,7 +1,7 @@
 """Exercises that check themselves: `check("vae.kl", kl)` in a notebook cell.
 
-A chapter's exercises stand in the module of the chapter's name here (`vae.kl` in `checks/vae.py`),
-each a function that looks at one answer:
+A chapter's exercises stand here in the module of the chapter's name (`vae.kl` in `vae.py`), each a
+function that looks at one answer:
 
     @exercise("It is what pulls every posterior towards the prior.")
     def kl(answer: Answer) -> None:
