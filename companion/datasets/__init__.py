@@ -161,7 +161,7 @@ def _load_folder(
     order = _shuffled(len(files), seed).tolist()
     images, kept, more = folders.read([files[i] for i in order], size, image_size, folder)
     for note in notes + more:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=4)  # whoever called load_images
     return ImageSet(
         name=folder.resolve().name,
         split=split,
