@@ -58,6 +58,7 @@ def theirs(name: str, **options: Any) -> nn.Module:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUN)
 def test_the_outputs_agree(name: str) -> None:
     reference = theirs(name)

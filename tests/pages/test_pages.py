@@ -7,8 +7,8 @@ import re
 import pytest
 import yaml
 
-from conftest import ROOT, SITE
-from support.pages import SIZES, Visit, visit
+from conftest import ROOT
+from support.pages import Visit, visit
 
 pytestmark = pytest.mark.browser
 
@@ -17,8 +17,20 @@ CHAPTERS = [c["file"] for c in TOC["chapters"] if re.match(r"\d", c["file"])]
 PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"]), "search", "genindex"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+def missing_icons(page):
+    """Icons that site/js/icons.js does not bring, or that have no path."""
+    page.wait_for_selector("html.fontawesome-i2svg-complete")
+    return page.evaluate(
+        """() => [
+            ...[...document.querySelectorAll("i[class*='fa-']")].map((i) => i.className),
+            ...[...document.querySelectorAll("svg.svg-inline--fa")]
+                .filter((svg) => !svg.querySelector("path")?.getAttribute("d"))
+                .map((svg) => svg.dataset.icon),
+        ]"""
+    )
+
+
+@pytest.mark.parametrize(("size", "theme"), [("desktop", "light"), ("phone", "dark")])
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_sound(browser, served, name, size, theme):
     with visit(browser, f"{served}/{name}.html", size=size, theme=theme) as seen:
@@ -45,7 +57,12 @@ def test_page_is_sound(browser, served, name, size, theme):
         assert silent == [], "images without alt text"
         failed = page.locator('.companion-widget[data-state="failed"]').count()
         assert failed == 0
+        assert missing_icons(page) == []
         assert seen.violations() == []
+        if theme == "light":
+            seen.switch_theme("dark")
+            assert seen.violations("color-contrast") == [], "in the dark"
+            assert seen.errors == []
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -87,30 +104,13 @@ def test_policy_stops_what_a_chapter_might_smuggle_in(browser, served):
         assert seen.strangers == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_icons_of_the_theme_are_all_drawn(browser, served, name):
-    with visit(browser, f"{served}/{name}.html") as seen:
-        seen.page.wait_for_selector("html.fontawesome-i2svg-complete")
-        names = seen.page.evaluate(
-            """() => [...document.querySelectorAll("i[class*='fa-']")]
-                .map((i) => i.className)"""
-        )
-        missing = seen.page.evaluate(
-            """() => [...document.querySelectorAll("svg.svg-inline--fa")]
-                .filter((svg) => !svg.querySelector("path")?.getAttribute("d"))
-                .map((svg) => svg.dataset.icon)"""
-        )
-        assert names == [], "icons that site/js/icons.js does not bring"
-        assert missing == []
-
-
 def test_plotly_follows_the_theme(browser, served):
     with visit(browser, f"{served}/12-vae.html", theme="light") as seen:
         seen.scroll_through()
         colour = """() => getComputedStyle(document.querySelector(
             ".companion-plotly .xtick text")).fill"""
         light = seen.page.evaluate(colour)
-        seen.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        seen.switch_theme("dark")
         seen.page.wait_for_function(f"({colour})() !== {light!r}")
 
 
@@ -188,9 +188,8 @@ def test_each_quiz_tells_right_from_wrong(browser, served, name):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_the_notebook_to_download_has_no_outputs(browser, served, name):
-    with visit(browser, f"{served}/{name}.html") as seen:
-        link = seen.page.locator(f"a[href$='{name}.ipynb']").first.get_attribute("href")
-        assert link == f"_sources/{name}.ipynb"
-    notebook = json.loads((SITE / link).read_text("utf-8"))
+def test_the_notebook_to_download_has_no_outputs(site, name):
+    link = f"_sources/{name}.ipynb"
+    assert f'href="{link}"' in (site / f"{name}.html").read_text("utf-8")
+    notebook = json.loads((site / link).read_text("utf-8"))
     assert all(not cell.get("outputs") for cell in notebook["cells"])

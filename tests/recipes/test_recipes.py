@@ -263,6 +263,7 @@ def test_sprites_are_drawn_anew_each_epoch() -> None:
     assert torch.equal(one.images[:100], again.images[:100])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", recipes.names())
 def test_what_ships_is_intact_and_good(name: str, request: pytest.FixtureRequest) -> None:
     recipe = recipes.get(name)

@@ -1,7 +1,6 @@
 """The notebooks for Colab and Binder: constructs, whole chapters, the first cell run for real."""
 
 import importlib.util
-import json
 import os
 import re
 import subprocess
@@ -859,14 +858,6 @@ def test_first_cell_installs_what_is_missing(
 
 
 # The book -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=[path.stem for path in CHAPTERS])
-def test_the_books_notebook_is_in_step(chapter: Path) -> None:
-    path = chapter.with_suffix(".ipynb")
-
-    assert path.exists(), "run `make notebooks`"
-    assert json.loads(path.read_text()) == json.loads(Book(chapter.parent).notebooks()[path])
 
 
 def test_only_chapters_that_train_ask_for_a_gpu() -> None:

@@ -179,6 +179,7 @@ def cell(code):
     return f"```{{code-cell}} ipython3\n{code}\n```\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -201,6 +202,7 @@ def test_the_build_stops_on(tmp_path, content, complaint):
     assert complaint in output
 
 
+@pytest.mark.slow
 def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_path):
     content = cell("6 * 7") + "\n$$\na &= b \\\\\nc &= d\n$$ (eq)\n\n{eq}`eq`\n"
     status, output = build(tmp_path / "plain", content)
@@ -218,6 +220,7 @@ def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_p
     assert "mybinder.org/v2/gh/somebody/some-book/main?urlpath=lab/tree/book/page.ipynb" in page
 
 
+@pytest.mark.slow
 def test_a_widget_is_drawn_and_drawn_anew_when_its_module_changes(tmp_path):
     build_frontend(quiet=True)
     status, output = build(tmp_path, cell("from companion.widgets import Softmax\n\nSoftmax()"))

@@ -46,16 +46,25 @@ class Visit:
                     .every((box) => box.dataset.drawn)"""
         )
 
-    def violations(self) -> list[str]:
-        """Serious and critical findings of axe-core, one line each, once nothing moves."""
+    def switch_theme(self, theme: str) -> None:
+        """Show the page in the other colours, as the theme's own button does."""
+        self.page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+
+    def violations(self, *rules: str) -> list[str]:
+        """Serious and critical findings of axe-core, by these of its rules or by all.
+
+        One line each, once nothing moves.
+        """
         self.page.evaluate(
             "Promise.allSettled(document.getAnimations().map((each) => each.finished))"
         )
         self.page.add_script_tag(path=str(AXE))
+        options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
         found = self.page.evaluate(
-            """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+            """async (options) => (await axe.run(document, options)).violations
                 .filter((v) => ["serious", "critical"].includes(v.impact))
-                .map((v) => `${v.id}: ` + v.nodes.map((n) => n.target.join(" ")).join(" | "))"""
+                .map((v) => `${v.id}: ` + v.nodes.map((n) => n.target.join(" ")).join(" | "))""",
+            options,
         )
         return list(found)
 
