@@ -433,15 +433,18 @@ class SideBySide(nn.Module):
 
 
 def weighted_sum(model, images, labels):
+    return weighted(model())
+
+
+def weighted(maps):
     total = torch.zeros(())
-    for y in model():
+    for y in maps:
         pattern = torch.sin(torch.arange(y.numel(), dtype=torch.float32)).view(y.shape)
         total = total + (pattern * (y + 0.1 * y * y)).sum()
     return total
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="one gradient of many layers side by side differed (CHANGELOG)")
 @settings(max_examples=4)
 @given(
     st.lists(convolutions(), min_size=3, max_size=3),
@@ -455,9 +458,10 @@ def test_every_layer_and_its_gradient(convolutions, poolings, pointwise, height,
     page = Page(export_training(model, weighted_sum, optimizer=SGD, lr=1.0))
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     entries = page.step()
-    value = weighted_sum(model, None, None)
+    maps = model()  # once: batch norms count every call
+    value = weighted(maps)
     value.backward()
-    scale = sum(float(y.detach().abs().sum()) for y in model())
+    scale = sum(float(y.detach().abs().sum()) for y in maps)
     assert entries["loss"] == pytest.approx(float(value.detach()), abs=1e-5 * scale)
     after = page.exported.state_dict(page.weights)
     for name, parameter in model.named_parameters():
