@@ -148,12 +148,13 @@ class ColourComponents(NamedTuple):
 def colour_components(images: Tensor) -> ColourComponents:
     """Which colours vary together over all pixels of N×3×H×W images, uint8 or floats in [0, 1].
 
-    Float64. Raises ValueError for images without three channels.
+    Float64, on the CPU: Apple's GPUs know none. Raises ValueError for images without three
+    channels.
     """
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"expected images N×3×H×W, got {'×'.join(map(str, images.shape))}")
     scale = 1.0 if images.is_floating_point() else 255.0
-    pixels = images.transpose(0, 1).flatten(1).double() / scale
+    pixels = images.cpu().transpose(0, 1).flatten(1).double() / scale
     variances, directions = torch.linalg.eigh(torch.cov(pixels))
     directions = directions * torch.where(directions.sum(0) < 0, -1.0, 1.0)
     return ColourComponents(variances.flip(0), directions.flip(1))

@@ -10,6 +10,7 @@ from torch import Tensor
 from companion.by_hand.classification import balanced_accuracy, top_k_error
 from companion.by_hand.disentanglement import explained
 from companion.exercises import Answer
+from companion.training.augmentation import colour_components
 
 
 class OnApple(Tensor):
@@ -46,6 +47,15 @@ def test_it_refuses_what_apple_refuses() -> None:
             1.0,
         ),
         (lambda: Answer(lambda x: on_apple([2.0])).tensor(1).item(), 2.0),
+        # Pixels (1, 0, 0) and (0, 0, 0): all variance is red's.
+        (
+            lambda: (
+                colour_components(on_apple([[[[1.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]]]))
+                .variances[0]
+                .item()
+            ),
+            0.5,
+        ),
     ],
 )
 def test_numbers_come_from_the_gpu(compute: Callable[[], float], expected: float) -> None:
