@@ -9,10 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
+from torch import nn
 
 import companion
-from companion import paths
+from companion import paths, recipes
+from companion.datasets import downloads, load_images
 from companion.paths import write_atomically
+from companion.recipes import weights
 
 
 def test_environment_variables_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +25,45 @@ def test_environment_variables_win(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("COMPANION_CACHE_DIR", "~/c")
     assert paths.data_dir() == tmp_path / "d"
     assert paths.cache_dir() == Path.home() / "c"
+
+
+def test_a_tilde_is_the_users_home_wherever_a_path_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints have a test of their own, in `training`."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    for name in ("DATA_DIR", "CACHE_DIR", "DOWNLOADS"):
+        monkeypatch.setenv(f"COMPANION_{name}", f"~/{name}")
+    assert paths.data_dir() == home / "DATA_DIR"
+    assert paths.cache_dir() == home / "CACHE_DIR"
+    assert downloads.downloads_dir() == home / "DOWNLOADS"
+
+    for number in range(20):
+        place = home / "pictures" / "cats" / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(place)
+    assert load_images("~/pictures").class_names == ("cats",)
+    assert load_images(Path("~/pictures"), "test").class_names == ("cats",)
+
+    model = nn.Linear(2, 1)
+    card = weights.Card("tiny", "", "", "", 0, {}, "", 0.0, {}, {})
+    weights.save(model, "~/w/tiny.safetensors", card)
+    assert (home / "w" / "tiny.safetensors").is_file()
+    other = nn.Linear(2, 1)
+    assert weights.load(other, "~/w/tiny.safetensors") == weights.read_card("~/w/tiny.json")
+    assert torch.equal(other.weight, model.weight)
+    weights.save_card(model, "~/w/run.json", card)
+    assert (home / "w" / "run.json").is_file()
+
+    trained = recipes.train("vae-digits", device="cpu", epochs=1, progress=False, out="~/out")
+    assert (home / "out" / "vae-digits.safetensors").is_file()
+    assert recipes.load("vae-digits", folder="~/out").card == trained.card
+    assert recipes.record("vae-digits", folder="~/out") == trained.card
+    assert not list(here.iterdir())
 
 
 def test_data_in_a_clone_and_in_an_installed_package(

@@ -277,7 +277,7 @@ def train(
     command = ["companion", "train", name]
     source = data
     if data is not None and expanded(data).is_dir():
-        source = Path(data).name or Path(data).resolve().name
+        source = expanded(data).name or expanded(data).resolve().name
         source = source.encode(errors="replace").decode()  # a name need not be Unicode, a card is
     for option, value in (
         ("data", source), ("device", device), ("precision", precision), ("epochs", epochs)

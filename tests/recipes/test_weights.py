@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -269,6 +270,37 @@ def test_a_card_that_cannot_be_written_spoils_nothing(saved: Path) -> None:
         weights.save(network(1), saved, replace(CARD, figures={"negative_elbo": float("nan")}))
     assert saved.read_bytes() == before
     weights.load(network(), saved)
+
+
+class Extra(nn.Module):
+    """A network whose state is more than parameters and buffers."""
+
+    def __init__(self, extra: Any) -> None:
+        super().__init__()
+        self.layer, self.extra = nn.Linear(2, 1), extra
+
+    def get_extra_state(self) -> Any:
+        return self.extra
+
+    def set_extra_state(self, state: Any) -> None:
+        self.extra = state
+
+
+def test_extra_state_that_is_a_tensor_is_saved_and_another_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "extra.safetensors"
+    weights.save(Extra(torch.tensor([3, 4])), path, CARD)
+    other = Extra(torch.tensor([0, 0]))
+    weights.load(other, path)
+    assert other.extra.tolist() == [3, 4]
+    before = path.read_bytes()
+    counting = Extra({"calls": 3})
+    words = r"the model's _extra_state is dict: leave get_extra_state out, or give it a tensor"
+    with pytest.raises(ValueError, match=words):
+        weights.save(counting, path, CARD)
+    with pytest.raises(ValueError, match=words):
+        weights.load(counting, path)
+    assert path.read_bytes() == before
+    assert counting.extra == {"calls": 3}
 
 
 def test_bad_names(tmp_path: Path) -> None:
