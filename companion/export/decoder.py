@@ -46,7 +46,8 @@ def export_decoder(decoder: nn.Module, latent_dim: int) -> ExportedDecoder:
 
     Raises:
         ValueError: latent_dim < 1, or the module fails on a latent vector, returns something else
-            than such images for the prior's mean, or can't be exported.
+            than such images for the prior's mean, or another image for a vector beside others than
+            for it alone (a page decodes one at a time), or can't be exported.
     """
     if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
         raise ValueError(f"latent_dim must be a whole number of at least 1, not {latent_dim!r}")
@@ -54,6 +55,7 @@ def export_decoder(decoder: nn.Module, latent_dim: int) -> ExportedDecoder:
     z = _probe_points(latent_dim)
     images = call(twin, {"z": z}, ["image"], "decoder")["image"]
     _check_images(images, len(z), latent_dim)
+    _check_independence(images, call(twin, {"z": z[1:2]}, ["image"], "decoder")["image"])
     exported = export_frozen(twin, {"z": z}, ["image"], what="decoder")
     return ExportedDecoder(
         exported, latent_dim, (images.shape[1], images.shape[2], images.shape[3])
@@ -82,4 +84,16 @@ def _check_images(images: Tensor, count: int, latent_dim: int) -> None:
         raise ValueError(
             f"expected images with values in [0, 1], but the prior's mean z = 0 decodes to values "
             f"from {low:.3g} to {high:.3g}; {advice}"
+        )
+
+
+def _check_independence(images: Tensor, alone: Tensor) -> None:
+    if alone.shape[1:] != images.shape[1:]:
+        return  # the export says what is wrong with one that depends on the batch size
+    difference = float((images[1] - alone[0]).abs().max())
+    if not difference <= 1e-3:
+        raise ValueError(
+            "the decoder gives another image for a latent vector beside others than for it alone "
+            f"(a pixel differs by {difference:.2g}): a page decodes one at a time, so it may not "
+            "compute across the batch, as batch norm without running statistics does"
         )

@@ -243,6 +243,8 @@ def named_outputs(returned: Any, names: Sequence[str] | None, what: str) -> dict
             f"expected the {what} to return a tensor, or a tuple, list or mapping of tensors, not "
             f"{inside}{wrong}"
         )
+    if any(value.is_complex() for value in values):
+        raise ValueError(f"the {what} returns complex numbers: give their abs(), or .real")
     if names is None:
         names = default
     if len(names) != len(values):
