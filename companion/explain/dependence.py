@@ -19,7 +19,7 @@ from companion.explain.layers import (
     Shape,
     is_registered,
     parts_of,
-    refuse_lazy,
+    refuse_unreadable,
     twin,
     windows_of,
 )
@@ -35,7 +35,7 @@ def followed(
     pixels, as the channels of a convolution do. All weights count as equal and positive; see
     :func:`companion.explain.receptive_field.equal_gradient`, whose arguments and errors these are.
     """
-    refuse_lazy(network)
+    refuse_unreadable(network)
     if channels is None:
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
         convolutions = (part for part in network.modules() if isinstance(part, kinds))

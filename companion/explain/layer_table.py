@@ -24,7 +24,7 @@ from companion.explain.layers import (
     multiplications_of,
     parts_of,
     refuse_layer,
-    refuse_lazy,
+    refuse_unreadable,
     twin,
     windows_of,
 )
@@ -243,7 +243,7 @@ def layer_table(model: nn.Module, image_shape: Shape) -> LayerTable:
     """
     if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
         raise ValueError(f"image_shape must be (channels, height, width), got {image_shape!r}.")
-    refuse_lazy(model)
+    refuse_unreadable(model)
     layers: nn.Module = model
     if isinstance(model, ImageClassifier):
         if not any(computes_as(model, kind) for kind in (ImageClassifier, GoogLeNet)):

@@ -11,6 +11,7 @@ from types import MethodType
 from typing import Any, NamedTuple, NoReturn
 
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.nn.modules.utils import _pair, _quadruple
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
@@ -160,9 +161,18 @@ def refuse_layer(layer: nn.Module) -> NoReturn:
     )
 
 
-def refuse_lazy(network: nn.Module) -> None:
-    """Raise a ValueError if layers of the network have not yet seen how many channels they take."""
+def refuse_unreadable(network: nn.Module) -> None:
+    """Raise an error if layers do not know their channels yet, or no longer show what they are.
+
+    ValueError for lazy layers, TypeError for those that TorchScript has compiled.
+    """
     for name, module in network.named_modules():
+        if isinstance(module, ScriptModule):
+            layer = f"Layer {name} is" if name else "The network is"
+            raise TypeError(
+                f"{layer} compiled by TorchScript, which hides its layers: give the module that it "
+                "was made from."
+            )
         if any(is_lazy(parameter) for parameter in module.parameters(recurse=False)):
             raise ValueError(
                 f"Layer {name}, a {type(module).__name__}, does not know its shapes yet: call the "
