@@ -18,7 +18,7 @@ PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"]), "search
 
 
 def missing_icons(page):
-    """Icons that site/js/icons.js does not bring, or that have no path."""
+    """Icons that site/js/theme-icons.js does not bring, or that have no path."""
     page.wait_for_selector("html.fontawesome-i2svg-complete")
     return page.evaluate(
         """() => [

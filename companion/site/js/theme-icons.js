@@ -1,0 +1,30 @@
+// The Font Awesome icons that the theme shows.
+export {
+  faArrowUp,
+  faAngleRight,
+  faAngleLeft,
+  faAngleUp,
+  faBars,
+  faChevronDown,
+  faChevronRight,
+  faCircleHalfStroke,
+  faCode,
+  faCodeBranch,
+  faDownload,
+  faExpand,
+  faFile,
+  faFilePdf,
+  faLightbulb,
+  faList,
+  faMagnifyingGlass,
+  faMoon,
+  faOutdent,
+  faPlay,
+  faRocket,
+  faSun,
+  faXmark,
+  faPencil,
+  faArrowRightToBracket,
+} from "@fortawesome/free-solid-svg-icons";
+export { faLightbulb as faLightbulbOutline } from "@fortawesome/free-regular-svg-icons";
+export { faGithub } from "@fortawesome/free-brands-svg-icons";
