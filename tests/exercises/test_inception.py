@@ -23,17 +23,6 @@ def loss(output, labels):
     return F.cross_entropy(main, labels) + 0.3 * sum(F.cross_entropy(h, labels) for h in heads)
 
 
-def squeeze_excite(x, w1, b1, w2, b2, squeeze=None, inner=F.silu, outer=torch.sigmoid):
-    s = x.mean((2, 3)) if squeeze is None else squeeze(x)
-    return outer(inner(s @ w1.T + b1) @ w2.T + b2)[:, :, None, None] * x
-
-
-def round_channels(channels, width):
-    exact = channels * width
-    rounded = max(8, int(exact + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * exact else rounded
-
-
 RIGHT = {
     "conv1x1": [conv1x1, lambda x, w, b: F.linear(x.movedim(1, -1), w, b).movedim(-1, 1)],
     "branch_cost": [branch_cost],
