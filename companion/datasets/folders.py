@@ -430,6 +430,14 @@ def _check_classes(level: _Level, where: str, notes: list[str]) -> None:
             f"the classes, though each has the same sub-folders ({_some(common)}). If they are "
             "splits, call them train/ and test/."
         )
+        return
+    deep = [one for one in classes if len(one.folders) > 1 and not one.loose]
+    if len(classes) > 1 and deep:
+        told = [f"{one.root.as_posix()}/ ({_some(one.folders)})" for one in deep]
+        notes.append(
+            f"In {where}, each of these is taken for one class, whose sub-folders are not told "
+            f"apart: {_some(told)}. If the sub-folders are the classes, put them side by side."
+        )
 
 
 def _splits(level: _Level, where: str) -> tuple[str, str] | None:

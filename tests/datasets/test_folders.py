@@ -203,6 +203,10 @@ def test_what_is_not_clear_is_refused(tmp_path: Path, names: tuple[str, ...], me
         (("fold1/a/0.png", "fold1/b/1.png", "fold2/a/2.png", "fold2/b/3.png"),
          r"fold1/, fold2/ are taken for the classes, though each has the same .* \(a, b\)"),
         (("train/a/0.png", "test/b/1.png"), "classes of which train/ has no images: b"),
+        (("labelled/a/0.png", "labelled/b/1.png", "unlabelled/2.png"),
+         r"taken for one class, whose sub-folders are not told apart: labelled/ \(a, b\)\. If"),
+        (("animals/cat/0.png", "animals/dog/1.png", "cars/bus/2.png", "cars/van/3.png"),
+         r"not told apart: animals/ \(cat, dog\), cars/ \(bus, van\)"),
     ],
 )  # fmt: skip
 def test_what_is_doubtful_is_said(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
