@@ -30,15 +30,18 @@ def rules() -> dict[Any, Callable[..., Any]]:
     }
     return table | {
         aten.pow.Tensor_Scalar: _power,
+        aten.convolution.default: _convolution,
         aten.convolution_backward.default: _convolution_backward,
         aten.native_batch_norm.default: _batch_norm,
         aten._native_batch_norm_legit.default: _batch_norm,
         aten._native_batch_norm_legit.no_stats: _batch_norm_without_statistics,
         aten.native_batch_norm_backward.default: _batch_norm_backward,
+        aten.avg_pool2d.default: _avg_pool,
         aten.avg_pool2d_backward.default: _avg_pool_backward,
         aten.avg_pool3d_backward.default: _avg_pool_backward,
         aten._adaptive_avg_pool2d.default: _adaptive_avg_pool,
         aten._adaptive_avg_pool2d_backward.default: _adaptive_avg_pool_backward,
+        aten.max_pool2d_with_indices.default: _max_pool,
         aten.max_pool2d_with_indices_backward.default: _max_pool_backward,
         aten.adaptive_max_pool2d_backward.default: _adaptive_max_pool_backward,
         aten.upsample_nearest2d_backward.default: _upsample_nearest_backward,
@@ -50,6 +53,33 @@ def rules() -> dict[Any, Callable[..., Any]]:
 def _power(x: Tensor, exponent: float) -> Any:
     # ONNX's Pow takes ten times as long as a product.
     return x * x if exponent == 2 else NotImplemented
+
+
+def _convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Any:
+    """A transposed one that adds as many rows as its stride, or more, which ONNX does not allow.
+
+    PyTorch does where the dilation is larger: the whole result is made, and cut out of it.
+    """
+    if not transposed or all(more < s for more, s in zip(output_padding, stride, strict=True)):
+        return NotImplemented
+    none = [0] * len(stride)
+    y = aten.convolution(x, weight, None, stride, none, dilation, True, none, groups)
+    for dim, (cut, more) in enumerate(zip(padding, output_padding, strict=True), start=2):
+        size = y.shape[dim] - 2 * cut + more
+        if missing := max(0, more - cut):
+            y = torch.nn.functional.pad(y, [0, 0] * (y.ndim - 1 - dim) + [0, missing])
+        y = y.narrow(dim, cut, size)
+    return y if bias is None else y + _per_channel(bias, y)
 
 
 def _convolution_backward(
@@ -196,6 +226,32 @@ def _per_channel(values: Tensor, x: Tensor) -> Tensor:
     return values.view(-1, *[1] * (x.ndim - 2))
 
 
+def _max_pool(
+    x: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1),
+    ceil_mode: bool = False,
+) -> Any:
+    """Of windows that go beyond the image, PyTorch leaves out those that begin there; ONNX may not.
+
+    So the image gets as many rows and columns as they take.
+    """
+    if not ceil_mode:
+        return NotImplemented
+    stride, more = stride or kernel_size, []
+    for i, size in enumerate(x.shape[-2:]):
+        room = size + 2 * padding[i] - dilation[i] * (kernel_size[i] - 1) - 1
+        steps = min(-(-room // stride[i]), (size + padding[i] - 1) // stride[i])
+        more.append(max(0, steps * stride[i] - room))
+    rows, columns = more
+    framed = torch.nn.functional.pad(x, [0, columns, 0, rows], value=-math.inf)
+    y, indices = aten.max_pool2d_with_indices(framed, kernel_size, stride, padding, dilation, False)
+    # A maximum's place is counted row by row, and the rows have become longer.
+    return y, indices - indices // framed.shape[-1] * columns
+
+
 def _max_pool_backward(
     gradient: Tensor,
     x: Tensor,
@@ -220,6 +276,23 @@ def _adaptive_max_pool_backward(gradient: Tensor, x: Tensor, indices: Tensor) ->
 # makes of the identity. The gradient is the product with its transpose.
 
 
+def _avg_pool(
+    x: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor: int | None = None,
+) -> Any:
+    if not ceil_mode:  # where ONNX and PyTorch have the same windows
+        return NotImplemented
+    windows = kernel_size, stride or kernel_size, padding, ceil_mode, count_include_pad, divisor
+    for dim in (-2, -1):
+        x = _along(x, dim, _window_means(x.shape[dim], dim, *windows).T)
+    return x
+
+
 def _avg_pool_backward(
     gradient: Tensor,
     x: Tensor,
@@ -230,17 +303,31 @@ def _avg_pool_backward(
     count_include_pad: bool,
     divisor: int | None,
 ) -> Tensor:
+    windows = kernel_size, stride or kernel_size, padding, ceil_mode, count_include_pad, divisor
+    for dim in range(-len(kernel_size), 0):
+        if (kernel_size[dim], windows[1][dim], padding[dim]) != (1, 1, 0):
+            gradient = _along(gradient, dim, _window_means(x.shape[dim], dim, *windows))
+    return gradient
+
+
+def _window_means(
+    size: int,
+    dim: int,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor: int | None,
+) -> Tensor:
+    """How much each position counts for each window's mean along `dim`."""
     if divisor is not None:  # ONNX's pooling has none
         raise ValueError("average pooling with divisor_override can't be exported")
-    dims = len(kernel_size)
-    for i, size in enumerate(x.shape[-dims:]):
-        window = [[kernel_size[i], 1], [(stride or kernel_size)[i], 1], [padding[i], 0]]
-        if window != [[1, 1], [1, 1], [0, 0]]:
-            with disable_proxy_modes_tracing():
-                line = torch.eye(size).view(size, 1, size, 1)
-                means = aten.avg_pool2d(line, *window, ceil_mode, count_include_pad)
-            gradient = _along(gradient, i - dims, means.view(size, -1))
-    return gradient
+    window = [[kernel_size[dim], 1], [stride[dim], 1], [padding[dim], 0]]
+    with disable_proxy_modes_tracing():
+        line = torch.eye(size).view(size, 1, size, 1)
+        means: Tensor = aten.avg_pool2d(line, *window, ceil_mode, count_include_pad)
+        return means.view(size, -1)
 
 
 def _adaptive_avg_pool(x: Tensor, output_size: Sequence[int]) -> Tensor:

@@ -473,6 +473,34 @@ def test_every_layer_and_its_gradient(convolutions, poolings, pointwise, height,
             torch.testing.assert_close(after[name], buffer, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        # The last window would begin after the image: along rows, along columns, along none.
+        nn.MaxPool2d(2, 3, 1, ceil_mode=True),
+        nn.MaxPool2d((3, 2), (2, 3), (0, 1), (2, 1), ceil_mode=True),
+        nn.AvgPool2d(2, 3, 1, ceil_mode=True, count_include_pad=False),
+        nn.AvgPool2d((3, 2), (2, 3), 1, ceil_mode=True),
+        # As many rows added as the stride, or more.
+        nn.ConvTranspose2d(2, 4, 3, 1, 2, output_padding=2, dilation=3, groups=2),
+        nn.ConvTranspose2d(2, 1, 1, (1, 2), (0, 2), output_padding=(1, 0), dilation=2, bias=False),
+    ],
+    ids=str,
+)
+def test_layers_that_onnx_has_otherwise(layer):
+    model = SideBySide([(2, layer)], 8, 0)
+    page = Page(export_training(model, weighted_sum, optimizer=SGD, lr=1.0))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    entries = page.step()
+    value = weighted(model())
+    value.backward()
+    assert entries["loss"] == pytest.approx(float(value.detach()), rel=1e-5)
+    after = page.exported.state_dict(page.weights)
+    for name, parameter in model.named_parameters():
+        found = before[name] - after[name]
+        torch.testing.assert_close(found, parameter.grad, rtol=0, atol=1e-5)
+
+
 @settings(max_examples=2)
 @given(st.integers(2, 6), st.integers(2, 5), st.sampled_from(["mean", "sum"]))
 def test_every_loss(count, classes, reduction):
