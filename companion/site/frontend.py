@@ -72,7 +72,9 @@ def build_frontend(root: Path = ROOT, *, tools: bool = True, quiet: bool = False
         raise FrontendError(
             f"{root} has no package-lock.json: the front end is built in a clone of the repository"
         )
-    engine = _digest(root, [root / "package-lock.json", _RECIPE, *(root / part for part in _ENGINE_PARTS)])
+    engine = _digest(
+        root, [root / "package-lock.json", _RECIPE, *(root / part for part in _ENGINE_PARTS)]
+    )
     bundles = _digest(root, [root / "package-lock.json", _RECIPE, *_sources(root)])
     if _is_built(static, engine, bundles) and not (tools and _missing(root, True)):
         return static
