@@ -365,10 +365,16 @@ class _Shown:
             elif name == "predictions":
                 view["count"] = self.strip
             else:
-                graph = exported.functions[name]
-                _check_view(name, {port.name: port.shape for port in graph.outputs}, self.images)
+                outputs = {port.name: port.shape for port in exported.functions[name].outputs}
+                _check_view(name, outputs, self.images)
+            if name == "reconstructions":
+                view["count"] = outputs["output"][0]
+            if name == "code":
+                view |= {"ellipses": "log_var" in outputs, "reach": PLANE * ("grid" in self.chosen)}
             if name == "grid":
-                view |= {"side": GRID, "reach": PLANE}
+                view |= {"side": GRID, "reach": PLANE, "shape": list(outputs["output"][1:])}
+            if name == "feature maps":
+                view["maps"] = list(outputs["maps"])
             views.append(view)
         return views
 

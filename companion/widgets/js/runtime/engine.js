@@ -114,7 +114,9 @@ export function createEngine(ort) {
 /** The memory of tensors, to be handed over rather than copied. @param {Tensors[]} all */
 export const buffersOf = (...all) => [
   ...new Set(
-    all.flatMap((tensors) => Object.values(tensors).map(({ data }) => /** @type {ArrayBuffer} */ (data.buffer))),
+    all.flatMap((tensors) =>
+      Object.values(tensors).map(({ data }) => /** @type {ArrayBuffer} */ (data.buffer)),
+    ),
   ),
 ];
 

@@ -225,8 +225,7 @@ export async function openModel(sha256, model, { onProgress } = {}) {
       return enqueue("urgent", tensors, () => call === newest, transfer);
     },
     /** @param {Tensors} tensors @param {() => boolean} isWanted @param {{ transfer?: boolean }} [options] */
-    whenIdle: (tensors, isWanted, { transfer = false } = {}) =>
-      enqueue("idle", tensors, isWanted, transfer),
+    whenIdle: (tensors, isWanted, { transfer = false } = {}) => enqueue("idle", tensors, isWanted, transfer),
     release() {
       if (released) return;
       released = true;

@@ -76,7 +76,10 @@ async function openTraining(spec, model) {
       Object.entries(spec.given).map(([key, inputs]) => [
         key,
         Object.fromEntries(
-          Object.entries(inputs).map(([input, [tensor, rows]]) => [input, head((test ?? data)[tensor], rows)]),
+          Object.entries(inputs).map(([input, [tensor, rows]]) => [
+            input,
+            head((test ?? data)[tensor], rows),
+          ]),
         ),
       ]),
     ),
@@ -129,6 +132,7 @@ function watchView(el, onChange) {
  * @property {Element} el out of view nothing is computed
  * @property {boolean} [resumes] whether it goes on by itself when it comes back into view (true)
  * @property {() => Settings} settings of the next burst
+ * @property {() => Promise<void>} [onOpen] all is loaded, and no step is taken yet
  * @property {(taken: Taken) => void} onSteps after each burst
  * @property {(state: State, why?: Error) => void} onState
  */
@@ -137,7 +141,7 @@ function watchView(el, onChange) {
  * A training that plays. Nothing is loaded before the first step, and nothing computed that was not asked for.
  * @param {TrainerOptions} options
  */
-export function trainer({ spec, model, el, resumes = true, settings, onSteps, onState }) {
+export function trainer({ spec, model, el, resumes = true, settings, onOpen, onSteps, onState }) {
   /** @type {ReturnType<typeof openTraining> | null} */
   let opening = null;
   /** @type {State} */
@@ -167,8 +171,10 @@ export function trainer({ spec, model, el, resumes = true, settings, onSteps, on
     busy = true;
     const mine = round;
     try {
-      if (!opening) enter("loading");
+      const isNew = !opening;
+      if (isNew) enter("loading");
       const training = await open();
+      if (isNew) await onOpen?.();
       while (wanted > 0 && inView && mine === round && !stopped) {
         enter("playing");
         const burst = { ...settings(), budget: training.budget, most: Math.min(wanted, 2 ** 31) };

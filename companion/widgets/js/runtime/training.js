@@ -57,13 +57,14 @@ export function createTrainings(ort, session, inTurn) {
   /** @type {Map<string, ReturnType<typeof training>>} */
   const all = new Map();
   /** @param {string} type @param {Numbers} data @param {readonly number[]} dims */
-  const tensor = (type, data, dims) => new ort.Tensor(/** @type {any} */ (type), /** @type {any} */ (data), dims);
+  const tensor = (type, data, dims) =>
+    new ort.Tensor(/** @type {any} */ (type), /** @type {any} */ (data), dims);
 
   /** @param {Setup} setup */
   function training({ steps, functions, state, losses, weights, data, given }) {
     const count = Object.values(data)[0]?.dims[0] ?? 1;
     /** @type {Record<string, OrtTensor>} */
-    let now = {};
+    const now = {};
     let done = 0;
     let order = batches(0, count);
     let ordered = 0; // the seed that `order` is for
