@@ -93,9 +93,9 @@ export function createTrainings(ort, session, inTurn) {
           all[name] = tensor(type, stepNoise(seed, step, place, draw, sizeOf(shape)), shape);
           place += 1;
         } else if (typeof value === "number") all[name] = tensor(type, Float32Array.of(value), shape);
+        else if (!value) throw new Error(`the training has no ${name}`);
         else if (value instanceof ort.Tensor) all[name] = value;
-        else if (value) all[name] = tensor(type, value.data, shape);
-        else throw new Error(`the training has no ${name}`);
+        else all[name] = tensor(type, /** @type {Tensor} */ (value).data, shape);
       }
       return all;
     };

@@ -29,6 +29,10 @@ export function record(limit = 1024) {
   let width = 1; // steps in a stretch
   let steps = 0;
   const end = (/** @type {number} */ k) => Math.min(steps, (k + 1) * width);
+  const windows = () => {
+    const size = Math.max(1, Math.round(stretches.length / SMOOTH));
+    return stretches.map((_, k) => stretches.slice(Math.max(0, k + 1 - size), k + 1).reduce(join, nothing()));
+  };
   return {
     /** @param {number} value what is not finite is passed over */
     add(value) {
@@ -42,15 +46,9 @@ export function record(limit = 1024) {
       [stretches, width] = [half, 2 * width];
     },
     /** The moving average, at the end of each stretch. @returns {Point[]} */
-    line() {
-      const window = Math.max(1, Math.round(stretches.length / SMOOTH));
-      return stretches.map((_, k) => {
-        const { sum, count } = stretches.slice(Math.max(0, k + 1 - window), k + 1).reduce(join, nothing());
-        return [end(k), count ? sum / count : NaN];
-      });
-    },
-    /** From the least to the largest of each stretch. @returns {Band} */
-    band: () => stretches.flatMap(({ count, low, high }, k) => (count ? [[end(k), low, high]] : [])),
+    line: () => windows().map(({ sum, count }, k) => [end(k), count ? sum / count : NaN]),
+    /** From the least to the largest of what the moving average covers. @returns {Band} */
+    band: () => windows().flatMap(({ count, low, high }, k) => (count ? [[end(k), low, high]] : [])),
   };
 }
 

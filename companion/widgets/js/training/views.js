@@ -50,43 +50,71 @@ function argmax(values, from, count) {
 const plate = (title, ...parts) => ui.plate({ title }, ...parts);
 
 /**
- * Signed numbers as small pictures of equal size: blue below 0, the paper at 0, orange above; three channels
- * as red, green and blue about grey.
- * @param {number} count @param {number[]} shape of one @param {(k: number) => string} caption
+ * Small images in rows, each with a place for words below it and, over both, for a frame.
+ * @param {number[]} shape of one image
+ * @param {number} count
+ * @param {number} columns
+ * @param {boolean} words whether there are any
  */
-function signedTiles(count, [channels, height, width], caption = () => "") {
-  const canvases = Array.from({ length: count }, () => {
-    const el = h("canvas", { "aria-hidden": "true" });
-    [el.width, el.height] = [width, height];
-    el.style.imageRendering = "pixelated";
-    return el;
-  });
-  const el = h("div", { class: "training-tiles" });
-  canvases.forEach((canvas, k) => {
-    const words = caption(k);
-    el.append(h("div", {}, canvas, words ? h("span", {}, words) : null));
-  });
+function rows([, height, width], count, columns, words) {
+  const buffer = new ImageData(width, height);
+  /** @type {{ cell: HTMLElement, caption: HTMLElement, put: () => void }[]} */
+  const places = [];
+  const el = h("div", { class: "training-rows", role: "img" });
+  for (let first = 0; first < count; first += columns) {
+    const canvas = h("canvas", { "aria-hidden": "true" });
+    [canvas.width, canvas.height] = [columns * (width + 1) - 1, height];
+    canvas.style.imageRendering = "pixelated";
+    const context = canvas.getContext("2d");
+    const row = h("div", { class: "training-row", style: `--columns: ${columns}` }, canvas);
+    for (let k = first; k < Math.min(first + columns, count); k += 1) {
+      const caption = h("span", {});
+      const frame = h("span", { style: `aspect-ratio: ${width} / ${height}` });
+      const cell = h("div", { style: `grid-column: ${k - first + 1}` }, frame, words ? caption : null);
+      places.push({ cell, caption, put: () => context?.putImageData(buffer, (k - first) * (width + 1), 0) });
+      row.append(cell);
+    }
+    el.append(row);
+  }
+  return {
+    el,
+    places,
+    /** @param {number} k @param {(pixel: number) => Rgb} colour */
+    paint(k, colour) {
+      for (let i = 0; i < width * height; i += 1) buffer.data.set([...colour(i), 255], 4 * i);
+      places[k].put();
+    },
+  };
+}
+
+/**
+ * Signed numbers as small pictures: blue below 0, the paper at 0, orange above; three channels as red, green and
+ * blue about grey.
+ * @param {number[]} shape of one @param {number} count @param {number} columns @param {string[]} captions
+ */
+function signedRows(shape, count, columns, captions = []) {
+  const grid = rows(shape, count, columns, captions.length > 0);
+  captions.forEach((caption, k) => grid.places[k].caption.append(caption));
+  const [channels, height, width] = shape;
   const plane = height * width;
   /** @type {ArrayLike<number>} */
   let shown = [];
   let [dark, limit] = [false, 1];
-  const show = () =>
-    canvases.forEach((canvas, k) => {
-      const context = canvas.getContext("2d");
-      const image = context?.createImageData(width, height);
-      if (!context || !image || !shown.length) return;
-      for (let i = 0; i < plane; i += 1) {
-        const at = (/** @type {number} */ c) => shown[(k * channels + c) * plane + i] / limit;
-        const rgb = channels === 3 ? [0, 1, 2].map((c) => 127.5 * (1 + at(c))) : diverging(at(0), dark);
-        image.data.set([...rgb, 255], 4 * i);
-      }
-      context.putImageData(image, 0, 0);
-    });
+  const show = () => {
+    if (!shown.length) return;
+    for (let k = 0; k < count; k += 1) {
+      const at = (/** @type {number} */ i, c = 0) => shown[(k * channels + c) * plane + i] / limit;
+      grid.paint(k, (i) =>
+        channels === 3 ? [0, 1, 2].map((c) => 127.5 * (1 + at(i, c))) : diverging(at(i), dark),
+      );
+    }
+  };
   return {
-    el,
-    /** @param {ArrayLike<number>} values @param {number} most the number of the fullest colour */
-    draw(values, most) {
+    el: grid.el,
+    /** @param {ArrayLike<number>} values @param {number} most the number of the fullest colour @param {string} label */
+    draw(values, most, label) {
       [shown, limit] = [values, most || 1];
+      grid.el.setAttribute("aria-label", label);
       show();
     },
     /** @param {boolean} on */
@@ -101,65 +129,67 @@ function signedTiles(count, [channels, height, width], caption = () => "") {
 function filters({ offset, shape, all, limit, start }, { names }) {
   const [count, ...tile] = shape;
   const named = count === names.length && all === count;
-  const tiles = signedTiles(count, tile, (k) => (named ? names[k] : ""));
+  const grid = signedRows(tile, count, named ? Math.min(count, 5) : 8, named ? names : []);
   const full = ui.number({ quantity: "filter-limit", value: limit, format: (v) => ui.fixed(v, 3) });
-  tiles.el.setAttribute("role", "img");
-  const rest = all > count ? `, the first ${count} of ${all}` : "";
-  const what = named ? "one picture a class" : `one picture a unit${rest}`;
+  const what = named
+    ? "one picture a class"
+    : `one picture a unit${all > count ? `, ${count} of ${all}` : ""}`;
   const show = (/** @type {ArrayLike<number>} */ values, /** @type {number} */ most) => {
-    tiles.draw(values, most);
+    grid.draw(values, most, `Weights of the first layer, ${what}; the largest is ${ui.fixed(most, 3)}.`);
     full.set(most);
-    tiles.el.setAttribute(
-      "aria-label",
-      `Weights of the first layer, ${what}; the largest is ${ui.fixed(most, 3)}.`,
-    );
   };
   const first = Float32Array.from(new Int8Array(bytesOf(start).buffer), (v) => (v / 127) * limit);
   show(first, limit);
   const words = ui.note(
-    `Weights, ${what}: orange where more ink raises its sum, blue where it lowers it; full colour at ±`,
+    `Weights, ${what}: a bright pixel counts for it where orange, against it where blue. `,
   );
-  words.append(full.el, ".");
+  words.append("Fullest colour: ±", full.el, ".");
   return {
-    el: plate("First layer", tiles.el, words),
+    el: plate("First layer", grid.el, words),
     weights: [offset, first.length],
     draw: (_, weights) => weights && show(weights, largest(weights)),
-    onTheme: tiles.onTheme,
+    onTheme: grid.onTheme,
   };
+}
+
+/** The colour of a pixel of image `k`. @param {Float32Array} pixels @param {number[]} shape @param {number} k */
+function pixelOf(pixels, [channels, height, width], k) {
+  const plane = height * width;
+  const at = (/** @type {number} */ i, /** @type {number} */ c) =>
+    255 * pixels[(k * channels + Math.min(c, channels - 1)) * plane + i];
+  return (/** @type {number} */ i) => [at(i, 0), at(i, 1), at(i, 2)];
 }
 
 /** @param {View} view @param {Context} context @returns {Shown} */
 function predictions({ count }, { names, shape, pixels, labels }) {
-  const tiles = Array.from({ length: count }, (_, k) => {
-    const image = imageGrid(shape);
-    image.draw(pixels, k);
-    const words = h("span", {}, names[labels[k]]);
-    return { el: h("div", { class: "training-guess" }, image.el, words), words };
+  const grid = rows(shape, count, count === 24 ? 8 : 6, true);
+  grid.places.forEach(({ caption }, k) => {
+    grid.paint(k, pixelOf(pixels, shape, k));
+    caption.append(names[labels[k]]);
   });
-  const grid = h("div", { class: "training-tiles", role: "img" }, ...tiles.map((tile) => tile.el));
-  grid.setAttribute("aria-label", `${count} test images, not classified yet.`);
+  grid.el.setAttribute("aria-label", `${count} test images, not classified yet.`);
   const right = ui.number({ quantity: "shown-right", value: 0, format: String });
   const story = ui.note(
-    "Below each image its class. Once the model trains: what it says, and ✗ where that is wrong.",
+    "Test images with their classes. Once it trains: what the model says, ✗ where it is wrong.",
   );
   return {
-    el: plate("Predictions", grid, story),
+    el: plate("Predictions", grid.el, story),
     functions: () => ({ test: {} }),
     draw({ functions }) {
       const { data, dims } = functions.test.logits;
-      let wrong = "";
-      tiles.forEach(({ el, words }, k) => {
-        const guess = argmax(data, k * dims[1], dims[1]);
+      const wrong = grid.places.map(({ cell, caption }, k) => {
+        const guess = argmax(/** @type {Float32Array} */ (data), k * dims[1], dims[1]);
         const good = guess === labels[k];
-        el.toggleAttribute("data-wrong", !good);
-        words.textContent = good ? names[guess] : `✗ ${names[guess]}`;
-        el.title = good ? `rightly ${names[guess]}` : `${names[labels[k]]}, taken for ${names[guess]}`;
-        if (!good) wrong += ` ${el.title}.`;
+        cell.toggleAttribute("data-wrong", !good);
+        caption.textContent = good ? names[guess] : `✗ ${names[guess]}`;
+        cell.title = good ? "" : `${names[labels[k]]}, taken for ${names[guess]}`;
+        return cell.title;
       });
-      const hits = tiles.filter(({ el }) => !el.hasAttribute("data-wrong")).length;
+      const hits = wrong.filter((title) => !title).length;
       right.set(hits);
       story.replaceChildren(right.el, ` of these ${count} test images are right.`);
-      grid.setAttribute("aria-label", `${hits} of ${count} test images are classified rightly.${wrong}`);
+      const words = wrong.filter((title) => title).join("; ");
+      grid.el.setAttribute("aria-label", `${hits} of ${count} test images are classified rightly. ${words}`);
     },
   };
 }
@@ -180,7 +210,7 @@ function reconstructions({ count }, { shape, pixels }) {
   };
 }
 
-/** @param {View} view @param {Context} context @returns {Shown} */
+/** @param {View} view @returns {Shown} */
 function grid({ side, reach, shape }) {
   const label = `The plane of codes from −${reach} to ${reach} in both directions, decoded at ${side}×${side} points.`;
   const picture = imageGrid(shape, { columns: side, rows: side, label });
@@ -308,9 +338,8 @@ function featureMaps({ maps }, { names, shape, pixels, labels, ask }) {
   const [, height, width] = shape;
   const size = pixels.length ? shape.reduce((a, b) => a * b, 1) : 0;
   const [, count, ...side] = maps;
-  let image = pixels.slice(0, size);
-  const tiles = signedTiles(count, [1, ...side]);
-  tiles.el.setAttribute("role", "img");
+  let image = new Float32Array(pixels.subarray(0, size));
+  const tiles = signedRows([1, ...side], count, count % 8 ? 6 : 8);
   tiles.el.setAttribute(
     "aria-label",
     `${count} feature maps of the first convolution, empty until the model trains.`,
@@ -324,7 +353,7 @@ function featureMaps({ maps }, { names, shape, pixels, labels, ask }) {
     return { value: k, caption: labels.length ? names[label] : `image ${k + 1}`, content: tile.el };
   });
   const look = (/** @type {Float32Array} */ next) => {
-    image = next;
+    image = new Float32Array(next);
     ask();
   };
   const picker = imagePicker({
@@ -347,21 +376,24 @@ function featureMaps({ maps }, { names, shape, pixels, labels, ask }) {
           },
         })
       : null;
-  const verdict = h("p", { class: "training-verdict" }, "…");
+  const verdict = h("p", {}, "Pick an image, or draw one: once the model trains, here is what it says.");
   const sure = ui.number({ quantity: "own-probability", value: 0, format: (v) => ui.fixed(v, 2) });
   return {
-    el: plate(
-      "Feature maps of the first convolution",
-      h("div", { class: "training-own" }, ui.stack(picker.el, own?.el ?? ""), ui.stack(tiles.el, verdict)),
+    el: h(
+      "div",
+      { class: "training-wide" },
+      plate(
+        "Feature maps of the first convolution",
+        ui.split([tiles.el, verdict, ui.note("Orange above 0, blue below.")], [picker.el, own?.el ?? ""]),
+      ),
     ),
     functions: () => ({ "feature maps": { image: { data: image.slice(), dims: [1, ...shape] } } }),
     draw({ functions }) {
       const { maps: found, logits } = functions["feature maps"];
       const values = /** @type {Float32Array} */ (found.data);
       const most = largest(values);
-      tiles.draw(values, most);
       const words = `${count} feature maps; the largest value is ${ui.fixed(most, 2)}.`;
-      tiles.el.setAttribute("aria-label", words);
+      tiles.draw(values, most, words);
       if (!logits) {
         verdict.textContent = words;
         return;

@@ -97,7 +97,7 @@ function roundEnds(low, high) {
   return [Math.floor(low / step + 1e-9) * step, Math.ceil(high / step - 1e-9) * step];
 }
 
-/** @param {number} x @param {number} low @param {number} high @returns {[number, number][]} */
+/** The ends of a band at one place. @param {Band[number]} place @returns {Point[]} */
 const both = ([x, low, high]) => [
   [x, low],
   [x, high],
