@@ -198,7 +198,8 @@ function disarm(control) {
       control.removeAttribute(name);
     }
   }
-  control.toggleAttribute("inert", true);
+  // What wakes a widget that loads when it is touched has to be reached.
+  if (!control.hasAttribute("data-wakes")) control.toggleAttribute("inert", true);
 }
 
 /** Number the ids that the pictures inside of `root` refer to, with `mark` before each number. */

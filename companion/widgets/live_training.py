@@ -89,6 +89,7 @@ class LiveTraining(LiveWidget):
     """
 
     module = "live_training"
+    lazy = True
 
     training = traitlets.Dict().tag(sync=True)
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)

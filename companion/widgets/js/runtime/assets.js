@@ -60,7 +60,7 @@ function labFolder() {
 }
 
 /** @param {string} url @returns {Promise<void>} */
-function runScript(url) {
+export function runScript(url) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = url;

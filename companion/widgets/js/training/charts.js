@@ -7,7 +7,8 @@ import { lifetime } from "../ui/lifetime.js";
 import { lineChart } from "../ui/line_chart.js";
 import { record, samples } from "./curves.js";
 
-/** @import { Mark } from "../ui/line_chart.js" */
+/** @import { Point } from "../ui/axes.js" */
+/** @import { Mark, Series } from "../ui/line_chart.js" */
 /** @import { Spec } from "../runtime/trainer.js" */
 /** @import { Seen, Taken } from "../runtime/training.js" */
 
@@ -17,35 +18,56 @@ export const nameOf = (name) =>
   name === "lr" ? "learning rate" : (GREEK[name] ?? name.replaceAll("_", " "));
 
 const SPAN = 20; // a loss that falls to less than a twentieth is shown on a logarithmic axis
+const MARKS = 40; // changes by the reader that are remembered
 
 /** Three digits: 0.00123, 1.23, 123. @param {number} v */
 export const three = (v) => (v ? shortest(Number(v.toPrecision(3))).replace("-", "−") : "0");
 const percent = (/** @type {number} */ v) => `${ui.fixed(v, 1)} %`;
 
-/** The lines of both charts, with what each shows: "training loss", "test accuracy". @param {Spec} spec */
-function seriesOf({ losses, functions }) {
-  const tested = Object.keys(functions.test?.outputs ?? {});
-  const pair = (/** @type {string} */ name, /** @type {string} */ words, /** @type {string} */ token) => [
-    { key: `training ${name}`, name: `training${words}`, token, quantity: `${name}-training` },
+/**
+ * @typedef {Series & { isTest: boolean, entry: string }} Line a line, and the entry of the loss that it shows
+ * @typedef {{ y: string, lines: Line[], range?: [number, number], format: (v: number) => string }} Plan of a chart
+ */
+
+/** The charts: the loss, its parts, the accuracy, as far as they are there. @param {Spec} spec @returns {Plan[]} */
+function plans({ losses, functions }) {
+  const tested = new Set(Object.keys(functions.test?.outputs ?? {}));
+  const pair = (/** @type {string} */ entry, /** @type {string} */ words, /** @type {string} */ token) =>
+    [false, true].map((isTest) => {
+      const name = (isTest ? "test" : "training") + words;
+      const quantity = `${entry}-${isTest ? "test" : "training"}`;
+      return {
+        isTest,
+        entry,
+        name,
+        token,
+        quantity,
+        mark: /** @type {const} */ (isTest ? "dashed" : "line"),
+      };
+    });
+  const known = ({ isTest = false, entry = "" }) => !isTest || tested.has(entry);
+  const parts = losses.filter((name) => name !== "loss" && name !== "error");
+  const tokens = ["data-2", "data-4", "data-5", "data-6"];
+  return [
+    { y: "Loss", lines: pair("loss", "", "data-1").filter(known), format: three },
     {
-      ...{ key: `test ${name}`, name: `test${words}`, token, quantity: `${name}-test` },
-      mark: /** @type {const} */ ("dashed"),
+      ...{ y: "Its parts", format: three },
+      lines: parts.flatMap((name, k) => pair(name, ` ${nameOf(name)}`, tokens[k % 4]).filter(known)),
     },
-  ];
-  return {
-    tested,
-    loss: losses
-      .filter((name) => name !== "error")
-      .flatMap((name, k) =>
-        pair(name, ` ${nameOf(name)}`, `data-${[1, 2, 4, 5, 6, 3][k % 6]}`).slice(
-          0,
-          tested.includes(name) ? 2 : 1,
-        ),
+    {
+      ...{ y: "Accuracy in %", range: /** @type {[number, number]} */ ([0, 100]), format: percent },
+      lines: pair("accuracy", "", "data-3").filter(({ isTest }) =>
+        isTest ? tested.has("logits") : losses.includes("error"),
       ),
-    accuracy: pair("accuracy", "", "data-3").filter((_, k) =>
-      k ? tested.includes("logits") : losses.includes("error"),
-    ),
-  };
+    },
+  ].filter(({ lines }) => lines.length);
+}
+
+/** Whether values go over so many sizes that a logarithmic axis shows them better. @param {Point[][]} lines */
+function isWide(lines) {
+  const values = lines.flatMap((line) => line.map(([, v]) => v)).filter((v) => v > 0 && v < Infinity);
+  const [low, high] = values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, 0]);
+  return high > SPAN * low;
 }
 
 /**
@@ -53,97 +75,88 @@ function seriesOf({ losses, functions }) {
  * @param {Spec} spec
  */
 export function charts(spec) {
-  const { tested, ...series } = seriesOf(spec);
-  const loss = lineChart({ x: "step", y: "Loss", height: 260, series: series.loss, format: three });
-  const accuracy = series.accuracy.length
-    ? lineChart({
-        ...{ x: "step", y: "Accuracy in %", height: 260, range: [0, 100], format: percent },
-        series: series.accuracy,
-      })
-    : null;
-
+  const all = plans(spec).map((plan) => {
+    const { lines: series, ...options } = plan;
+    return { ...plan, chart: lineChart({ x: "step", height: 260, series, ...options }) };
+  });
   /** @type {Map<string, ReturnType<typeof record>>} */
   let steps = new Map();
   /** @type {Map<string, ReturnType<typeof samples>>} */
   let tests = new Map();
   /** @type {Mark[]} */
   let marks = [];
-  let isLog = /** @type {boolean | null} */ (null); // null: as the numbers ask for it
+  let axis = "auto";
   const clear = () => {
     steps = new Map(spec.losses.map((name) => [name, record()]));
-    tests = new Map([...tested, "accuracy"].map((name) => [name, samples()]));
+    tests = new Map();
     marks = [];
   };
   clear();
 
-  const lineOf = (/** @type {string} */ key) => {
-    const [set, ...words] = key.split(" ");
-    const name = words.join(" ");
-    if (set === "test") return tests.get(name)?.line() ?? [];
-    if (name !== "accuracy") return steps.get(name)?.line() ?? [];
-    return /** @type {[number, number][]} */ (
-      (steps.get("error")?.line() ?? []).map(([x, v]) => [x, 100 - v])
-    );
+  /** @param {Line} line @returns {Point[]} */
+  const pointsOf = ({ isTest, entry }) => {
+    if (isTest) return tests.get(entry)?.line() ?? [];
+    if (entry !== "accuracy") return steps.get(entry)?.line() ?? [];
+    return (steps.get("error")?.line() ?? []).map(([x, v]) => [x, 100 - v]);
+  };
+  const draw = () => {
+    for (const { chart, lines, range } of all) {
+      const points = lines.map(pointsOf);
+      const log =
+        !range &&
+        (axis === "auto"
+          ? isWide(points.slice(0, lines[0].entry === "loss" ? 1 : undefined))
+          : axis === "log");
+      const bands = lines.map(({ isTest, entry }) =>
+        entry === "loss" && !isTest ? steps.get("loss")?.band() : undefined,
+      );
+      chart.draw(points, { bands, marks, log: log && points.flat().some(([, v]) => v > 0) });
+    }
   };
   const scale = ui.segmented({
     label: "Loss axis",
-    options: ["linear", "log"],
+    options: ["auto", "linear", "log"],
     onChange(next) {
-      isLog = next === "log";
+      axis = next;
       draw();
     },
   });
-  const draw = () => {
-    const lines = series.loss.map(({ key }) => lineOf(key));
-    const positive = lines.flatMap((line) => line.map(([, v]) => v)).filter((v) => v > 0 && v < Infinity);
-    const losses = lineOf("training loss").map(([, v]) => v);
-    const spans = Math.max(...losses) / Math.min(...losses) > SPAN;
-    const log = positive.length > 0 && (isLog ?? spans);
-    if (isLog === null) scale.set(log ? "log" : "linear");
-    const bands = series.loss.map(({ key }) =>
-      key === "training loss" ? steps.get("loss")?.band() : undefined,
-    );
-    loss.draw(lines, { bands, marks, log });
-    accuracy?.draw(
-      series.accuracy.map(({ key }) => lineOf(key)),
-      { marks },
-    );
+  const note = (/** @type {string} */ entry, /** @type {number} */ step, /** @type {number} */ value) => {
+    const kept = tests.get(entry) ?? samples();
+    tests.set(entry, kept);
+    kept.add(step, value);
   };
   return {
-    el: h(
-      "div",
-      { class: accuracy ? "training-charts training-two" : "training-charts" },
-      loss.el,
-      accuracy?.el ?? "",
-      scale.el,
-    ),
+    el: h("div", { class: "training-charts" }, ...all.map(({ chart }) => chart.el), scale.el),
     clear,
     draw,
     /** @param {Taken} taken */
     add({ losses }) {
-      for (let i = 0; i < losses.length; i += 1)
-        steps.get(spec.losses[i % spec.losses.length])?.add(losses[i]);
+      losses.forEach((loss, i) => steps.get(spec.losses[i % spec.losses.length])?.add(loss));
     },
     /** @param {Seen} seen @param {ArrayLike<number>} labels */
     test({ functions, steps: at }, labels) {
       for (const [name, { data, dims }] of Object.entries(functions.test ?? {})) {
-        if (name !== "logits") tests.get(name)?.add(at, Number(data[0]));
-        else tests.get("accuracy")?.add(at, 100 * hits(/** @type {Float32Array} */ (data), dims[1], labels));
+        if (name !== "logits") note(name, at, Number(data[0]));
+        else note("accuracy", at, 100 * hits(/** @type {Float32Array} */ (data), dims[1], labels));
       }
     },
-    /** Something changed at a step. @param {number} x @param {string} name @param {number} value */
+    /** Something was changed at a step. @param {number} x @param {string} name @param {number} value */
     mark(x, name, value) {
       const label = `${nameOf(name)} ${three(value)}`;
       const last = marks.at(-1);
       // A drag is one change.
       if (last?.label.startsWith(`${nameOf(name)} `) && x - last.x <= Math.max(5, x / 50)) last.label = label;
-      else marks = [...marks, { x, label }].slice(-40);
+      else marks = [...marks, { x, label }].slice(-MARKS);
     },
-    stop: lifetime(loss.stop, accuracy?.stop ?? (() => {})),
+    stop: lifetime(...all.map(({ chart }) => chart.stop)),
   };
 }
 
-/** The share of rows whose largest number is that of their label. @param {Float32Array} logits @param {number} classes @param {ArrayLike<number>} labels */
+/**
+ * The share of rows whose largest number is that of their label.
+ * @param {Float32Array} logits @param {number} classes @param {ArrayLike<number>} labels
+ */
 function hits(logits, classes, labels) {
   let right = 0;
   for (let k = 0; k < labels.length; k += 1) {

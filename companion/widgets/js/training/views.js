@@ -201,7 +201,11 @@ function reconstructions({ count }, { shape, pixels }) {
   grid.el.classList.add("training-strip");
   for (let k = 0; k < count; k += 1) grid.draw(pixels, k, k, 0);
   return {
-    el: plate("Reconstructions", grid.el, ui.note("Above test images, below what the model makes of them.")),
+    el: h(
+      "div",
+      { class: "training-wide" },
+      plate("Reconstructions", grid.el, ui.note("Above test images, below what the model makes of them.")),
+    ),
     functions: () => ({ reconstructions: {} }),
     draw({ functions }) {
       const { data } = Object.values(functions.reconstructions)[0];
@@ -286,18 +290,23 @@ function code({ ellipses, reach: plane }, { names }) {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.font = "600 12px sans-serif";
-    for (let k = 0; k < mean.length / 2; k += 1) {
-      const [x, y] = [mean[2 * k] * unit, -mean[2 * k + 1] * unit];
-      context.strokeStyle = context.fillStyle = colours[labels[k] ?? 0];
-      if (deviation) {
-        context.globalAlpha = 0.35;
-        context.beginPath();
-        context.ellipse(x, y, deviation[2 * k] * unit, deviation[2 * k + 1] * unit, 0, 0, 2 * Math.PI);
-        context.stroke();
-        context.globalAlpha = 1;
-      }
+    const at = Array.from({ length: mean.length / 2 }, (_, k) => [
+      mean[2 * k] * unit,
+      -mean[2 * k + 1] * unit,
+    ]);
+    context.globalAlpha = 0.3;
+    at.forEach(([x, y], k) => {
+      if (!deviation) return;
+      context.strokeStyle = colours[labels[k] ?? 0];
+      context.beginPath();
+      context.ellipse(x, y, deviation[2 * k] * unit, deviation[2 * k + 1] * unit, 0, 0, 2 * Math.PI);
+      context.stroke();
+    });
+    context.globalAlpha = 1;
+    at.forEach(([x, y], k) => {
+      context.fillStyle = colours[labels[k] ?? 0];
       context.fillText(names[labels[k]]?.slice(0, 2) ?? "•", x, y);
-    }
+    });
     const where = means(mean, labels, names).filter(Boolean).join("; ");
     canvas.setAttribute(
       "aria-label",
