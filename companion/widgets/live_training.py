@@ -10,6 +10,7 @@ import torch
 import traitlets
 from torch import Tensor, nn
 
+from companion.export.graph import Graph
 from companion.export.model import frozen_copy, named_outputs, unwrap
 from companion.export.tensors import keep_tensors
 from companion.export.training import ExportedTraining, export_training
@@ -179,6 +180,7 @@ class LiveTraining(LiveWidget):
             title=str(title),
         )
         self._count, self._what = len(pixels), type(unwrap(model)).__name__
+        self._exports = dict(zip(counts, exports, strict=True))
 
     @traitlets.validate("numbers")
     def _check_numbers(self, proposal: Any) -> dict[str, float]:
@@ -196,6 +198,16 @@ class LiveTraining(LiveWidget):
         if size not in self._sizes:
             raise ValueError(f"batch_size must be one of {self._sizes}, not {size}")
         return size
+
+    @property
+    def step(self) -> Graph:
+        """The step that the page takes with the present batch size, as an exported graph."""
+        return self._exports[self.batch_size].step
+
+    def state_dict(self, weights: Tensor) -> dict[str, Tensor]:
+        """A vector of weights, as the page has them, as `model.load_state_dict` takes it (with
+        strict=False)."""
+        return self._exports[self.batch_size].state_dict(weights)
 
     def pytorch(self) -> str:
         """The training as a loop of PyTorch, with what the sliders say; it runs where `model`,

@@ -32,6 +32,7 @@ import { bindTraits, lifetime, perFrame, reducedMotion } from "./ui/lifetime.js"
 
 const PAUSE = 100; // milliseconds between pictures, at least
 const CALM = 1000; // for a reader who wants less motion
+const LONGEST = 600; // however long a picture takes
 
 /**
  * The learning rate and the declared inputs.
@@ -193,7 +194,8 @@ function pictures(take) {
     busy = true;
     const start = performance.now();
     await take();
-    due = performance.now() + Math.max(reducedMotion() ? CALM : PAUSE, 2 * (performance.now() - start));
+    const took = performance.now() - start;
+    due = start + took + Math.max(reducedMotion() ? CALM : PAUSE, Math.min(LONGEST, 2 * took));
     busy = false;
     if (again) await now();
   };

@@ -24,6 +24,8 @@ const MARKS = 40; // changes by the reader that are remembered
 export const three = (v) => (v ? shortest(Number(v.toPrecision(3))).replace("-", "−") : "0");
 const percent = (/** @type {number} */ v) => `${ui.fixed(v, 1)} %`;
 
+const [LINE, DASHED] = /** @type {const} */ (["line", "dashed"]);
+
 /**
  * @typedef {Series & { isTest: boolean, entry: string }} Line a line, and the entry of the loss that it shows
  * @typedef {{ y: string, lines: Line[], range?: [number, number], format: (v: number) => string }} Plan of a chart
@@ -36,14 +38,9 @@ function plans({ losses, functions }) {
     [false, true].map((isTest) => {
       const name = (isTest ? "test" : "training") + words;
       const quantity = `${entry}-${isTest ? "test" : "training"}`;
-      return {
-        isTest,
-        entry,
-        name,
-        token,
-        quantity,
-        mark: /** @type {const} */ (isTest ? "dashed" : "line"),
-      };
+      /** @type {"line" | "dashed"} */
+      const mark = isTest ? "dashed" : "line";
+      return { isTest, entry, name, token, quantity, mark };
     });
   const known = ({ isTest = false, entry = "" }) => !isTest || tested.has(entry);
   const parts = losses.filter((name) => name !== "loss" && name !== "error");
