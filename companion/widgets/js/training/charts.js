@@ -24,8 +24,6 @@ const MARKS = 40; // changes by the reader that are remembered
 export const three = (v) => (v ? shortest(Number(v.toPrecision(3))).replace("-", "−") : "0");
 const percent = (/** @type {number} */ v) => `${ui.fixed(v, 1)} %`;
 
-const [LINE, DASHED] = /** @type {const} */ (["line", "dashed"]);
-
 /**
  * @typedef {Series & { isTest: boolean, entry: string }} Line a line, and the entry of the loss that it shows
  * @typedef {{ y: string, lines: Line[], range?: [number, number], format: (v: number) => string }} Plan of a chart
