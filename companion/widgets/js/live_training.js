@@ -299,7 +299,7 @@ function render({ model, el }) {
     h("div", { class: "companion-panel companion-sticky" }, tools.el, knob.el, batch?.el),
     status.el,
     history.el,
-    views.els.length ? h("div", { class: "training-views" }, ...views.els) : null,
+    views.els.length ? h("div", { class: "companion-halves" }, ...views.els) : null,
     code.el,
     voice.el,
   );

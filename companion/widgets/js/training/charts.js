@@ -116,13 +116,17 @@ export function charts(spec) {
       draw();
     },
   });
+  scale.el.classList.add("training-scale");
   const note = (/** @type {string} */ entry, /** @type {number} */ step, /** @type {number} */ value) => {
     const kept = tests.get(entry) ?? samples();
     tests.set(entry, kept);
     kept.add(step, value);
   };
   return {
-    el: h("div", { class: "training-charts" }, ...all.map(({ chart }) => chart.el), scale.el),
+    el: ui.stack(
+      h("div", { class: all.length > 1 ? "companion-halves" : "" }, ...all.map(({ chart }) => chart.el)),
+      scale.el,
+    ),
     clear,
     draw,
     /** @param {Taken} taken */

@@ -203,7 +203,7 @@ function reconstructions({ count }, { shape, pixels }) {
   return {
     el: h(
       "div",
-      { class: "training-wide" },
+      { class: "companion-wide-part" },
       plate("Reconstructions", grid.el, ui.note("Above test images, below what the model makes of them.")),
     ),
     functions: () => ({ reconstructions: {} }),
@@ -390,7 +390,7 @@ function featureMaps({ maps }, { names, shape, pixels, labels, ask }) {
   return {
     el: h(
       "div",
-      { class: "training-wide" },
+      { class: "companion-wide-part" },
       plate(
         "Feature maps of the first convolution",
         ui.split([tiles.el, verdict, ui.note("Orange above 0, blue below.")], [picker.el, own?.el ?? ""]),
