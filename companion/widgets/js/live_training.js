@@ -81,11 +81,12 @@ const countOf = (model) => model.get("training").data.tensors.images.shape[0];
 function codeOf(model) {
   const [count, batch] = [countOf(model), model.get("batch_size")];
   /** @type {Record<string, number>} */
-  const values = {
-    ...model.get("numbers"),
-    ...{ batch_size: batch, seed: model.get("seed"), used: count - (count % batch) },
+  const whole = { batch_size: batch, seed: model.get("seed"), used: count - (count % batch) };
+  const number = (/** @type {string} */ name) => {
+    const value = model.get("numbers")[name];
+    return Number.isInteger(value) ? value.toFixed(1) : String(value); // 1 would be another kind of number
   };
-  return model.get("source").replace(/@(\w+)@/g, (_, name) => String(values[name]));
+  return model.get("source").replace(/@(\w+)@/g, (_, name) => String(whole[name] ?? number(name)));
 }
 
 /** That loop, on the clipboard and to be read. @param {AnyModel<State>} model @param {(text: string) => void} say */

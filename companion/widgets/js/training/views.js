@@ -217,7 +217,7 @@ function reconstructions({ count }, { shape, pixels }) {
 /** @param {View} view @returns {Shown} */
 function grid({ side, reach, shape }) {
   const label = `The plane of codes from −${reach} to ${reach} in both directions, decoded at ${side}×${side} points.`;
-  const picture = imageGrid(shape, { columns: side, rows: side, label });
+  const picture = imageGrid(shape, { columns: side, rows: side, gap: 1, label });
   picture.el.classList.add("training-plane");
   return {
     el: plate(
