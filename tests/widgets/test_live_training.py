@@ -222,7 +222,8 @@ def train(seen, index=0):
             look();
         })"""
     )
-    assert seen.page.evaluate("document.activeElement.textContent") == "Train"
+    focused = "document.activeElement === document.activeElement.closest('button')"
+    assert seen.page.evaluate(focused)
     seen.page.keyboard.press("Enter")
 
 
@@ -310,24 +311,38 @@ class TestInABrowser:
             )
             assert seen.page.locator(f"{ROOT} .companion-picker input:checked").count() == 0
 
-    def test_divergence_is_said_and_reset_mends_it(self, browser, stage, softmax):
-        with visit(browser, stage(softmax)) as seen:
+    def test_divergence_is_said_and_reset_mends_it(self, browser, stage):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Unflatten(1, (1, 8, 8)))
+        widget = LiveTraining(
+            model, lambda model, images, _: F.mse_loss(model(images), images),
+            trainings.data("train"), optimizer=torch.optim.SGD, lr=(0.1, 1e-3, 1e4),
+        )  # fmt: skip
+        with visit(browser, stage(widget)) as seen:
             train(seen)
             wait(seen, "d.steps > 0")
             rate = seen.page.get_by_role("slider", name="learning rate")
             rate.press("End")
-            wait(seen, "d.training === 'diverged' || d.steps > 3000")
-            if state(seen)["training"] != "diverged":
-                pytest.skip("a softmax classifier survived the largest learning rate")
+            wait(seen, "d.training === 'diverged'")
             words = seen.page.locator(f"{ROOT} .companion-notice").inner_text()
             assert re.match(r"Diverged: after step \S+ the loss is no finite number", words)
+            assert "the learning rate was 10000. Reset goes back" in words
             assert button(seen, "One step").is_disabled()
             rate.press("Backspace")
             button(seen, "Reset").press("Enter")
             wait(seen, "d.training === 'paused' && d.pictured === '0'")
             button(seen, "Train").press("Enter")
             wait(seen, "d.steps > 20")
-            assert shown(seen, "loss-training") < 3
+            assert shown(seen, "loss-training") < 1
+
+    def test_steps_that_overshoot_are_said(self, browser, stage, softmax):
+        with visit(browser, stage(softmax)) as seen:
+            train(seen)
+            wait(seen, "d.steps > 0")
+            seen.page.get_by_role("slider", name="learning rate").press("End")
+            words = seen.page.get_by_text(re.compile(r"The loss is \S+ times that of the first"))
+            words.wait_for()
+            assert "with a learning rate of 10000 the steps overshoot" in words.inner_text()
+            wait(seen, "d.training === 'playing'")
 
     def test_sliders_act_while_it_trains_and_are_marked(self, browser, stage, vae):
         with visit(browser, stage(vae)) as seen:

@@ -121,6 +121,27 @@ function copier(model, say) {
   return { el: ui.stack(ui.row(copy.el, done), shown), draw };
 }
 
+/**
+ * Whether the loss has grown by much with a learning rate above the first one: how often it is that of the first
+ * step, or 0.
+ * @param {AnyModel<State>} model
+ */
+function overshoot(model) {
+  let first = NaN;
+  const start = model.get("sliders")[0].value;
+  return {
+    reset() {
+      first = NaN;
+    },
+    /** @param {Float32Array} losses of new steps, all entries of each @param {number} entries */
+    of(losses, entries) {
+      if (Number.isNaN(first)) first = losses[0];
+      const times = losses[losses.length - entries] / first;
+      return model.get("numbers").lr > start && times > 3 ? times : 0;
+    },
+  };
+}
+
 /** What goes on, in words. @param {Running} state @param {number} lr @param {number} steps @param {Error} [why] */
 function story(state, lr, steps, why) {
   if (state === "idle")
@@ -209,7 +230,8 @@ function render({ model, el }) {
   const { shape = [], pixels = "", labels = [] } = model.get("images");
   const voice = ui.announcer();
   const status = ui.notice();
-  let steps = 0;
+  const over = overshoot(model);
+  let [steps, warned] = [0, false];
 
   const history = charts(spec);
   const views = viewsOf(model.get("views"), {
@@ -235,6 +257,7 @@ function render({ model, el }) {
 
   const onState = (/** @type {Running} */ state, /** @type {Error | undefined} */ why = undefined) => {
     root.dataset.training = state;
+    warned = false;
     tools.draw(state, steps);
     const isBad = state === "diverged" || state === "failed";
     status.set(story(state, model.get("numbers").lr, steps, why), isBad ? "error" : "info");
@@ -252,11 +275,20 @@ function render({ model, el }) {
       history.add(taken);
       root.dataset.steps = String(steps);
       tools.count(steps);
+      const times = over.of(taken.losses, spec.losses.length);
+      if (times && !warned)
+        status.set(
+          `The loss is ${three(times)} times that of the first step: with a learning rate of ` +
+            `${three(model.get("numbers").lr)} the steps overshoot.`,
+          "error",
+        );
+      warned ||= times > 0;
       picture.whenDue();
     },
   });
   const reset = async () => {
     steps = 0;
+    over.reset();
     history.clear();
     root.dataset.steps = "0";
     tools.count(0);

@@ -93,12 +93,11 @@ function watchPress(preview, touch) {
   });
   return {
     up,
-    /** Let the live button follow. @param {HTMLElement} live */
-    passOn(live) {
-      /** @type {HTMLElement | null} */
-      const button = live.querySelector("[data-wakes]");
-      if (document.activeElement?.closest(".companion-preview") === preview) button?.focus();
-      if (pressed) button?.click();
+    /** The preview goes: whether its focus and a press are to follow. */
+    end() {
+      const isFocused = document.activeElement?.closest(".companion-preview") === preview;
+      preview?.remove();
+      return { isFocused, pressed };
     },
   };
 }
@@ -138,9 +137,12 @@ async function mount(box, touch) {
     if (live.querySelector('[data-state="waiting"]')) await ready;
     await press.up;
     live.inert = false;
-    press.passOn(live);
-    preview?.remove();
+    const { isFocused, pressed } = press.end();
     settle("live");
+    /** @type {HTMLElement | null} */
+    const button = live.querySelector("[data-wakes]");
+    if (isFocused) button?.focus();
+    if (pressed) button?.click();
   } catch (error) {
     live.remove();
     settle("failed", `This figure stays as it is: ${error instanceof Error ? error.message : error}`);
