@@ -271,6 +271,7 @@ class TestInABrowser:
             wait(seen, "d.steps > 50 && d.pictured > 20")
             button(seen, "Pause").press("Enter")
             wait(seen, "d.training === 'paused' && d.pictured === d.steps")
+            assert seen.errors == []
             width = seen.page.evaluate("document.documentElement.scrollWidth")
             assert width <= seen.page.viewport_size["width"]
             assert seen.violations() == []
@@ -291,7 +292,6 @@ class TestInABrowser:
             assert [html for html in blank if 'class="companion-cover' not in html] == [
                 html for html in blank if "image-rendering: auto" in html
             ], "only the empty drawing pad has one colour"
-            assert seen.errors == []
 
     def test_a_digit_of_the_readers_own(self, browser, stage, cnn):
         with visit(browser, stage(cnn)) as seen:
@@ -331,7 +331,7 @@ class TestInABrowser:
             button(seen, "Reset").press("Enter")
             wait(seen, "d.training === 'paused' && d.pictured === '0'")
             button(seen, "Train").press("Enter")
-            wait(seen, "d.steps > 20")
+            wait(seen, "d.pictured > 20")
             assert shown(seen, "loss-training") < 1
 
     def test_steps_that_overshoot_are_said(self, browser, stage, softmax):
