@@ -245,8 +245,8 @@ function render({ model, el }) {
       const seen = await player.look(wanted);
       if (!seen) return;
       history.test(seen, /** @type {ArrayLike<number>} */ (seen.data.labels?.data ?? []));
+      await views.draw(seen);
       await new Promise(requestAnimationFrame);
-      views.draw(seen);
       history.draw();
       root.dataset.pictured = String(seen.steps);
       await new Promise(requestAnimationFrame); // so that the time to paint counts, too

@@ -432,10 +432,13 @@ export function viewsOf(views, context) {
       functions: Object.assign({}, ...all.map(({ functions }) => functions?.() ?? {})),
       weights: all.flatMap(({ weights }) => (weights ? [weights] : [])),
     }),
-    /** @param {Seen} seen */
-    draw(seen) {
+    /** One a frame, so that none keeps the page busy for long. @param {Seen} seen */
+    async draw(seen) {
       const weights = [...seen.weights];
-      for (const view of all) view.draw(seen, view.weights && weights.shift());
+      for (const view of all) {
+        await new Promise(requestAnimationFrame);
+        view.draw(seen, view.weights && weights.shift());
+      }
     },
     /** @param {{ [token: string]: string }} colours */
     onTheme(colours) {
