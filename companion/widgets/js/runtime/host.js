@@ -141,7 +141,7 @@ async function mount(box, touch) {
     settle("live");
     /** @type {HTMLElement | null} */
     const button = live.querySelector("[data-wakes]");
-    if (isFocused) button?.focus();
+    if (isFocused) button?.focus({ preventScroll: true });
     if (pressed) button?.click();
   } catch (error) {
     live.remove();
