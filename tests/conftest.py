@@ -97,37 +97,12 @@ def page(browser):
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """A function that writes a page with widgets: its address as a file, or on a web server."""
-    from companion.site.extension import widget_html
-    from companion.site.frontend import asset_scripts
-    from companion.widgets.base import MIME_TYPE, STATIC
+    from support.stage import write_stage
 
     servers = []
 
     def write(*widgets: Any, before: str = "", served: bool = False) -> str:
-        static = tmp_path / "deep er" / "companion"
-        (static / "models").mkdir(parents=True, exist_ok=True)
-        scripts = dict.fromkeys(f"page-{widget.module}.js" for widget in widgets)
-        for name in (*scripts, "book.js", "engine.js", "engine-wasm.js", "widgets.css"):
-            if not (static / name).exists():
-                (static / name).symlink_to(STATIC / name)
-        html = ""
-        for number, widget in enumerate(widgets):
-            content = widget._repr_mimebundle_()[0][MIME_TYPE]
-            html += widget_html(content, f"still-{number}") + "<p>The text goes on.</p>"
-            for asset in content["assets"]:
-                file = widget._models[asset].read_bytes()
-                for name, script in asset_scripts(asset, file):
-                    (static / "models" / name).write_text(script)
-        loads = "".join(
-            f'<script defer src="companion/{name}"></script>' for name in (*scripts, "book.js")
-        )
-        page = tmp_path / "deep er" / "page.html"
-        page.write_text(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Stage</title>'
-            '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-            '<link rel="stylesheet" href="companion/widgets.css">'
-            f'<body style="margin:0"><main>{before}{html}</main>{loads}</body></html>'
-        )
+        page = write_stage(tmp_path / "deep er", *widgets, before=before)
         if not served:
             return page.as_uri()
         handler = partial(QuietHandler, directory=str(tmp_path))

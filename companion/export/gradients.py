@@ -23,14 +23,18 @@ def rules() -> dict[Any, Callable[..., Any]]:
     Operators with several results are taken apart, too: what they keep for the gradient is not
     always right in their translations to ONNX (the number of labels of `nll_loss_forward`).
     """
+    core = core_aten_decompositions()
     table: dict[Any, Callable[..., Any]] = {
         operator: rule
-        for operator, rule in core_aten_decompositions().items()
+        for operator, rule in core.items()
         if "backward" in str(operator) or len(operator._schema.returns) > 1
     }
+    with_logits = aten.binary_cross_entropy_with_logits.default  # of log_sigmoid, too
     return table | {
         aten.pow.Tensor_Scalar: _power,
         aten.convolution.default: _convolution,
+        with_logits: core[with_logits],
+        aten.log_sigmoid_forward.default: _log_sigmoid,
         aten.convolution_backward.default: _convolution_backward,
         aten.native_batch_norm.default: _batch_norm,
         aten._native_batch_norm_legit.default: _batch_norm,
@@ -80,6 +84,12 @@ def _convolution(
             y = torch.nn.functional.pad(y, [0, 0] * (y.ndim - 1 - dim) + [0, missing])
         y = y.narrow(dim, cut, size)
     return y if bias is None else y + _per_channel(bias, y)
+
+
+def _log_sigmoid(x: Tensor) -> tuple[Tensor, Tensor]:
+    # A page's sigmoid is a little below 0 for x < −17, and has no logarithm.
+    kept = torch.exp(-x.abs())
+    return x.clamp(max=0) - torch.log1p(kept), kept
 
 
 def _convolution_backward(

@@ -36,7 +36,9 @@ from companion.export.graph import (
 from companion.export.model import frozen_copy, named_outputs, unwrap
 from companion.export.onnx_file import cause
 from companion.export.optimizers import Factory, Update, update_rule
+from companion.export.tensors import as_handed
 from companion.training.arguments import Loss
+from companion.training.objective import entries_of, foreign_leaves, modules_to_hold
 
 Function = Callable[..., Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]]
 """`function(model, *inputs)`: what a page draws with the current weights."""
@@ -182,9 +184,9 @@ def export_training(
         its inputs.
 
     Raises:
-        TypeError, ValueError: arguments that make no sense, a loss that fails or gives something
-            else, a model or loss that can't be exported (`Unexportable`): the sentence names the
-            layer and the operator, where they are known.
+        TypeError, ValueError: arguments that make no sense, a loss that fails, gives something
+            else or has weights of its own, a model or loss that can't be exported
+            (`Unexportable`): the sentence names the layer and the operator, where they are known.
     """
     with torch.enable_grad():
         twin = _Twin(model)
@@ -248,7 +250,7 @@ class _Twin:
             # It counts batches for an average over all of them, which is momentum None.
             if getattr(part, "num_batches_tracked", None) is not None and part.momentum is not None:
                 part.register_buffer("num_batches_tracked", None)
-        held = _held(unwrap(model))
+        held = modules_to_hold(unwrap(model))
         self._held = [part for name, part in self.model.named_modules() if name in held]
         self.parameters = dict(self.model.named_parameters())
         self.tensors = self.parameters | dict(self.model.named_buffers())
@@ -337,14 +339,6 @@ class _Twin:
             raise Unexportable(f"the {what} can't be exported: {where}{_reason(error)}") from error
 
 
-def _held(model: nn.Module) -> list[str]:
-    """Names of the modules that stay in evaluation mode: those in it, if not all of them are."""
-    modules = dict(model.named_modules())
-    if not any(part.training for part in modules.values()):
-        return []
-    return [name for name, part in modules.items() if not part.training]
-
-
 class _Watch(TorchDispatchMode):
     """Sees which layer uses which operator, and whether a function uses another model's weights."""
 
@@ -385,7 +379,7 @@ class _Batch:
         for name, value in {"images": images, "labels": labels, **inputs}.items():
             if isinstance(value, Tensor):
                 self._dtypes[name] = value.dtype
-                self.tensors[name] = _handed(value, name)
+                self.tensors[name] = as_handed(value, name)
             elif name in inputs:
                 if isinstance(value, bool) or not isinstance(value, numbers.Real):
                     raise TypeError(
@@ -416,20 +410,6 @@ def _in_words(dtypes: Mapping[str, torch.dtype], tensors: Tensors) -> str:
         for name, dtype in dtypes.items()
     ]
     return " and ".join(words) or "no tensors"
-
-
-def _handed(tensor: Tensor, name: str) -> Tensor:
-    """A tensor in a number format that JavaScript has: float32, uint8, int32."""
-    tensor = tensor.detach().cpu()
-    if tensor.is_floating_point():
-        return tensor.float().clone()
-    if tensor.is_complex():
-        raise ValueError(f"{name} must be real numbers, got {tensor.dtype}")
-    if tensor.dtype == torch.uint8:
-        return tensor.clone()
-    if not torch.equal(tensor.to(torch.int32).to(tensor.dtype), tensor):
-        raise ValueError(f"{name} has whole numbers of more than 31 bits")
-    return tensor.to(torch.int32)
 
 
 def _received(tensor: Tensor, dtype: torch.dtype, image: bool) -> Tensor:
@@ -463,7 +443,9 @@ class _Objective:
             entries, tensors, buffers = self._losses(given)
             gradients = self._gradients(entries, tensors)
         with twin.rehearsing("loss", batch.words):
-            again, *_ = self._losses(given)
+            again, others, _ = self._losses(given)
+        strange = foreign_leaves(entries["loss"], loss, tensors.values(), ())
+        foreign_leaves(again["loss"], loss, others.values(), strange)
         if not torch.allclose(again["loss"], entries["loss"], equal_nan=True):
             raise ValueError(
                 "the loss is another one when it is called again with the same weights, batch and "
@@ -547,7 +529,7 @@ class _Objective:
         batch, extra = self.batch.received(tensors)
         self.twin.train()
         value, buffers = self.twin.call(self.loss, whole, *batch, **extra)
-        return _entries(value), whole, buffers
+        return entries_of(value), whole, buffers
 
     def _gradients(self, entries: Tensors, whole: Tensors) -> Sequence[Tensor | None]:
         leaves = [whole[name] for name in self.trained]
@@ -564,19 +546,6 @@ def _chosen(twin: _Twin, parameters: Iterable[nn.Parameter] | None) -> list[str]
     if foreign := wanted - {id(original) for original in twin.originals.values()}:
         raise ValueError(f"{len(foreign)} of the parameters do not belong to the model")
     return [name for name, original in twin.originals.items() if id(original) in wanted]
-
-
-def _entries(value: Any) -> dict[str, Tensor]:
-    """What a loss returned, by name, "loss" first."""
-    entries = dict(value) if isinstance(value, Mapping) else {"loss": value}
-    for name, entry in entries.items():
-        if not isinstance(entry, Tensor) or entry.ndim:
-            came = tuple(entry.shape) if isinstance(entry, Tensor) else type(entry).__name__
-            hint = "; return its field `total`" if hasattr(entry, "total") else ""
-            raise TypeError(f"the loss must give scalar tensors, but {name!r} is {came}{hint}")
-    if "loss" not in entries:
-        raise ValueError(f"the loss must have an entry 'loss', but has only {list(entries)}")
-    return {"loss": entries.pop("loss"), **entries}
 
 
 def _check_names(*names: str) -> None:
@@ -630,7 +599,7 @@ def _compare_with_torch(
         batch, extra = objective.batch.received(feeds)
         with replayed(noise, feeds):
             value, buffers = twin.call(objective.loss, whole, *batch, **extra)
-        entries = _entries(value)
+        entries = entries_of(value)
         optim.zero_grad()
         entries["loss"].backward()
         compare(found, {name: entry.detach() for name, entry in entries.items()}, what)
@@ -680,7 +649,7 @@ class _View:
         names = _arguments(function, len(given))
         _check_names("weights", *names)
         self.dtypes = {key: tensor.dtype for key, tensor in zip(names, given, strict=True)}
-        self.examples = {key: _handed(t, key) for key, t in zip(names, given, strict=True)}
+        self.examples = {key: as_handed(t, key) for key, t in zip(names, given, strict=True)}
         with twin.rehearsing(self.what, _in_words(self.dtypes, self.examples)):
             self({"weights": twin.weights} | self.examples)
 

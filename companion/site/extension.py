@@ -119,7 +119,7 @@ class BookRenderer(NbElementRenderer):
         content = data.content
         # The page shows what the module draws: it is made anew when the module changes.
         self._env.note_dependency(str(STATIC / f"{content['widget']}.js"))
-        self._note("widgets", [content["widget"]])
+        self._note("lazy" if content["lazy"] else "widgets", [content["widget"]])
         self._note("models", content["assets"])
         needs = self._env.metadata[self._env.docname]["companion"]
         needs["stills"] = needs.get("stills", 0) + 1
@@ -157,11 +157,17 @@ def widget_html(content: dict[str, Any], mark: str) -> str:
     """
     still = prerender.still_html(content, mark)
     state = script_json(prerender.without_repeats(content["state"], still))
+    lazy = f' data-lazy="{_version(content["widget"])}"' if content["lazy"] else ""
     return (
-        f'<div class="companion-widget" data-widget="{escape(content["widget"])}">'
+        f'<div class="companion-widget" data-widget="{escape(content["widget"])}"{lazy}>'
         f'<script type="application/json">{state}</script>'
         f'<div class="companion-preview">{still}</div></div>'
     )
+
+
+def _version(widget: str) -> str:
+    """Of a widget's script: what its address ends with, so that no browser keeps an old one."""
+    return hashlib.sha256((STATIC / f"page-{widget}.js").read_bytes()).hexdigest()[:12]
 
 
 def script_json(value: object) -> str:
@@ -222,9 +228,9 @@ def dress_page(
     font = json.dumps(context["pathto"](f"_static/fonts/{FONTS[0]}", resource=True))
     context["metatags"] = policy + PRELOAD.replace("FONT", font) + context.get("metatags", "")
     needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
-    if needs.get("widgets"):
+    if needs.get("widgets") or needs.get("lazy"):
         app.add_css_file("companion/widgets.css")
-        for name in needs["widgets"]:  # before the host, which looks for them
+        for name in needs.get("widgets", ()):  # before the host, which looks for them
             app.add_js_file(f"companion/page-{name}.js", loading_method="defer")
         app.add_js_file("companion/book.js", loading_method="defer")
     app.add_js_file("companion/site.js", loading_method="defer")

@@ -27,6 +27,11 @@ _RECIPE = Path(__file__).resolve()
 _LOCK_STAMP = ".companion-lock"
 _ORT = "node_modules/onnxruntime-web/dist"
 _ENGINE_SOURCE = "companion/widgets/js/runtime/engine.js"
+_ENGINE_PARTS = [
+    _ENGINE_SOURCE,
+    "companion/widgets/js/runtime/training.js",
+    "companion/widgets/js/maths/noise.js",
+]
 _BROWSERS = "es2022"
 
 
@@ -67,7 +72,9 @@ def build_frontend(root: Path = ROOT, *, tools: bool = True, quiet: bool = False
         raise FrontendError(
             f"{root} has no package-lock.json: the front end is built in a clone of the repository"
         )
-    engine = _digest(root, [root / "package-lock.json", _RECIPE, root / _ENGINE_SOURCE])
+    engine = _digest(
+        root, [root / "package-lock.json", _RECIPE, *(root / part for part in _ENGINE_PARTS)]
+    )
     bundles = _digest(root, [root / "package-lock.json", _RECIPE, *_sources(root)])
     if _is_built(static, engine, bundles) and not (tools and _missing(root, True)):
         return static

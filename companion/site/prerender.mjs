@@ -11,8 +11,12 @@ import { setImmediate } from "node:timers/promises";
 import canvases from "@napi-rs/canvas";
 import { Window } from "happy-dom";
 
-// What a ResizeObserver says, in CSS pixels: of the left column of a .companion-split, and of all else.
-const LAYOUTS = { wide: { split: 355, full: 652 }, narrow: { split: 328, full: 328 } };
+// What a ResizeObserver says, in CSS pixels: of the left column of a .companion-split, of the columns of
+// .companion-halves, and of all else.
+const LAYOUTS = {
+  wide: { split: 355, half: 314, full: 652 },
+  narrow: { split: 328, half: 328, full: 328 },
+};
 const PAPERS = { light: "rgb(255, 255, 255)", dark: "rgb(24, 26, 30)" };
 const CONTROLS = "input, select, textarea, button, summary";
 const CLOSE = 0.1; // CSS pixels by which a line may be off
@@ -29,7 +33,10 @@ let turn = 0;
 let seed = 0;
 let failed = () => {};
 
-const widthOf = (el) => (el.closest(".companion-split > *") ? layout.split : layout.full);
+function widthOf(el) {
+  if (el.closest(".companion-split > *")) return layout.split;
+  return el.closest(".companion-halves > *") ? layout.half : layout.full;
+}
 
 // ---------------------------------------------------------------- a browser, as far as widgets use one
 
@@ -198,7 +205,8 @@ function disarm(control) {
       control.removeAttribute(name);
     }
   }
-  control.toggleAttribute("inert", true);
+  // What wakes a widget that loads when it is touched has to be reached.
+  if (!control.hasAttribute("data-wakes")) control.toggleAttribute("inert", true);
 }
 
 /** Number the ids that the pictures inside of `root` refer to, with `mark` before each number. */

@@ -1,7 +1,7 @@
 """What a step minimises: the loss of the model on a batch, checked where it goes wrong."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -68,41 +68,48 @@ class Objective(nn.Module):
                 f"{_in_words(labels)}: {_first_line(error)}{_remedy(error, images.device)}"
             ) from error
         self.worked.add(self.training)
-        entries = _entries(value)
+        entries = entries_of(value)
         if torch.is_grad_enabled() and not entries["loss"].requires_grad:
             raise ValueError(
                 "the loss does not depend on the model's parameters: nothing could be learnt"
             )
         if torch.is_grad_enabled() and self.checks_left:
             self.checks_left -= 1
-            self._check_leaves(entries["loss"])
+            own = self.model.parameters()
+            self.strange = foreign_leaves(entries["loss"], self.loss, own, self.strange)
         return entries
 
-    def _check_leaves(self, loss: Tensor) -> None:
-        """Raise ValueError if the loss depends on weights that are not the model's.
 
-        They would collect gradients and never change. A tensor that is no `nn.Parameter` may be
-        made for one batch, to differentiate by it; one that two batches depend on is a weight.
-        """
-        leaves = list(_leaves(loss))
-        own, before = {id(p) for p in self.model.parameters()}, {id(x) for x in self.strange}
-        self.strange = [leaf for leaf in leaves if id(leaf) not in own]
-        weights = [x for x in self.strange if isinstance(x, nn.Parameter) or id(x) in before]
-        if not weights:
-            return
-        if len(self.strange) == len(leaves):
-            raise ValueError(
-                "the loss does not depend on the parameters of the model that it is given, but on "
-                "others (another model's, perhaps): nothing could be learnt"
-            )
-        modules = self.loss.named_parameters() if isinstance(self.loss, nn.Module) else ()
-        names = {id(p): f"its parameter {name}" for name, p in modules}
-        first = names.get(id(weights[0]), f"a tensor of shape {tuple(weights[0].shape)}")
+def foreign_leaves(
+    value: Tensor, loss: Loss, own: Iterable[Tensor], before: Iterable[Tensor]
+) -> list[Tensor]:
+    """What a loss's `value` depends on beside the model's `own` parameters.
+
+    A tensor that is no `nn.Parameter` may be made for one batch, to differentiate by it; one that
+    two batches depend on, this and the one that gave the leaves `before`, is a weight.
+
+    Raises:
+        ValueError: there are such weights; they would collect gradients and never change.
+    """
+    leaves = list(_leaves(value))
+    known, earlier = {id(p) for p in own}, {id(x) for x in before}
+    strange = [leaf for leaf in leaves if id(leaf) not in known]
+    weights = [x for x in strange if isinstance(x, nn.Parameter) or id(x) in earlier]
+    if not weights:
+        return strange
+    if len(strange) == len(leaves):
         raise ValueError(
-            f"the loss depends on {first} that requires gradients and is not one of the model's "
-            "parameters, which alone are trained: make it a part of the model, or call "
-            "requires_grad_(False) on it"
+            "the loss does not depend on the parameters of the model that it is given, but on "
+            "others (another model's, perhaps): nothing could be learnt"
         )
+    modules = loss.named_parameters() if isinstance(loss, nn.Module) else ()
+    names = {id(p): f"its parameter {name}" for name, p in modules}
+    first = names.get(id(weights[0]), f"a tensor of shape {tuple(weights[0].shape)}")
+    raise ValueError(
+        f"the loss depends on {first} that requires gradients and is not one of the model's "
+        "parameters, which alone are trained: make it a part of the model, or call "
+        "requires_grad_(False) on it"
+    )
 
 
 def modules_to_hold(model: nn.Module, before: Sequence[str] | None = None) -> list[str]:
@@ -151,8 +158,8 @@ def _augmented(images: Tensor, augment: Augmentation) -> Tensor:
     return changed
 
 
-def _entries(value: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the loss gave, as a mapping with "loss". Raises TypeError or ValueError."""
+def entries_of(value: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a loss gave by name, "loss" first. Raises TypeError or ValueError."""
     entries = dict(value) if isinstance(value, Mapping) else {"loss": value}
     for name, entry in entries.items():
         if not isinstance(entry, Tensor) or entry.ndim:
@@ -161,7 +168,7 @@ def _entries(value: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
             raise TypeError(f"the loss must give scalar tensors, but {name!r} is {came}{hint}")
     if "loss" not in entries:
         raise ValueError(f"the loss must have an entry 'loss', but has only {list(entries)}")
-    return entries
+    return {"loss": entries.pop("loss"), **entries}
 
 
 def _first_line(error: Exception) -> str:

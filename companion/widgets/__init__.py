@@ -8,7 +8,7 @@ image that training makes; `ReceptiveField` shows what a unit of a network sees;
 `BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
 and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LatentTraversal`
 walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
-image.
+image. `LiveTraining` trains any module in the page.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
@@ -16,6 +16,7 @@ from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
+from companion.widgets.live_training import LiveTraining
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
@@ -31,6 +32,7 @@ __all__ = [
     "ConvolutionByHand",
     "KernelLab",
     "LatentTraversal",
+    "LiveTraining",
     "NetworkExplorer",
     "PosteriorVsPrior",
     "ReceptiveField",

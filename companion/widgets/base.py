@@ -43,6 +43,9 @@ class LiveWidget(anywidget.AnyWidget):
     """
 
     module: ClassVar[str]
+    #: A page loads its module when a reader touches it, not when it comes near the window: for one
+    #: that is large, or that does nothing before a button is pressed (marked data-wakes).
+    lazy: ClassVar[bool] = False
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
@@ -94,6 +97,7 @@ class LiveWidget(anywidget.AnyWidget):
             "state": self.page_state(),
             "stills": {slot: _base64(png) for slot, png in self.stills().items()},
             "assets": sorted(self._models),
+            "lazy": self.lazy,
         }
         return data, metadata
 

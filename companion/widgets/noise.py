@@ -27,6 +27,46 @@ def uniform(seed: int, count: int) -> Tensor:
     return torch.from_numpy((_scatter(_scatter(counters) ^ key) + 0.5) / 2.0**32)
 
 
+def branch(seed: int, *numbers: int) -> int:
+    """A seed that depends on `seed` and whole numbers (0 … 2³² − 1): a step, an input, an epoch."""
+    for number in numbers:
+        key = _scatter(np.array([seed ^ 0x9E3779B9], dtype=np.uint32))
+        seed = int(_scatter(_scatter(np.array([number], dtype=np.uint32)) ^ key)[0])
+    return seed
+
+
+def permutation(seed: int, count: int) -> Tensor:
+    """The numbers 0 … count − 1, int64, in an order that depends on nothing but `seed`."""
+    return uniform(seed, count).argsort(stable=True)
+
+
+def batch_rows(seed: int, step: int, count: int, batch: int) -> Tensor:
+    """The rows of a data set of `count` that training step `step` (0, 1, …) takes, int64.
+
+    An epoch is a permutation of all rows, cut into batches; what is left over at its end is not
+    used. A batch of all rows has them in order.
+    """
+    if batch == count:
+        return torch.arange(count)
+    each = count // batch
+    order = permutation(branch(seed, 0, step // each), count)
+    return order[step % each * batch :][:batch]
+
+
+def step_noise(
+    seed: int, step: int, place: int, distribution: str, shape: tuple[int, ...]
+) -> Tensor:
+    """What the noise input at `place` (0, 1, …) of a training step is given, float32.
+
+    `distribution` is "normal" (mean 0, standard deviation 1) or "uniform" (multiples of 2⁻²⁴ from 0
+    up to but not including 1).
+    """
+    key, count = branch(seed, 1, step, place), math.prod(shape)
+    if distribution == "normal":
+        return noise(key, count).float().view(shape)
+    return ((uniform(key, count) * 2**24).floor() / 2**24).float().view(shape)
+
+
 def _scatter(x: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     x = (x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35)

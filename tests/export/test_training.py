@@ -174,6 +174,24 @@ def test_fifty_steps_equal_torchs(make, loss, optimizer, lr):
     assert worst(page, model) <= 1e-4
 
 
+@pytest.mark.parametrize("scale", [1, 20, 300])
+def test_a_sigmoids_logarithm_is_right_far_out(scale):
+    """In a page the logarithm of a sigmoid near 0 would be NaN, in onnxruntime just wrong."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(scale * torch.diag(torch.linspace(-1, 1, 64)))
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def loss(model, images, labels):
+        z = model(images)
+        return F.binary_cross_entropy_with_logits(z, images.flatten(1)) - F.logsigmoid(z).mean()
+
+    exported = export_training(model, loss, images, optimizer=SGD, lr=0.1)
+    found = Page(exported).step(images=images)
+    with torch.no_grad():
+        assert found["loss"] == pytest.approx(float(loss(model, images, None)), rel=1e-6)
+
+
 class DenseVAE(nn.Module):
     """As a reader would type it."""
 

@@ -65,7 +65,8 @@ class TestEveryWidgetInNode:
         tags = Tags(still_html(content_of(EXAMPLES[name].make()), "still-7"))
         controls = [a for tag, a in tags.seen if tag in CONTROLS]
         assert controls
-        assert all("inert" in a for a in controls)
+        assert all("inert" in a or "data-wakes" in a for a in controls)
+        assert sum("data-wakes" in a for a in controls) == EXAMPLES[name].make().lazy
         attributes = [a for _, a in tags.seen]
         assert not any({"for", "name", "tabindex", "aria-labelledby", "hidden"} & a.keys()
                        for a in attributes)  # fmt: skip

@@ -1,4 +1,4 @@
-"""A page with the engine and exported files but no widget: tests call `openModel` themselves."""
+"""A page with the engine and exported files but no widget: tests call its functions themselves."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,12 @@ from conftest import ROOT, QuietHandler
 _ENTRY = """
 import { fileBytes, page } from "./companion/widgets/js/runtime/assets.js";
 import { openModel } from "./companion/widgets/js/runtime/session.js";
+import { trainer } from "./companion/widgets/js/runtime/trainer.js";
 page.site = new URL("companion/", location.href).href;
 const none = { get: () => undefined, on() {}, off() {}, send() {} };
 Object.assign(globalThis, { page, openModel: (name, options) => openModel(name, none, options),
-  fileBytes: (name, onProgress) => fileBytes(name, none, onProgress) });
+  fileBytes: (name, onProgress) => fileBytes(name, none, onProgress),
+  trainer: (options) => trainer({ model: none, el: document.body, ...options }) });
 """
 
 

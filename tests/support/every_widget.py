@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from companion import widgets
+from companion.training.losses import classification_loss
 from companion.widgets.base import LiveWidget
 from support.front_end import HOSTILE
 
@@ -40,6 +41,20 @@ def _traversal(latent_dim: int) -> widgets.LatentTraversal:
     return widgets.LatentTraversal(
         _decoder(latent_dim), latent_dim, kl_per_dim=kl, labels=[HOSTILE, *"bcd"][:latent_dim],
         examples=(codes, _images(3, side=8)), captions=[HOSTILE, "b", "c"], title=HOSTILE,
+    )  # fmt: skip
+
+
+def _training() -> widgets.LiveTraining:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)
+    )  # fmt: skip
+    labels = torch.arange(40) % 3
+    data = (_images(40, 1, 8), labels)
+    return widgets.LiveTraining(
+        model, classification_loss(), data, data, batch_size=(8, "all"), lr=(0.01, 1e-4, 1.0),
+        show=["filters", "predictions", "feature maps"], class_names=[HOSTILE, "b", "c"],
+        title=HOSTILE,
     )  # fmt: skip
 
 
@@ -93,6 +108,14 @@ EXAMPLES = {
     ),
     "LatentTraversal, a plane": Example(
         lambda: _traversal(2), lambda w: [f"{HOSTILE} moves, the others stay"]
+    ),
+    "LiveTraining": Example(
+        _training,
+        lambda w: [
+            f"learning rate{w.numbers['lr']:g}",
+            f"Fullest colour: ±{w.views[0]['limit']:.3f}",
+            f"step 0 · epoch 0.0 · seed {w.seed}",
+        ],
     ),
     "NetworkExplorer": Example(
         lambda: widgets.NetworkExplorer(

@@ -21,7 +21,7 @@ class Visit:
     strangers: list[str] = field(default_factory=list)
 
     def scroll_through(self) -> None:
-        """Scroll to the end, as a reader does, so that everything lazy comes alive."""
+        """Scroll to the end, as a reader does, and touch what waits for that: all comes alive."""
         # What comes near the window is noticed when a frame is drawn. On a busy machine that may
         # take a second, and a step taken before it would be a step over a figure.
         self.page.evaluate(
@@ -32,16 +32,21 @@ class Visit:
                     scrollTo(0, y);
                     await frame();
                 }
+                for (const button of document.querySelectorAll("[data-lazy] [data-wakes]")) {
+                    button.focus({preventScroll: true});
+                }
                 scrollTo(0, 0);
             }"""
         )
         self.all_alive()
 
     def all_alive(self) -> None:
-        """Wait until every widget lives or has failed, and every figure is drawn."""
+        """Wait until every widget (but a lazy one that nobody touched) lives or has failed, and
+        every figure is drawn."""
         self.page.wait_for_function(
             """() => [...document.querySelectorAll(".companion-widget")]
-                    .every((box) => ["live", "failed"].includes(box.dataset.state))
+                    .every((box) => ["live", "failed"].includes(box.dataset.state)
+                        || (box.dataset.lazy !== undefined && !box.dataset.state))
                 && [...document.querySelectorAll(".companion-plotly")]
                     .every((box) => box.dataset.drawn)"""
         )

@@ -34,3 +34,54 @@ export function noise(seed, count) {
   }
   return draws.subarray(0, count);
 }
+
+/**
+ * A seed that depends on `seed` and whole numbers (a step, an input, an epoch); `companion.widgets.noise.branch`.
+ * @param {number} seed @param {...number} numbers
+ */
+export function branch(seed, ...numbers) {
+  let key = seed;
+  for (const number of numbers) key = scatter(scatter(number) ^ scatter(key ^ 0x9e3779b9));
+  return key;
+}
+
+/**
+ * The numbers 0 … count − 1 in an order that depends on nothing but `seed`.
+ * @param {number} seed @param {number} count
+ */
+export function permutation(seed, count) {
+  const draws = uniform(seed, count);
+  return Uint32Array.from(draws.keys()).sort((a, b) => draws[a] - draws[b] || a - b);
+}
+
+/**
+ * The rows of a data set of `count` that training step `step` takes: `companion.widgets.noise.batch_rows`. It
+ * keeps the order of the last epoch that it was asked for.
+ * @param {number} seed @param {number} count
+ */
+export function batches(seed, count) {
+  let epoch = -1;
+  /** @type {Uint32Array} */
+  let order = new Uint32Array();
+  /** @param {number} step @param {number} batch */
+  return (step, batch) => {
+    if (batch === count) return Uint32Array.from({ length: count }, (_, i) => i);
+    const each = Math.floor(count / batch);
+    const now = Math.floor(step / each);
+    if (now !== epoch) order = permutation(branch(seed, 0, now), count);
+    epoch = now;
+    const start = (step % each) * batch;
+    return order.subarray(start, start + batch);
+  };
+}
+
+/**
+ * What the noise input at `place` of a training step is given: `companion.widgets.noise.step_noise`.
+ * @param {number} seed @param {number} step @param {number} place @param {string} distribution
+ * @param {number} count
+ */
+export function stepNoise(seed, step, place, distribution, count) {
+  const key = branch(seed, 1, step, place);
+  if (distribution === "normal") return Float32Array.from(noise(key, count));
+  return Float32Array.from(uniform(key, count), (u) => Math.floor(u * 2 ** 24) / 2 ** 24);
+}

@@ -17,6 +17,7 @@
  * @property {Promise<PageEngine> | null} engine
  * @property {Map<string, Shared>} sessions by the model's SHA-256
  * @property {Queue} queue
+ * @property {number} trainings begun so far
  */
 
 const KEY = Symbol.for("companion");
@@ -30,6 +31,7 @@ scope[KEY] ??= {
   engine: null,
   sessions: new Map(),
   queue: { urgent: [], idle: [], busy: false },
+  trainings: 0,
 };
 
 /** @type {Page} */
@@ -58,7 +60,7 @@ function labFolder() {
 }
 
 /** @param {string} url @returns {Promise<void>} */
-function runScript(url) {
+export function runScript(url) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = url;

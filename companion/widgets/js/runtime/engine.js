@@ -1,7 +1,10 @@
-// The inference engine: onnxruntime-web behind four calls. frontend.py bundles it with the library into
-// engine.js, which a worker runs; where a page may have no worker, the page itself.
+// The engine: onnxruntime-web behind four calls, and five more that train (training.js). frontend.py bundles it
+// with the library into engine.js, which a worker runs; where a page may have no worker, the page itself.
+
+import { createTrainings } from "./training.js";
 
 /** @import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-web" */
+/** @import { Seen } from "./training.js" */
 
 /**
  * @typedef {Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array
@@ -59,7 +62,14 @@ export function createEngine(ort) {
     return new ort.Tensor(/** @type {any} */ (data), dims);
   };
 
+  const opened = (/** @type {string} */ name) => {
+    const session = sessions.get(name);
+    if (!session) throw new Error("the model is not open");
+    return session;
+  };
+
   return {
+    ...createTrainings(ort, opened, inTurn),
     /** Take the wasm, gzipped. @param {Uint8Array<ArrayBuffer>} wasm */
     start: (wasm) =>
       inTurn(async () => {
@@ -78,8 +88,7 @@ export function createEngine(ort) {
     /** @param {string} name @param {Tensors} inputs @returns {Promise<Tensors>} */
     run: (name, inputs) =>
       inTurn(async () => {
-        const session = sessions.get(name);
-        if (!session) throw new Error("the model is not open");
+        const session = opened(name);
         const types = new Map(slots(session.inputMetadata).map((slot) => [slot.name, slot.type]));
         /** @type {Record<string, OrtTensor>} */
         const feeds = {};
@@ -102,10 +111,20 @@ export function createEngine(ort) {
 /** @typedef {{ id: number, call: keyof Engine, values: any[] }} Request */
 /** @typedef {{ id: number, value?: any, error?: string }} Reply */
 
-/** The memory of tensors, to be handed over rather than copied. @param {Tensors} tensors */
-export const buffersOf = (tensors) => [
-  ...new Set(Object.values(tensors).map(({ data }) => /** @type {ArrayBuffer} */ (data.buffer))),
+/** The memory of tensors, to be handed over rather than copied. @param {Tensors[]} all */
+export const buffersOf = (...all) => [
+  ...new Set(
+    all.flatMap((tensors) =>
+      Object.values(tensors).map(({ data }) => /** @type {ArrayBuffer} */ (data.buffer)),
+    ),
+  ),
 ];
+
+/** What of an answer is handed over. @param {keyof Engine} call @param {any} value */
+function handedOver(call, value) {
+  if (call === "run") return buffersOf(value);
+  return call === "look" ? buffersOf(...Object.values(/** @type {Seen} */ (value).functions)) : [];
+}
 
 /** Answer a page's messages; the first message, id 0, says that the worker runs. @param {Engine} engine */
 export function serve(engine) {
@@ -114,7 +133,7 @@ export function serve(engine) {
   self.onmessage = async (/** @type {MessageEvent<Request>} */ { data: { id, call, values } }) => {
     try {
       const value = await /** @type {(...values: any[]) => Promise<any>} */ (engine[call])(...values);
-      post({ id, value }, call === "run" ? buffersOf(value) : []);
+      post({ id, value }, handedOver(call, value));
     } catch (error) {
       post({ id, error: /** @type {Error} */ (error).message });
     }

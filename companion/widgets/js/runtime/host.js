@@ -1,5 +1,5 @@
 // Brings the widgets of a static page to life: a host for the anywidget interface, without a kernel.
-import { page } from "./assets.js";
+import { page, runScript } from "./assets.js";
 
 /** @typedef {() => void} Listener */
 
@@ -67,14 +67,51 @@ function stateOf(box, preview) {
   );
 }
 
+/** A widget's module; one that loads when it is touched comes by a script of its own. @param {HTMLElement} box */
+async function moduleOf({ dataset: { widget: name = "", lazy } }) {
+  if (lazy !== undefined && !page.widgets.has(name)) await runScript(`${page.site}page-${name}.js?${lazy}`);
+  const widget = page.widgets.get(name);
+  if (!widget) throw new Error(`this page has no widget called ${name}`);
+  return widget;
+}
+
+/**
+ * Whether the reader presses the preview's button that wakes the widget, until it lives. A finger or mouse that
+ * is down is waited for.
+ * @param {Element | null} preview @param {Event | undefined} touch what woke it
+ */
+function watchPress(preview, touch) {
+  let pressed = false;
+  preview?.addEventListener("click", ({ target }) => {
+    pressed ||= /** @type {Element} */ (target).closest("[data-wakes]") !== null;
+  });
+  const up = new Promise((resolve) => {
+    if (touch?.type !== "pointerdown") return resolve(null);
+    // The click comes right after.
+    for (const end of ["pointerup", "pointercancel"])
+      addEventListener(end, () => setTimeout(resolve), { once: true });
+  });
+  return {
+    up,
+    /** The preview goes: whether its focus and a press are to follow. */
+    end() {
+      const isFocused = document.activeElement?.closest(".companion-preview") === preview;
+      preview?.remove();
+      return { isFocused, pressed };
+    },
+  };
+}
+
 /**
  * Render one widget beneath its preview, and change them over once it has something to show.
  * @param {HTMLElement} box
+ * @param {Event} [touch] what woke it
  */
-async function mount(box) {
+async function mount(box, touch) {
   const preview = box.querySelector(":scope > .companion-preview");
   const status = element("companion-status", "status");
   const live = element("companion-live");
+  const press = watchPress(preview, touch);
   live.inert = true; // laid out in the preview's place, but neither seen nor focused yet
   box.append(live, status);
   box.dataset.state = "waiting";
@@ -87,8 +124,7 @@ async function mount(box) {
     status.textContent = text;
   };
   try {
-    const widget = page.widgets.get(box.dataset.widget ?? "");
-    if (!widget) throw new Error(`this page has no widget called ${box.dataset.widget}`);
+    const widget = await moduleOf(box);
     const model = new PageModel(stateOf(box, preview));
     const ready = new Promise((resolve, reject) => {
       live.addEventListener("companion-ready", resolve, { once: true });
@@ -99,9 +135,14 @@ async function mount(box) {
     await widget.render({ model, el: live });
     // A widget that has to load something says so; the others have drawn by now.
     if (live.querySelector('[data-state="waiting"]')) await ready;
+    await press.up;
     live.inert = false;
-    preview?.remove();
+    const { isFocused, pressed } = press.end();
     settle("live");
+    /** @type {HTMLElement | null} */
+    const button = live.querySelector("[data-wakes]");
+    if (isFocused) button?.focus({ preventScroll: true });
+    if (pressed) button?.click();
   } catch (error) {
     live.remove();
     settle("failed", `This figure stays as it is: ${error instanceof Error ? error.message : error}`);
@@ -109,14 +150,14 @@ async function mount(box) {
   }
 }
 
-/** Find the page's widgets; each one starts when it nears the window or is touched. */
+/** Find the page's widgets; each one starts when it nears the window or is touched, a lazy one when it is touched. */
 export function start() {
   const script = /** @type {HTMLScriptElement} */ (document.currentScript);
   page.site = new URL(".", script.src).href;
-  const wake = (/** @type {HTMLElement} */ box) => {
+  const wake = (/** @type {HTMLElement} */ box, /** @type {Event | undefined} */ touch = undefined) => {
     if (box.dataset.state) return;
     near.unobserve(box);
-    mount(box);
+    mount(box, touch);
   };
   const near = new IntersectionObserver(
     (entries) => {
@@ -129,9 +170,9 @@ export function start() {
     /** @type {NodeListOf<HTMLElement>} */
     const boxes = document.querySelectorAll(".companion-widget:not([data-state])");
     for (const box of boxes) {
-      near.observe(box);
+      if (box.dataset.lazy === undefined) near.observe(box);
       for (const touch of ["pointerdown", "focusin"]) {
-        box.addEventListener(touch, () => wake(box), { once: true, passive: true });
+        box.addEventListener(touch, (event) => wake(box, event), { once: true, passive: true });
       }
     }
   };

@@ -63,6 +63,11 @@ function remote(worker) {
     open: (name, bytes) => ask("open", [name, bytes], [/** @type {ArrayBuffer} */ (bytes.buffer)]),
     run: (name, inputs, transfer = false) => ask("run", [name, inputs], transfer ? buffersOf(inputs) : []),
     release: (name) => ask("release", [name]),
+    begin: (name, setup) => ask("begin", [name, setup]),
+    burst: (name, burst) => ask("burst", [name, burst]),
+    look: (name, wanted, seed) => ask("look", [name, wanted, seed]),
+    restart: (name) => ask("restart", [name]),
+    end: (name) => ask("end", [name]),
   };
 }
 
@@ -108,8 +113,8 @@ async function startEngine(model) {
   return engine;
 }
 
-/** @param {Model} model */
-function theEngine(model) {
+/** The page's engine. @param {Model} model */
+export function theEngine(model) {
   if (!page.engine) {
     page.engine = startEngine(model);
     page.engine.catch(forget);
@@ -146,6 +151,19 @@ const idle = () =>
     if ("requestIdleCallback" in globalThis) requestIdleCallback(resolve, { timeout: 400 });
     else setTimeout(resolve, 30);
   });
+
+/**
+ * Do a job in its turn: one that is "urgent" before all that are "idle".
+ * @template T
+ * @param {PageEngine} engine @param {"urgent" | "idle"} line @param {() => Promise<T>} job
+ * @returns {Promise<T>}
+ */
+export function queued(engine, line, job) {
+  return new Promise((resolve, reject) => {
+    page.queue[line].push(() => job().then(resolve, reject));
+    work(engine);
+  });
+}
 
 /** Do what is in the queue, unless that goes on already. @param {PageEngine} engine */
 async function work({ inWorker }) {
@@ -188,15 +206,14 @@ export async function openModel(sha256, model, { onProgress } = {}) {
   let newest = 0;
   let released = false;
 
-  /** @param {Job[]} line @param {Tensors} tensors @param {() => boolean} isWanted @param {boolean} transfer */
+  /**
+   * @param {"urgent" | "idle"} line @param {Tensors} tensors @param {() => boolean} isWanted
+   * @param {boolean} transfer
+   */
   const enqueue = (line, tensors, isWanted, transfer) =>
-    new Promise((/** @type {(result: Tensors | null) => void} */ resolve, reject) => {
-      line.push(async () => {
-        if (released || !isWanted()) resolve(null);
-        else await engine.run(sha256, tensors, transfer).then(resolve, reject);
-      });
-      work(engine);
-    });
+    queued(engine, line, async () =>
+      released || !isWanted() ? null : engine.run(sha256, tensors, transfer),
+    );
 
   return {
     inputs,
@@ -205,11 +222,10 @@ export async function openModel(sha256, model, { onProgress } = {}) {
     run(tensors, { transfer = false } = {}) {
       newest += 1;
       const call = newest;
-      return enqueue(page.queue.urgent, tensors, () => call === newest, transfer);
+      return enqueue("urgent", tensors, () => call === newest, transfer);
     },
     /** @param {Tensors} tensors @param {() => boolean} isWanted @param {{ transfer?: boolean }} [options] */
-    whenIdle: (tensors, isWanted, { transfer = false } = {}) =>
-      enqueue(page.queue.idle, tensors, isWanted, transfer),
+    whenIdle: (tensors, isWanted, { transfer = false } = {}) => enqueue("idle", tensors, isWanted, transfer),
     release() {
       if (released) return;
       released = true;

@@ -4,7 +4,10 @@ import { h } from "./controls.js";
 
 /** @typedef {[x: number, y: number]} Point in pixels */
 /** @typedef {{ [name: string]: string | number }} SvgAttributes */
-/** @typedef {((v: number) => number) & { invert(p: number): number, domain: [number, number] }} Scale */
+/**
+ * @typedef {((v: number) => number) & { invert(p: number): number, domain: [number, number],
+ *   ticks?: () => number[] }} Scale `ticks` are its own, if round values are not what it needs
+ */
 
 /**
  * An SVG element: s("path", {class: "…", d: "…"}, …children).
@@ -71,6 +74,36 @@ export function linear([a, b], [c, d]) {
 }
 
 /**
+ * A logarithmic map of [a, b], both positive, to [c, d]: equal ways are equal ratios.
+ * @param {[number, number]} domain
+ * @param {[number, number]} range
+ * @returns {Scale}
+ */
+export function logarithmic([a, b], range) {
+  const exponent = linear([Math.log(a), Math.log(b)], range);
+  const scale = (/** @type {number} */ v) => exponent(Math.log(v));
+  scale.invert = (/** @type {number} */ p) => Math.exp(exponent.invert(p));
+  scale.domain = /** @type {[number, number]} */ ([a, b]);
+  scale.ticks = () => powers(a, b);
+  return scale;
+}
+
+/** Powers of ten in [a, b]; over less than two decades 2 and 5 times them, too. @param {number} a @param {number} b */
+function powers(a, b) {
+  const [low, high] = [Math.log10(a), Math.log10(b)];
+  const every = Math.ceil((high - low) / 6);
+  const values = [];
+  for (let k = Math.floor(low); k <= high + 1e-9; k += 1) {
+    for (const m of high - low < 2 ? [1, 2, 5] : [1]) {
+      const value = Number(`${m}e${k}`);
+      if (value >= a * (1 - 1e-9) && value <= b * (1 + 1e-9) && (every < 2 || k % every === 0))
+        values.push(value);
+    }
+  }
+  return values;
+}
+
+/**
  * Round values in [a, b], about `count` of them, with the decimals that they need.
  * @param {number} a @param {number} b @param {number} count
  */
@@ -83,6 +116,12 @@ export function ticks(a, b, count) {
   for (let k = Math.ceil(a / step - 1e-9); k * step <= b + step * 1e-9; k += 1) values.push(k * step || 0);
   return { values, digits };
 }
+
+/** 0.001, 1000, 1e6: as short as a number can be written. @param {number} value */
+export const shortest = (value) =>
+  value === 0 || (Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5)
+    ? String(value)
+    : value.toExponential().replace("e+", "e");
 
 /** The `d` of a line through points. @param {Point[]} points */
 export const path = (points) =>
@@ -148,11 +187,13 @@ export function axis(side) {
   let seen = "";
   /** @param {AxisOptions} options */
   const draw = ({ scale, at, from, to, count = 7, format, name = "" }) => {
-    const { values, digits } = ticks(...scale.domain, count);
+    const own = scale.ticks?.();
+    const { values, digits } = own ? { values: own, digits: 0 } : ticks(...scale.domain, count);
     const key = [at, from, to, name, ...values, ...values.map(scale)].join();
     if (key === seen) return;
     seen = key;
-    const words = format ?? ((v) => v.toFixed(digits).replace("-", "−"));
+    const plain = (/** @type {number} */ v) => (own ? shortest(v) : v.toFixed(digits)).replace("-", "−");
+    const words = format ?? plain;
     const parts = [];
     if (side === "left") {
       for (const value of values) {

@@ -134,3 +134,16 @@ const onDark = scale(["#8cc4ff", "#3f78b5", "#23272e", "#b8602f", "#ffb48a"]);
 export function diverging(t, dark = false) {
   return (dark ? onDark : onLight)(0.5 + 0.5 * t);
 }
+
+/**
+ * A colour for each of `count` classes, as CSS writes it. Neighbours differ in lightness, too, but of ten some
+ * look alike to some readers: let something else tell them apart as well.
+ * @param {number} count @param {boolean} dark
+ */
+export function classColours(count, dark) {
+  return Array.from({ length: count }, (_, k) => {
+    const hue = (2 * Math.PI * (k + 0.6)) / count;
+    const lightness = dark ? [0.84, 0.7][k % 2] : [0.42, 0.58][k % 2];
+    return `rgb(${toRgb([lightness, 0.15 * Math.cos(hue), 0.15 * Math.sin(hue)]).join()})`;
+  });
+}

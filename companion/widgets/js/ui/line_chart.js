@@ -1,6 +1,6 @@
 // Lines over steps, such as loss curves, that grow while a training runs. Colours are those of widgets.css.
 
-import { axis, chart, linear, mark, setAll, ticks } from "./axes.js";
+import { axis, chart, linear, logarithmic, mark, s, setAll, text, ticks } from "./axes.js";
 import { fixed, legend, number, h } from "./controls.js";
 import { observeWidth } from "./lifetime.js";
 
@@ -69,12 +69,16 @@ export function curve(line, x, y) {
   return d;
 }
 
+/** @typedef {[x: number, low: number, high: number][]} Band */
+/** @typedef {{ x: number, label: string }} Mark */
+/** @typedef {{ bands?: (Band | undefined)[], marks?: Mark[], log?: boolean }} Extras */
+
 /** The least and the largest of the finite values on an axis; [0, 1] if there is none. */
-function extent(/** @type {Point[][]} */ lines, /** @type {0 | 1} */ axis_) {
+function extent(/** @type {Point[][]} */ lines, /** @type {0 | 1} */ axis_, above = -Infinity) {
   let [low, high] = [Infinity, -Infinity];
   for (const line of lines) {
     for (const point of line) {
-      if (!Number.isFinite(point[1])) continue;
+      if (!Number.isFinite(point[1]) || point[1] <= above) continue;
       if (point[axis_] < low) low = point[axis_];
       if (point[axis_] > high) high = point[axis_];
     }
@@ -93,9 +97,39 @@ function roundEnds(low, high) {
   return [Math.floor(low / step + 1e-9) * step, Math.ceil(high / step - 1e-9) * step];
 }
 
+/** The ends of a band at one place. @param {Band[number]} place @returns {Point[]} */
+const both = ([x, low, high]) => [
+  [x, low],
+  [x, high],
+];
+
+/** The `d` of the area between the low and the high line of a band. @param {Band} band @param {Scale} x @param {Scale} y */
+function between(band, x, y) {
+  if (!band.length) return "";
+  const there = band.map(([at, , high]) => `${x(at).toFixed(1)} ${y(high).toFixed(1)}`);
+  const back = band.map(([at, low]) => `${x(at).toFixed(1)} ${y(low).toFixed(1)}`).reverse();
+  return `M${[...there, ...back].join("L")}Z`;
+}
+
+/**
+ * Vertical lines with words, of which only those are written that have room.
+ * @param {Mark[]} marks @param {Scale} x @param {number} top @param {number} base
+ */
+function rules(marks, x, top, base) {
+  let free = -Infinity;
+  return marks.flatMap(({ x: at, label }) => {
+    const place = x(at);
+    const line = mark("line", "companion-guide", null, { x1: place, x2: place, y1: top, y2: base });
+    if (place < free) return [line];
+    free = place + 8 + 7 * label.length;
+    return [line, text(label, { x: place + 4, y: top + 10 })];
+  });
+}
+
 /**
  * A line chart. `draw(lines)` shows one list of [x, y] a series; x rises, and what is not finite leaves a
- * gap.
+ * gap. Beside them it may show a band of [x, low, high] behind a series, vertical lines where something
+ * happened, and a logarithmic axis, on which what is not positive leaves a gap.
  * It follows its column's width by itself, until `stop`.
  * @param {LineChartOptions} options
  */
@@ -108,12 +142,14 @@ export function lineChart({
   format = fixed,
 }) {
   const [left, bottom] = [axis("left"), axis("bottom")];
+  const areas = series.map(({ token }, k) => mark("path", "companion-fill", token ?? `data-${k + 1}`));
+  const events = s("g", { "aria-hidden": "true" });
   const curves = series.map(({ token, mark: style }, k) =>
     mark("path", `companion-curve${style === "dashed" ? " companion-dashed" : ""}`, token ?? `data-${k + 1}`),
   );
   const title = mark("text", "companion-ink", null, { x: 0, y: 14 });
   title.textContent = yName;
-  const { el: picture, svg } = chart({ height }, left.el, bottom.el, ...curves, title);
+  const { el: picture, svg } = chart({ height }, ...[left.el, bottom.el, events, ...areas, ...curves, title]);
   const latest = series.map(({ quantity }) =>
     number({ quantity, value: NaN, format: (v) => (Number.isFinite(v) ? format(v) : "–") }),
   );
@@ -126,6 +162,8 @@ export function lineChart({
   );
   /** @type {Point[][]} */
   let lines = series.map(() => []);
+  /** @type {Extras} */
+  let extras = {};
 
   const show = () => {
     const { width } = column;
@@ -135,12 +173,29 @@ export function lineChart({
     });
     ends.forEach(([, last], k) => latest[k].set(last));
     if (!width) return;
-    const [xs, ys] = [extent(lines, 0), extent(lines, 1)];
-    const [low, high] = roundEnds(range[0] ?? ys[0], range[1] ?? ys[1]);
+    const { bands = [], marks = [], log = false } = extras;
+    const all = [...lines, ...bands.map((band) => (band ?? []).flatMap(both))];
+    const [xs, ys] = [extent(lines, 0), extent(all, 1, log ? 0 : undefined)];
     const [from, to, base] = [MARGIN.left, width - MARGIN.right, height - MARGIN.bottom];
     const x = linear([xs[0], xs[1] > xs[0] ? xs[1] : xs[0] + 1], [from, to]);
-    const y = linear([range[0] ?? low, range[1] ?? high], [base, MARGIN.top]);
-    lines.forEach((line, k) => setAll(curves[k], { d: curve(line, x, y) }));
+    const [low, high] = roundEnds(range[0] ?? ys[0], range[1] ?? ys[1]);
+    const y = log
+      ? logarithmic([ys[0] / 1.1, ys[1] * 1.1], [base, MARGIN.top])
+      : linear([range[0] ?? low, range[1] ?? high], [base, MARGIN.top]);
+    const shown = (/** @type {number} */ v) => (log && !(v > 0) ? NaN : v);
+    lines.forEach((line, k) =>
+      setAll(curves[k], { d: curve(log ? line.map(([at, v]) => [at, shown(v)]) : line, x, y) }),
+    );
+    areas.forEach((el, k) =>
+      setAll(el, {
+        d: between(
+          (bands[k] ?? []).filter(([, v]) => !log || v > 0),
+          x,
+          y,
+        ),
+      }),
+    );
+    events.replaceChildren(...rules(marks, x, MARGIN.top, base));
     left.draw({ scale: y, at: from, from, to, count: 5 });
     bottom.draw({ scale: x, at: base, from, to, count: width < 420 ? 4 : 7, name: xName });
     const words = series.map(({ name }, k) => {
@@ -154,9 +209,12 @@ export function lineChart({
   show();
   return {
     el: h("div", { class: "companion-stack" }, picture, key),
-    /** @param {Point[][]} next one list of [x, y] a series, in their order */
-    draw(next) {
-      lines = next;
+    /**
+     * @param {Point[][]} next one list of [x, y] a series, in their order
+     * @param {Extras} [more] bands, one a series; vertical lines; the kind of the vertical axis
+     */
+    draw(next, more = {}) {
+      [lines, extras] = [next, more];
       show();
     },
     stop: column.stop,
