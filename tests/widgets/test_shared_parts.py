@@ -249,7 +249,7 @@ class TestLineChart:
         assert np.ptp(np.diff(heights)) < 0.25, "equal ratios are equal ways"
         assert tab.get_attribute("path.companion-fill >> nth=0", "d").endswith("Z")
         texts = tab.locator("svg text").all_text_contents()
-        assert {"1000", "1", "0.01", "rate 3"} <= set(texts)
+        assert {"100", "1", "0.01", "rate 3"} <= set(texts)
         assert "no room" not in texts
         assert tab.locator("svg line.companion-guide").count() == 2
 
