@@ -26,6 +26,28 @@ CELLS = [
     # What Python sees of the page, written where the test can read it.
     "from pathlib import Path\n"
     "walk.observe(lambda change: Path('seen.txt').write_text(repr(walk.z)), 'z')",
+    # A module and a loss of the reader's own.
+    """from torch import nn
+from torch.nn import functional as F
+from companion.widgets import LiveTraining
+
+class Mine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(64, 20), nn.Linear(20, 10)
+        self.asks = False
+    def forward(self, x):
+        y = self.outer(torch.tanh(self.inner(x.flatten(1))))
+        return y * 2 if self.asks and y.sum() > 0 else y
+
+def loss(model, images, labels, smoothing):
+    return F.cross_entropy(model(images), labels) + smoothing * model.inner.weight.square().sum()
+
+digits = load_images('digits')
+LiveTraining(Mine(), loss, digits, digits[:100], lr=0.003, inputs={'smoothing': (0.0, 0.0, 0.1)},
+             show=['filters', 'predictions'], title='My own')""",
+    "asking = Mine()\nasking.asks = True\nLiveTraining(asking, loss, digits, "
+    "inputs={'smoothing': (0.0, 0.0, 0.1)})",
 ]
 
 
@@ -127,6 +149,29 @@ def test_run_all_then_drag(browser, jupyter, assets):
     assert (200 in engine) == (assets == "installed")
     strangers = [url for _, url in fetched if not url.startswith(address.rsplit("/", 2)[0][:22])]
     assert [url for url in strangers if url.startswith("http") and "127.0.0.1" not in url] == []
+    context.close()
+
+
+def test_a_model_of_the_readers_own_trains(browser, jupyter):
+    kind, address, _ = jupyter
+    if kind == "notebook":
+        pytest.skip("the same front end and the same files as JupyterLab's")
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(1000 * PATIENCE)
+    page = context.new_page()
+    page.goto(address)
+    run_all(page)
+    box = page.locator(".companion", has_text="My own")
+    button = box.get_by_role("button", name="Train")
+    button.scroll_into_view_if_needed()
+    button.press("Enter")
+    number = "[data-quantity='accuracy-test']"
+    page.wait_for_function(
+        "(q) => Number(document.querySelector(q)?.dataset.value) > 80", arg=number
+    )
+    box.get_by_role("button", name="Pause").press("Enter")
+    assert int(box.get_attribute("data-steps")) > 20
+    page.get_by_text("it asks for the value of a tensor").last.wait_for()
     context.close()
 
 

@@ -438,6 +438,30 @@ class TestInABrowser:
             assert any("engine-wasm" in url for url in asked)
             assert any(softmax.training["data"]["file"] in url for url in asked)
 
+    def test_a_curve_takes_no_more_memory_however_long(self, page):
+        tab = page(None)
+        values = np.random.default_rng(0).normal(size=40_000) + np.linspace(5, 0, 40_000)
+        line, band, tests = tab.evaluate(
+            """async (values) => {
+                const { record, samples } = await import("/training/curves.js");
+                const [kept, few] = [record(256), samples(64)];
+                values.forEach((value, k) => {
+                    kept.add(k === 100 ? NaN : value);
+                    few.add(k, value);
+                });
+                return [kept.line(), kept.band(), few.line()];
+            }""",
+            values.tolist(),
+        )
+        assert 100 <= len(line) <= 256
+        assert line[-1][0] == len(values)
+        window = len(values) / len(line) * round(len(line) / 40)
+        assert line[-1][1] == pytest.approx(values[-int(window) :].mean(), abs=0.05)
+        assert min(low for _, low, _ in band) == values.min()
+        assert max(high for _, _, high in band) == values.max()
+        assert len(tests) <= 65
+        assert tests[-1] == [len(values) - 1, values[-1]]
+
     def test_python_and_the_page_share_what_is_chosen(self, page, softmax):
         tab = page(softmax)
         tab.get_by_role("slider", name="learning rate").press("ArrowRight")

@@ -235,6 +235,24 @@ class TestLineChart:
         tab.evaluate("() => part.draw([[], []])")
         assert tab.locator("svg text").count() > 4  # axes stand before there is anything to show
 
+    def test_a_logarithmic_axis_a_band_and_marks(self, stage):
+        tab = stage("ui/line_chart", CHART)
+        tab.evaluate(
+            """() => part.draw([line((i) => (i === 20 ? 0 : 10 ** (2 - i / 10))), []], {
+                log: true, bands: [line((i) => i).map(([x]) => [x, 10 ** (1 - x / 10), 1000])],
+                marks: [{x: 10, label: "rate 3"}, {x: 10.2, label: "no room"}]})"""
+        )
+        d = tab.get_attribute("path.companion-curve >> nth=0", "d")
+        assert d.count("M") == 2, "0 has no logarithm and leaves a gap"
+        first = d[1:].split("M")[0].split("L")
+        heights = [float(point.split(" ")[1]) for point in first]
+        assert np.ptp(np.diff(heights)) < 0.25, "equal ratios are equal ways"
+        assert tab.get_attribute("path.companion-fill >> nth=0", "d").endswith("Z")
+        texts = tab.locator("svg text").all_text_contents()
+        assert {"100", "1", "0.01", "rate 3"} <= set(texts)
+        assert "no room" not in texts
+        assert tab.locator("svg line.companion-guide").count() == 2
+
     def test_many_points_cost_no_more_and_lose_no_spike(self, stage):
         tab = stage(
             "ui/line_chart",

@@ -246,8 +246,7 @@ function render({ model, el }) {
       if (!seen) return;
       history.test(seen, /** @type {ArrayLike<number>} */ (seen.data.labels?.data ?? []));
       await views.draw(seen);
-      await new Promise(requestAnimationFrame);
-      history.draw();
+      await history.drawInTurn();
       root.dataset.pictured = String(seen.steps);
       await new Promise(requestAnimationFrame); // so that the time to paint counts, too
     } catch (error) {

@@ -94,20 +94,17 @@ export function charts(spec) {
     if (entry !== "accuracy") return steps.get(entry)?.line() ?? [];
     return (steps.get("error")?.line() ?? []).map(([x, v]) => [x, 100 - v]);
   };
-  const draw = () => {
-    for (const { chart, lines, range } of all) {
-      const points = lines.map(pointsOf);
-      const log =
-        !range &&
-        (axis === "auto"
-          ? isWide(points.slice(0, lines[0].entry === "loss" ? 1 : undefined))
-          : axis === "log");
-      const bands = lines.map(({ isTest, entry }) =>
-        entry === "loss" && !isTest ? steps.get("loss")?.band() : undefined,
-      );
-      chart.draw(points, { bands, marks, log: log && points.flat().some(([, v]) => v > 0) });
-    }
+  const drawOne = (/** @type {(typeof all)[number]} */ { chart, lines, range }) => {
+    const points = lines.map(pointsOf);
+    const own = lines[0].entry === "loss" ? 1 : undefined;
+    const wants = axis === "auto" ? isWide(points.slice(0, own)) : axis === "log";
+    const bands = lines.map(({ isTest, entry }) =>
+      entry === "loss" && !isTest ? steps.get("loss")?.band() : undefined,
+    );
+    const log = !range && wants && points.flat().some(([, v]) => v > 0);
+    chart.draw(points, { bands, marks, log });
   };
+  const draw = () => all.forEach(drawOne);
   const scale = ui.segmented({
     label: "Loss axis",
     options: ["auto", "linear", "log"],
@@ -129,6 +126,13 @@ export function charts(spec) {
     ),
     clear,
     draw,
+    /** One chart a frame, so that none keeps the page busy for long. */
+    async drawInTurn() {
+      for (const each of all) {
+        await new Promise(requestAnimationFrame);
+        drawOne(each);
+      }
+    },
     /** @param {Taken} taken */
     add({ losses }) {
       losses.forEach((loss, i) => steps.get(spec.losses[i % spec.losses.length])?.add(loss));
