@@ -12,6 +12,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import yaml
 
 # Torch, which is not loaded yet, is to compute with one thread. Tests run beside each other
 # (`pytest -n`) or beside other work, and threads that wait for one another in operations as small
@@ -55,8 +56,10 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def site() -> Path:
     """The built book. `make test` builds it first; a bare pytest must find it built."""
-    if not (SITE / "intro.html").exists():
-        pytest.fail("the book is not built: run `make book` first (make test does)")
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    for name in (toc["root"], *(chapter["file"] for chapter in toc["chapters"])):
+        if not (SITE / f"{name}.html").exists():
+            pytest.fail(f"{name}.html is not built: run `make book` first (make test does)")
     return SITE
 
 
