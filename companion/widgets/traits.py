@@ -32,13 +32,16 @@ def whole_number(name: str, value: Any, low: int, high: int) -> int:
 
 
 class Bounded(traitlets.TraitType):
-    """A number from `low` to `high`, kept as a float; `called` names it in messages.
+    """A number from `low` to `high`, kept as a float.
 
-    Setting it to anything else raises the ValueError of :func:`number`.
+    `default` is its first value (None: `low`), `called` its name in messages. Setting it to
+    anything else raises the ValueError of :func:`number`.
     """
 
-    def __init__(self, low: float, high: float, *, called: str | None = None) -> None:
-        super().__init__(default_value=low)
+    def __init__(
+        self, low: float, high: float, *, default: float | None = None, called: str | None = None
+    ) -> None:
+        super().__init__(default_value=low if default is None else default)
         self.low, self.high, self.called = low, high, called
 
     def validate(self, obj: Any, value: Any) -> float:

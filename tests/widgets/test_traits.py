@@ -22,7 +22,7 @@ from conftest import ROOT
 class Settings(traitlets.HasTraits):
     sigma = Bounded(0.1, 2.5)
     gain = Bounded(0.1, 10, called="n·Var(w)")
-    depth = BoundedInt(2, 50)
+    depth = BoundedInt(2, 50, default=30)
     seed = Seed()
 
 
@@ -49,6 +49,14 @@ class TestBounded:
                     setattr(settings, name, value)
                 assert getattr(settings, name) == before
             assert type(getattr(settings, name)) is kind
+
+    def test_first_values(self):
+        settings = Settings()
+        assert (settings.sigma, settings.depth, settings.seed) == (0.1, 30, 0)
+        # As any other value it has to fit.
+        unfit = type("Unfit", (traitlets.HasTraits,), {"sigma": Bounded(0, 1, default=2)})
+        with pytest.raises(ValueError, match="sigma must be a number from 0 to 1, not 2"):
+            _ = unfit().sigma
 
     def test_takes_numpys_numbers_and_tells_who_observes(self):
         settings, seen = Settings(sigma=1.0), []
