@@ -1,4 +1,5 @@
-"""One of each widget, with names that must stay text, and what it must say by Python's numbers."""
+"""One of each widget: names that must stay text, what it must say by Python's numbers, and traits
+to set."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,10 +14,12 @@ from support.front_end import HOSTILE
 
 
 class Example(NamedTuple):
-    """How a widget is made, and texts that stand in it, from the properties of the Python class."""
+    """How a widget is made; texts that stand in it, from the properties of the Python class; traits
+    that Python sets later (none where a widget can't draw without the engine)."""
 
     make: Callable[[], LiveWidget]
     says: Callable[[Any], list[str]]
+    later: dict[str, Any]
 
 
 def _images(count: int, channels: int = 3, side: int = 24) -> torch.Tensor:
@@ -70,12 +73,14 @@ EXAMPLES = {
     "AugmentationViews": Example(
         lambda: widgets.AugmentationViews(_images(2, side=32), names=[HOSTILE, "b"], title=HOSTILE),
         lambda w: [f"{len(w.views())}× the data.", "View 1 of 10: rows 0 to 27, columns 0 to 27."],
+        {"chosen": 1},
     ),
     "AugmentationViews, random": Example(
         lambda: widgets.AugmentationViews(_images(2, side=32), kind="random", title=HOSTILE),
         lambda w: [
             f"rows {_signed(w.draws()[0].top, 0)} to {_signed(w.draws()[0].top + 31, 0)}, "
         ],
+        {"padding": 3, "sigma": 0.5, "seed": 7},
     ),
     "BottleneckCounter": Example(
         lambda: widgets.BottleneckCounter(title=HOSTILE),
@@ -83,6 +88,7 @@ EXAMPLES = {
             f"{_grouped(w.cost.multiplications)} multiplications",
             f"{_grouped(w.cost.parameters)} parameters, output depth {w.output_depth}",
         ],
+        {"size": 14, "five": 3},
     ),
     "CompoundScaling": Example(
         lambda: widgets.CompoundScaling(1.7, way="width", title=HOSTILE),
@@ -90,10 +96,12 @@ EXAMPLES = {
             f"{w.cost.multiplications / 1e9:.2f} G multiplications",
             f"α·β2·γ2 = {w.growth:.3f}",
         ],
+        {"phi": 2.5, "alpha": 1.3, "way": "compound"},
     ),
     "ConvolutionByHand": Example(
         lambda: widgets.ConvolutionByHand(flip=True, position=4, title=HOSTILE),
         lambda w: [f"= {_signed(w.output[1, 1], 0)}", "turned before use"],
+        {"kernel": [[0, 1, 0], [0, 2, 0], [3, 0, -1]]},
     ),
     "KernelLab": Example(
         lambda: widgets.KernelLab(_images(2), captions=[HOSTILE, "b"], bias=0.1, title=HOSTILE),
@@ -102,12 +110,13 @@ EXAMPLES = {
             f"= {_signed(w.output[12, 12], 3)}",
             f"from {_signed(w.output.min())} to {_signed(w.output.max())}",
         ],
+        {"kernel": [[0, 1, 0], [0, -2, 0], [0, 1, 0]]},
     ),
     "LatentTraversal": Example(
-        lambda: _traversal(4), lambda w: ["d moves, the others stay", "unused by the model"]
+        lambda: _traversal(4), lambda w: ["d moves, the others stay", "unused by the model"], {}
     ),
     "LatentTraversal, a plane": Example(
-        lambda: _traversal(2), lambda w: [f"{HOSTILE} moves, the others stay"]
+        lambda: _traversal(2), lambda w: [f"{HOSTILE} moves, the others stay"], {}
     ),
     "LiveTraining": Example(
         _training,
@@ -116,12 +125,14 @@ EXAMPLES = {
             f"Fullest colour: ±{w.views[0]['limit']:.3f}",
             f"step 0 · epoch 0.0 · seed {w.seed}",
         ],
+        {"numbers": {"lr": 0.1}},
     ),
     "NetworkExplorer": Example(
         lambda: widgets.NetworkExplorer(
             {HOSTILE: widgets.network_explorer.DigitCNN()}, title=HOSTILE
         ),
         lambda w: [f"{w.table().parameters:,} parameters, {w.table().multiplications:,} multipl"],
+        {"layer": "conv2"},
     ),
     "PosteriorVsPrior": Example(
         lambda: widgets.PosteriorVsPrior(-1.0, 0.1, title=HOSTILE),
@@ -130,10 +141,12 @@ EXAMPLES = {
             f"adds {w.integrand_areas[0]:.3f}",
             f"{w.estimate[0]:.3f} ± {w.estimate[1]:.3f}",
         ],
+        {"mu": -0.123, "sigma": 1.77},
     ),
     "PosteriorVsPrior, sampled": Example(
         lambda: widgets.PosteriorVsPrior(3.0, 2.5, reparameterised=False, title=HOSTILE),
         lambda w: [f"KL = {w.kl:.3f} nats", "A draw has no derivative"],
+        {"mu": 0.5, "n_samples": 12},
     ),
     "ReceptiveField": Example(
         lambda: widgets.ReceptiveField(
@@ -144,16 +157,21 @@ EXAMPLES = {
             f"{w.field.size}×{w.field.size} pixels",
             f"rows {w.spans[0][0]} to {w.spans[0][1]}, columns {w.spans[1][0]} to {w.spans[1][1]}",
         ],
+        {"layer": 1, "unit": [5, 0]},
     ),
     "SignalThroughDepth": Example(
-        lambda: widgets.SignalThroughDepth(12, 1.7, "tanh", shortcuts=True, title=HOSTILE),
+        lambda: widgets.SignalThroughDepth(50, 1.7, "tanh", shortcuts=True, title=HOSTILE),
         lambda w: [f"{float(w.sizes.signal[-1]):.3g}", f"{float(w.sizes.gradient[0]):.3g}"],
+        {"depth": 5, "gain": 0.5},
     ),
     "Softmax": Example(
         lambda: widgets.Softmax([2.0, -9.5, 1.0], [HOSTILE, "b", "c"], label=2, title=HOSTILE),
         lambda w: [f"L = −log {w.probabilities[2]:.3f} = {w.loss:.3f} nats"],
+        {"logits": [3.0, 1.0, 2.5], "temperature": 2.0},
     ),
     "TopK": Example(
-        _top_k, lambda w: [f"{100 * w.error(3):.1f} %", f"{100 * w.shown_error(1):.1f} %"]
+        _top_k,
+        lambda w: [f"{100 * w.error(w.k):.1f} %", f"{100 * w.shown_error(1):.1f} %"],
+        {"k": 2},
     ),
 }  # fmt: skip

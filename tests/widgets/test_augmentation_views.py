@@ -9,7 +9,7 @@ import torch
 from companion.figures import to_uint8
 from companion.training.augmentation import colour_components, views
 from companion.widgets import AugmentationViews
-from support.front_end import HOSTILE, settle
+from support.front_end import settle
 
 
 def images(n: int = 2, side: int = 40) -> torch.Tensor:
@@ -97,27 +97,6 @@ class TestFrontEnd:
         chooser.set_input_files(tmp_path / "text.png")
         tab.wait_for_selector("text=could not be read as a picture")
         assert np.array_equal(pixels(tab)[0], own.numpy())
-
-    def test_hostile_text_runs_nothing(self, page):
-        tab = page(AugmentationViews(images(), names=[HOSTILE, HOSTILE], title=HOSTILE))
-        assert tab.inner_text(".companion-title") == HOSTILE
-        assert tab.locator("main img").count() == 0
-        assert tab.evaluate("window.hurt") is None
-
-    @pytest.mark.parametrize("width", [320, 390, 1280])
-    @pytest.mark.parametrize("kind", ["crop_flip", "random"])
-    def test_fits_its_page(self, page, width, kind):
-        tab = page(AugmentationViews(images(), kind=kind))
-        tab.set_viewport_size({"width": width, "height": 800})
-        settle(tab)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        tab.set_viewport_size({"width": 800, "height": 900})
-
-    def test_cleans_up(self, page):
-        tab = page(AugmentationViews(images()))
-        assert tab.evaluate("model.listening()") > 0
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0
 
 
 class TestPython:

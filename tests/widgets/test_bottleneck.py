@@ -132,23 +132,3 @@ class TestFrontEnd:
         assert "86\u202f704\u202f128" in words
         assert tab.locator(".bottleneck-row.bottleneck-dim").count() == 4
         assert tab.locator("svg .bottleneck-branch.bottleneck-dim").count() == 3
-
-    def test_python_sets_and_it_cleans_up(self, page):
-        tab = page(BottleneckCounter())
-        tab.evaluate("() => { model.set('size', 14); model.set('bottlenecks', false); }")
-        assert_agrees(tab, BottleneckCounter(14, bottlenecks=False))
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0
-
-    def test_hostile_title_runs_nothing(self, page):
-        tab = page(BottleneckCounter(title=HOSTILE))
-        assert tab.inner_text(".companion-title") == HOSTILE
-        assert tab.evaluate("window.hurt") is None
-
-    @pytest.mark.parametrize("width", [320, 390, 1400])
-    def test_fits_its_page(self, page, width):
-        tab = page(BottleneckCounter())
-        tab.set_viewport_size({"width": width, "height": 800})
-        settle(tab)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        tab.set_viewport_size({"width": 800, "height": 900})

@@ -273,14 +273,6 @@ class TestConvolutionFrontEnd:
         tab.get_by_role("radio", name="1", exact=True).first.check(force=True)
         assert quantity(tab, "y") == -1 * 4 - 2 * 3 + 0
 
-    def test_python_moves_the_window(self, page):
-        tab = page(ConvolutionByHand())
-        tab.evaluate("() => { model.set('position', 4); model.set('kernel', [[2]]); }")
-        tab.evaluate("() => model.set('padding', 0)")
-        settle(tab)
-        tab.get_by_role("button", name="Fill all").click()
-        assert output(tab) == [2 * v for v in range(1, 10)]
-
     def test_points_from_term_to_pixel_and_weight(self, page):
         tab = page(ConvolutionByHand(flip=True))
         tab.locator(".convolution-term").nth(7).hover()  # the 4 below the centre
@@ -293,21 +285,10 @@ class TestConvolutionFrontEnd:
         tab.mouse.move(790, 890)
         assert tab.locator(".convolution-lit").count() == 0
 
-    def test_hostile_title_runs_nothing(self, page):
-        tab = page(ConvolutionByHand(title=HOSTILE))
-        assert tab.inner_text(".companion-title") == HOSTILE
-        assert tab.evaluate("window.hurt") is None
-
     @pytest.mark.parametrize("width", [360, 390, 1400])
     @pytest.mark.parametrize("options", [{}, CASES[-1]])
     def test_fits_its_page(self, page, width, options):
         fits(page(ConvolutionByHand(**options)), width)
-
-    def test_cleans_up(self, page):
-        tab = page(ConvolutionByHand())
-        assert tab.evaluate("model.listening()") > 0
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0
 
 
 def canvas(tab, number):
@@ -462,12 +443,6 @@ class TestKernelLabFrontEnd:
     @pytest.mark.parametrize("name", ["Sobel, left to right", "Gaussian blur 5×5"])
     def test_fits_its_page(self, page, width, name):
         fits(page(KernelLab(picture(), name)), width)
-
-    def test_cleans_up(self, page):
-        tab = page(KernelLab(picture()))
-        assert tab.evaluate("model.listening()") > 0
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0
 
 
 @pytest.mark.browser

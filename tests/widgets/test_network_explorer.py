@@ -223,12 +223,6 @@ class TestFrontEnd:
         assert small == 0
         tab.set_viewport_size({"width": 800, "height": 900})
 
-    def test_cleans_up(self, lecture, page):
-        tab = page(lecture)
-        assert tab.evaluate("model.listening()") > 0
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0
-
 
 class TestPython:
     def test_state_is_json_and_small(self, lecture):

@@ -299,20 +299,6 @@ class TestFrontEnd:
         expected = 18 + 237 * np.sqrt(weights * down) / weights.max()
         assert np.abs(faded[first : last + 1] - expected).max() <= 1.01
 
-    def test_python_moves_it_and_it_cleans_up(self, page, widget):
-        w = at(widget, "GoogLeNet", 9, (2, 3))
-        tab = page(at(widget))
-        at(widget, "GoogLeNet", 9, (2, 3))
-        tab.evaluate(
-            "() => { model.set('network', 'GoogLeNet'); model.set('layer', 9);"
-            " model.set('unit', [2, 3]); }"
-        )
-        assert_agrees(shown_numbers(tab), w)
-        assert tab.get_by_role("slider", name="Layer").input_value() == "9"
-        assert tab.evaluate("model.listening()") > 0
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0
-
     def test_hostile_names_run_nothing(self, page):
         w = hostile_widget()
         w.networks = [{**w.networks[0], "layers": [

@@ -178,18 +178,6 @@ class TestFrontEnd:
         assert f"{stage.size}×{stage.size}×{stage.channels};" in words
         assert tab.locator(".scaling-dim").count() == 14
 
-    def test_python_sets_and_it_cleans_up(self, page):
-        tab = page(CompoundScaling())
-        tab.evaluate("() => { model.set('phi', 4.25); model.set('way', 'width'); }")
-        assert_agrees(tab, CompoundScaling(4.25, way="width"))
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0
-
-    def test_hostile_title_runs_nothing(self, page):
-        tab = page(CompoundScaling(title=HOSTILE))
-        assert tab.inner_text(".companion-title") == HOSTILE
-        assert tab.evaluate("window.hurt") is None
-
     def test_answers_within_a_frame(self, page):
         """Even at the far end of all sliders counting and drawing take a few milliseconds."""
         tab = page(CompoundScaling(7.0, 2.0, 1.5, 1.5))
@@ -206,11 +194,3 @@ class TestFrontEnd:
             }"""
         )
         assert times[20] < 8
-
-    @pytest.mark.parametrize("width", [320, 390, 1400])
-    def test_fits_its_page(self, page, width):
-        tab = page(CompoundScaling())
-        tab.set_viewport_size({"width": width, "height": 800})
-        settle(tab)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        tab.set_viewport_size({"width": 800, "height": 900})

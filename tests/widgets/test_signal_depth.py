@@ -11,7 +11,7 @@ from torch import nn
 
 from companion.by_hand.propagation import propagate
 from companion.widgets import SignalThroughDepth
-from support.front_end import HOSTILE, settle, widget_page
+from support.front_end import settle, widget_page
 
 
 def draws(width, depth, batch=64, seed=0):
@@ -251,12 +251,6 @@ class TestFrontEnd:
         tab.get_by_role("slider", name="size of the weights").press("ArrowRight")
         expect(tab.get_by_role("radio", checked=True)).to_have_count(1)  # the activation's alone
 
-    def test_python_moves_the_controls(self, page):
-        tab = page(SignalThroughDepth())
-        tab.evaluate("() => { model.set('depth', 5); model.set('gain', 0.5); }")
-        assert_agrees(tab, SignalThroughDepth(5, 0.5))
-        assert tab.get_by_role("slider", name="Look at layer").get_attribute("max") == "5"
-
     def test_looks_at_a_layer_by_key_and_pointer(self, page):
         widget = SignalThroughDepth(10)
         tab = page(widget)
@@ -278,22 +272,3 @@ class TestFrontEnd:
         cells = tab.locator(".signal-scroll tbody tr").nth(8).locator("td").all_inner_texts()
         assert float(cells[0]) == pytest.approx(float(widget.sizes.signal[8]), rel=5e-3)
         assert tab.locator(".signal-scroll tbody tr").count() == 9
-
-    def test_hostile_title_runs_nothing(self, page):
-        tab = page(SignalThroughDepth(title=HOSTILE))
-        assert tab.inner_text(".companion-title") == HOSTILE
-        assert tab.evaluate("window.hurt") is None
-
-    @pytest.mark.parametrize("width", [320, 390, 1400])
-    def test_fits_its_page(self, page, width):
-        tab = page(SignalThroughDepth(50, 0.1))
-        tab.set_viewport_size({"width": width, "height": 800})
-        settle(tab)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        tab.set_viewport_size({"width": 800, "height": 900})
-
-    def test_cleans_up(self, page):
-        tab = page(SignalThroughDepth())
-        assert tab.evaluate("model.listening()") > 0
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companion.widgets import Softmax
-from support.front_end import HOSTILE, settle, shown_numbers, small_text
+from support.front_end import HOSTILE, settle, shown_numbers
 
 NAMES = ["cat", "dog", "lynx", "tractor", "banana"]
 
@@ -137,11 +137,6 @@ class TestFrontEnd:
         cat.press("Backspace")
         assert shown_numbers(tab)["z-0"] == 0
 
-    def test_python_moves_the_sliders(self, page):
-        tab = page(Softmax([0, 0]))
-        tab.evaluate("() => { model.set('logits', [3, -1.234]); model.set('label', 0); }")
-        assert_agrees(shown_numbers(tab), Softmax([3, -1.234], label=0))
-
     def test_steps_are_pythons_and_reset_undoes_them(self, page):
         w = Softmax([2.0, 1.0, 0.5, -1.0, -2.0], NAMES, label=1)
         tab = page(w)
@@ -207,21 +202,6 @@ class TestFrontEnd:
         settle(tab)
         assert "little left to learn" in tab.inner_text("main")
 
-    def test_hostile_names_run_nothing(self, page):
-        tab = page(Softmax([3, 1], [HOSTILE, "b"], label=1, title=HOSTILE))
-        assert tab.inner_text(".companion-title") == HOSTILE
-        assert tab.locator("img").count() == 0
-        assert tab.evaluate("window.hurt") is None
-
-    @pytest.mark.parametrize("width", [320, 390, 1280])
-    def test_fits_its_page(self, page, width):
-        tab = page(Softmax([2, 1, 0.5, -1, -2], NAMES))
-        tab.set_viewport_size({"width": width, "height": 800})
-        settle(tab)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert small_text(tab) == []
-        tab.set_viewport_size({"width": 800, "height": 900})
-
     def test_answers_within_a_frame(self, page):
         """In time of the page's own thread, which a busy machine does not lengthen."""
         tab = page(Softmax(torch.linspace(-2, 2, 12)))
@@ -244,9 +224,3 @@ class TestFrontEnd:
             }"""
         )
         assert (spent() - before) / 40 < 0.016
-
-    def test_cleans_up(self, page):
-        tab = page(Softmax())
-        assert tab.evaluate("model.listening()") == 3
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion.widgets import TopK
-from support.front_end import HOSTILE, settle, shown_numbers, small_text
+from support.front_end import settle, shown_numbers
 
 
 def data(n=40, classes=8, seed=0):
@@ -148,24 +148,3 @@ class TestFrontEnd:
             verdict = tab.inner_text(f".topk-verdict >> nth={i}")
             assert f"place {example['rank']}" in verdict
             assert verdict.startswith("✓" if example["rank"] == 1 else "✗")
-
-    def test_hostile_names_run_nothing(self, page):
-        images, p, labels = data()
-        tab = page(TopK(images, p, labels, [HOSTILE] * 8, model=HOSTILE, title=HOSTILE))
-        assert tab.inner_text(".companion-title") == HOSTILE
-        assert tab.locator("img:not(.topk-image)").count() == 0
-        assert tab.evaluate("window.hurt") is None
-
-    @pytest.mark.parametrize("width", [320, 390, 1280])
-    def test_fits_its_page(self, page, width):
-        tab = page(TopK(*data()))
-        tab.set_viewport_size({"width": width, "height": 800})
-        settle(tab)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert small_text(tab) == []
-        tab.set_viewport_size({"width": 800, "height": 900})
-
-    def test_cleans_up(self, page):
-        tab = page(TopK(*data()))
-        tab.evaluate("stop()")
-        assert tab.evaluate("model.listening()") == 0

@@ -64,7 +64,7 @@ function where(view, side) {
 function pictureChoice(model, { onPut, onOwn }) {
   const known = model.get("pictures");
   const options = known.map(({ name }, i) => ({ value: i, label: name }));
-  const place = h("div", {});
+  const place = h("div", { class: "companion-field" });
   const trouble = ui.notice();
   const offer = () => {
     const list = ui.select({

@@ -420,7 +420,6 @@ function sizesPlate(depth, numbers, onPick) {
       const n = state.depth;
       look.limit(n);
       look.set(layer);
-      look.input.setAttribute("aria-valuetext", describe(layer));
       picture.draw({ width, depth: n, shortcuts: state.shortcuts, sizes: [signal, gradient], layer });
       numbers.set({
         "signal-first": signal[0],

@@ -212,15 +212,19 @@ export function slider({
   input.style.setProperty("--origin", share(origin));
   /** @type {number} */
   let current;
+  const speak = () => input.setAttribute("aria-valuetext", describe ? describe(current) : output.textContent);
   const show = () => {
     input.style.setProperty("--share", share(current));
     output.dataset.value = String(current);
     output.textContent = format(current);
-    input.setAttribute("aria-valuetext", describe ? describe(current) : output.textContent);
+    speak();
   };
   /** @param {number} next */
   const set = (next) => {
-    if (next === current) return;
+    if (next === current) {
+      if (describe) speak(); // of what else may have changed
+      return;
+    }
     current = next;
     input.value = String(toTrack(clamp(next, min, max)));
     show();
