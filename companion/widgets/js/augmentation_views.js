@@ -8,6 +8,7 @@ import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.
 import { loadPicture, pictureFile } from "./ui/pictures.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Traits } from "./ui/lifetime.js" */
 /** @import { Components, View } from "./maths/augmentation.js" */
 
 /** @typedef {"none" | "flip" | "crop_flip" | "random"} Kind */
@@ -98,28 +99,22 @@ function pictureChoice(model, { onPut, onOwn }) {
   };
 }
 
-/** How random views are drawn. @param {AnyModel<State>} model @param {Put} onPut */
-function randomControls(model, onPut) {
-  const padding = ui.slider({
+/** How random views are drawn. @param {AnyModel<State>} model @param {Traits<State>} traits */
+function randomControls(model, { put: onPut, slider }) {
+  const padding = slider("padding", {
     label: "Frame",
     name: "width of the frame in pixels",
     ...PADDING,
-    value: model.get("padding"),
-    quantity: "padding",
     format: (v) => `${v} px`,
     describe: (v) => `${v} pixels`,
-    onInput: (v) => onPut({ padding: v }),
   });
-  const sigma = ui.slider({
+  const sigma = slider("sigma", {
     label: "Colour",
     name: "strength of the colour shift, sigma",
     ...SIGMA,
-    value: model.get("sigma"),
-    quantity: "sigma",
     annotation: "AlexNet: 0.1",
     format: (v) => `σ = ${ui.fixed(v)}`,
     describe: (v) => `sigma ${ui.fixed(v)}`,
-    onInput: (v) => onPut({ sigma: v }),
   });
   const again = ui.button({
     label: "Draw again",
@@ -127,18 +122,12 @@ function randomControls(model, onPut) {
     title: "Ten new random views",
     onClick: () => onPut({ seed: (model.get("seed") + 1) % 2 ** 32 }),
   });
-  return {
-    el: h(
-      "div",
-      { class: "companion-stack augment-random" },
-      ui.sliders(padding.el, sigma.el),
-      ui.row(again.el),
-    ),
-    draw() {
-      padding.set(model.get("padding"));
-      sigma.set(model.get("sigma"));
-    },
-  };
+  return h(
+    "div",
+    { class: "companion-stack augment-random" },
+    ui.sliders(padding.el, sigma.el),
+    ui.row(again.el),
+  );
 }
 
 /**
@@ -280,8 +269,7 @@ function render({ model, el }) {
     const [seed, padding, sigma] = [model.get("seed"), model.get("padding"), model.get("sigma")];
     picture.set(at);
     kind.set(way);
-    random.draw();
-    random.el.hidden = !isRandom;
+    random.hidden = !isRandom;
     colours.hidden = !isRandom;
     views = isRandom ? randomViews(seed, side, padding, sigma) : slideViews(way, side);
     whole.draw(image, isRandom ? padding : 0, picture.name(at));
@@ -293,7 +281,7 @@ function render({ model, el }) {
     if (traits.touched) voice.say(`${number} of ${picture.name(at)}. ${words}`);
     emit(el, "painted", { views });
   };
-  const traits = bindTraits(model, ["kind", "padding", "sigma", "seed", "chosen"], perFrame(draw));
+  const traits = bindTraits(model, ["kind", "seed", "chosen"], perFrame(draw));
   const { put } = traits;
 
   const picture = pictureChoice(model, {
@@ -312,7 +300,7 @@ function render({ model, el }) {
     },
   });
   kind.el.classList.add("augment-kinds");
-  const random = randomControls(model, put);
+  const random = randomControls(model, traits);
   const whole = wholeImage(model);
   const sheet = viewSheet(model, (k) => {
     if (k === pointed) return;
@@ -333,7 +321,7 @@ function render({ model, el }) {
         "Choose how the training set grows. Point at a view to see where it was cut; " +
         "the filled corner is its upper left.",
     },
-    ui.panel({}, picture.row, picture.trouble, kind.el, random.el),
+    ui.panel({}, picture.row, picture.trouble, kind.el, random),
     h(
       "div",
       { class: "augment-stage" },

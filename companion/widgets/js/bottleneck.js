@@ -8,6 +8,7 @@ import { h } from "./ui/controls.js";
 import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Traits } from "./ui/lifetime.js" */
 /** @import { Branch, Conv, Cost } from "./maths/costs.js" */
 
 /**
@@ -201,30 +202,11 @@ function steps(branches, size) {
   );
 }
 
-/**
- * What goes in.
- * @param {AnyModel<State>} model @param {(changes: Partial<State>) => void} onPut
- */
-function inputSliders(model, onPut) {
-  const sliders = /** @type {const} */ ([
-    { name: "size", label: "Side of the input", min: 4, max: 56, step: 1 },
-    { name: "in_channels", label: "Depth of the input", min: 16, max: 1024, step: 16 },
-  ]).map(({ name, ...options }) => {
-    const slider = ui.slider({
-      ...options,
-      value: model.get(name),
-      format: String,
-      quantity: name,
-      onInput: (v) => onPut({ [name]: v }),
-    });
-    return { name, slider };
-  });
-  return {
-    el: ui.sliders(...sliders.map(({ slider }) => slider.el)),
-    draw() {
-      for (const { name, slider } of sliders) slider.set(model.get(name));
-    },
-  };
+/** What goes in. @param {Traits<State>} traits */
+function inputSliders({ slider }) {
+  const size = { label: "Side of the input", min: 4, max: 56, step: 1, format: String };
+  const depth = { label: "Depth of the input", min: 16, max: 1024, step: 16, format: String };
+  return ui.sliders(slider("size", size).el, slider("in_channels", depth).el);
 }
 
 /**
@@ -350,7 +332,6 @@ function render({ model, el }) {
     preset.set(presets.findIndex((p) => NAMES.every((name) => String(p[name]) === String(model.get(name)))));
     bottlenecks.set(on);
     five.set(window);
-    inputs.draw();
     filters.draw();
     sums.draw(cost, plainCost, output, on);
     picture.draw({ width, size, depth, branches, output, pointed });
@@ -362,7 +343,7 @@ function render({ model, el }) {
       voice.say(`${spokenMillions(cost.multiplications)} multiplications, output depth ${output}.`);
   };
   const schedule = perFrame(draw);
-  const traits = bindTraits(model, [...NAMES], schedule);
+  const traits = bindTraits(model, ["widths", "bottlenecks", "five"], schedule);
   const { put } = traits;
   /** @type {OnPoint} */
   const point = (branch, step = null) => {
@@ -390,7 +371,7 @@ function render({ model, el }) {
     ],
     onChange: (v) => put({ five: v }),
   });
-  const inputs = inputSliders(model, put);
+  const inputs = inputSliders(traits);
   const filters = widthSliders(model, { onPut: put, onPoint: point });
   const sums = totals();
   const picture = diagram(point);
@@ -405,7 +386,7 @@ function render({ model, el }) {
           "Change the widths; point at a branch or a bar to see its product.",
       },
       h("div", { class: "companion-panel" }, ui.row(preset.el, bottlenecks.el, five.el)),
-      ui.split([picture.el], [...sums.parts, inputs.el]),
+      ui.split([picture.el], [...sums.parts, inputs]),
       ui.plate(
         {
           title: h("span", {}, "Multiplications, ", sums.inAll, " in all"),

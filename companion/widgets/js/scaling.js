@@ -10,6 +10,7 @@ import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Cost, Plan, Stage } from "./maths/costs.js" */
 /** @import { Scale } from "./ui/axes.js" */
+/** @import { Traits } from "./ui/lifetime.js" */
 
 /** @typedef {{ name: string, phi: number } & Plan & Cost} Published a network of the paper, as published */
 /**
@@ -207,33 +208,28 @@ function fourBars(quantity) {
 
 /**
  * The three bases, and what they make of multiplications together.
- * @param {AnyModel<State>} model @param {(changes: Partial<State>) => void} onPut
+ * @param {AnyModel<State>} model @param {Traits<State>} traits
  */
-function baseSliders(model, onPut) {
+function baseSliders(model, traits) {
   const sliders = /** @type {const} */ ([
     ["alpha", "α", "depth", 2],
     ["beta", "β", "width", 1.5],
     ["gamma", "γ", "resolution", 1.5],
-  ]).map(([name, letter, what, max]) => {
-    const slider = ui.slider({
+  ]).map(([name, letter, what, max]) =>
+    traits.slider(name, {
       label: h("span", {}, maths(letter), h("span", { class: "scaling-what" }, ` ${what}`)),
       name: `${name}, base of the ${what}`,
       min: 1,
       max,
       step: 0.01,
-      value: model.get(name),
-      quantity: name,
       neutral: PUBLISHED_BASES[name],
-      onInput: (v) => onPut({ [name]: v }),
-    });
-    return { name, slider };
-  });
+    }),
+  );
   const growth = ui.number({ quantity: "growth", value: 0, format: (v) => ui.fixed(v, 3) });
   return {
-    sliders: ui.sliders(...sliders.map(({ slider }) => slider.el)),
+    sliders: ui.sliders(...sliders.map(({ el }) => el)),
     formula: h("p", { class: "companion-maths" }, ...maths("α·β^2·γ^2 = ").childNodes, growth.el),
     draw() {
-      for (const { name, slider } of sliders) slider.set(model.get(name));
       growth.set(model.get("alpha") * model.get("beta") ** 2 * model.get("gamma") ** 2);
     },
   };
@@ -317,7 +313,6 @@ function render({ model, el }) {
     const now = efficientnetStages(plan);
     const cost = costs[model.get("way")];
 
-    phi.set(model.get("phi"));
     bases.draw();
     way.set(model.get("way"));
     nearest.set(match());
@@ -341,21 +336,18 @@ function render({ model, el }) {
     voice.say(`${multiplications} multiplications, ${parameters} parameters, ${size}.`);
   };
   const schedule = perFrame(draw);
-  const traits = bindTraits(model, ["phi", "alpha", "beta", "gamma", "way"], schedule);
+  const traits = bindTraits(model, ["way"], schedule);
   const { put } = traits;
 
-  const phi = ui.slider({
+  const phi = traits.slider("phi", {
     label: maths("φ"),
     name: "compound coefficient phi",
     min: 0,
     max: 7,
     step: 0.1,
-    value: model.get("phi"),
-    quantity: "phi",
     format: (v) => ui.fixed(v, 1),
-    onInput: (v) => put({ phi: v }),
   });
-  const bases = baseSliders(model, put);
+  const bases = baseSliders(model, traits);
   const nearest = ui.select({
     label: "Nearest to",
     options: [

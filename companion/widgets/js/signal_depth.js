@@ -8,6 +8,7 @@ import { h, maths } from "./ui/controls.js";
 import { bindTraits, emit, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
+/** @import { Traits } from "./ui/lifetime.js" */
 /** @import { Point } from "./ui/axes.js" */
 /** @import { Activation, Sizes } from "./maths/propagation.js" */
 
@@ -275,29 +276,19 @@ function insight(state, signalRatio, gradientRatio) {
 /**
  * What the network is made of.
  * @param {AnyModel<State>} model
- * @param {(changes: Partial<State>) => void} onPut
+ * @param {Traits<State>} traits
  */
-function settings(model, onPut) {
+function settings(model, { put: onPut, slider }) {
   const preset = (/** @type {number} */ gain) =>
     PRESETS.find((p) => Math.abs(p.gain / gain - 1) < 5e-3)?.value ?? null;
-  const depth = ui.slider({
-    label: "Depth",
-    ...DEPTH,
-    value: model.get("depth"),
-    quantity: "depth",
-    format: (v) => `${v} layers`,
-    onInput: (v) => onPut({ depth: v }),
-  });
-  const gain = ui.slider({
+  const depth = slider("depth", { label: "Depth", ...DEPTH, format: (v) => `${v} layers` });
+  const gain = slider("gain", {
     label: maths("n·Var(w)"),
     name: "size of the weights, n times variance",
     ...GAIN,
     scale: "log",
     neutral: 2,
-    value: model.get("gain"),
-    quantity: "gain",
     format: (v) => String(Number(v.toPrecision(3))),
-    onInput: (v) => onPut({ gain: v }),
   });
   const init = ui.segmented({
     label: "Weights",
@@ -339,8 +330,6 @@ function settings(model, onPut) {
     ),
     /** @param {State} state */
     draw(state) {
-      depth.set(state.depth);
-      gain.set(state.gain);
       init.set(preset(state.gain));
       activation.set(state.activation);
       shortcuts.set(state.shortcuts);
@@ -529,18 +518,14 @@ function render({ model, el }) {
     voice.say(`${story} Signal at the end ${ends[0]}, gradient at the input ${ends[1]}.`);
   };
   const schedule = perFrame(draw);
-  const traits = bindTraits(
-    model,
-    ["depth", "gain", "activation", "shortcuts", "batch_norm", "seed"],
-    schedule,
-  );
+  const traits = bindTraits(model, ["activation", "shortcuts", "batch_norm", "seed"], schedule);
   const pick = (/** @type {number} */ layer) => {
     if (layer === chosen) return;
     chosen = layer;
     schedule();
   };
 
-  const controls = settings(model, traits.put);
+  const controls = settings(model, traits);
   const overview = sizesPlate(model.get("depth"), numbers, pick);
   const inside = spreadPlate(numbers);
   const table = layerTable(schedule);

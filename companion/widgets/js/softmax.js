@@ -279,12 +279,11 @@ function render({ model, el }) {
     const [p, gradient] = [softmax(z, T), crossEntropyGradient(z, y, T)];
     const l = crossEntropy(z, y, T);
     table.draw({ ...now, p, gradient });
-    temperature.set(T);
     label.set(y);
     const story = loss.draw({ width, y, T, p, loss: l, walked });
     if (traits.touched) voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story}`);
   };
-  const traits = bindTraits(model, ["logits", "label", "temperature"], perFrame(draw));
+  const traits = bindTraits(model, ["logits", "label"], perFrame(draw));
   const descent = stepper(() => {
     const { z, y, T } = state();
     walked.push(crossEntropy(z, y, T));
@@ -300,14 +299,12 @@ function render({ model, el }) {
 
   const table = classTable(model, (logits) => move({ logits }));
   const loss = lossPlate(names);
-  const temperature = ui.slider({
+  const temperature = traits.slider("temperature", {
     label: h("span", {}, "temperature ", maths("T")),
     name: "temperature",
     ...TEMPERATURE,
     scale: "log",
     neutral: 1,
-    value: start.T,
-    quantity: "temperature",
     onInput: (v) => move({ temperature: v }),
   });
   const label = ui.select({

@@ -178,7 +178,6 @@ function render({ model, el }) {
 
   const draw = () => {
     const now = model.get("k");
-    k.set(now);
     for (const c of cards) c.draw(now);
     table.draw(now);
     const wrong = Math.round(total * all[0]);
@@ -193,20 +192,17 @@ function render({ model, el }) {
     const [ofAll, ofFew] = [all[now - 1], few[now - 1]].map(percent);
     voice.say(`Top-${now} error ${ofAll} over all images, ${ofFew} over these ${shown}.`);
   };
-  const traits = bindTraits(model, ["k"], perFrame(draw));
+  const traits = bindTraits(model, [], perFrame(draw));
   const choose = (/** @type {number} */ next) => traits.put({ k: next });
 
-  const k = ui.slider({
+  const k = traits.slider("k", {
     label: h("span", {}, "top ", maths("k")),
     name: "k, predictions that count",
     min: 1,
     max: model.get("places"),
     step: 1,
-    value: model.get("k"),
-    quantity: "k",
     format: String,
     describe: (v) => `the ${v} most probable`,
-    onInput: choose,
   });
   const cards = examples.map((example, i) => card(example, model.get("crisp"), i));
   const picture = errorChart(all, choose);
