@@ -11,6 +11,7 @@ import { bindTraits, lifetime, observeWidth, perFrame, stepper } from "./ui/life
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Point, Scale } from "./ui/axes.js" */
 /** @import { Child } from "./ui/controls.js" */
+/** @import { Traits } from "./ui/lifetime.js" */
 
 /**
  * @typedef {object} State
@@ -511,32 +512,28 @@ const MORALS = {
 
 /**
  * μ and σ, always in sight, each with the way that KL's gradient pushes it.
- * @param {{ mu: number, sigma: number }} start
+ * @param {Traits<State>} traits
  * @param {Readouts} numbers
  * @param {(changes: Partial<State>) => void} onMove
  */
-function parameters(start, numbers, onMove) {
+function parameters({ slider }, numbers, onMove) {
   const pushes = { mu: push(), sigma: push() };
-  const mu = ui.slider({
+  const mu = slider("mu", {
     label: maths("μ"),
     name: "mean mu",
     ...MU,
     neutral: 0,
-    value: start.mu,
-    quantity: "mu",
-    describe: (v) => ui.spoken(v),
+    describe: ui.spoken,
     annotation: pushes.mu.el,
     onInput: (v) => onMove({ mu: v }),
   });
-  const sigma = ui.slider({
+  const sigma = slider("sigma", {
     label: maths("σ"),
     name: "standard deviation sigma",
     ...SIGMA,
     scale: "log",
     neutral: 1,
-    value: start.sigma,
-    quantity: "sigma",
-    describe: (v) => ui.spoken(v),
+    describe: ui.spoken,
     annotation: pushes.sigma.el,
     onInput: (v) => onMove({ sigma: v }),
   });
@@ -555,8 +552,6 @@ function parameters(start, numbers, onMove) {
     /** @param {number} m @param {number} sd */
     draw(m, sd) {
       const [byMu, bySigma] = klGradient(m, sd);
-      mu.set(m);
-      sigma.set(sd);
       pushes.mu.draw((m - MU.min) / (MU.max - MU.min), -byMu);
       pushes.sigma.draw(Math.log(sd / SIGMA.min) / Math.log(SIGMA.max / SIGMA.min), -bySigma);
     },
@@ -860,7 +855,7 @@ function render({ model, el }) {
     if (traits.touched) voice.say(`KL ${ui.spoken(exactKl, 3)} nats. ${densities.story.textContent}`);
   };
   const schedule = perFrame(draw);
-  const traits = bindTraits(model, ["mu", "sigma", "seed", "n_samples", "reparameterised"], schedule);
+  const traits = bindTraits(model, ["seed", "n_samples", "reparameterised"], schedule);
   const { put } = traits;
   const descent = stepper(() => {
     /** @type {Point} */
@@ -876,7 +871,7 @@ function render({ model, el }) {
     put(changes);
   };
 
-  const controls = parameters(start, numbers, move);
+  const controls = parameters(traits, numbers, move);
   const densities = densitiesPlate(numbers);
   const sum = sumPlate(numbers);
   const descentMap = descentPlate(numbers, { onTake: descent.take, onReset: () => move(start) });

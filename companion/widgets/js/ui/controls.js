@@ -152,7 +152,6 @@ export function maths(source) {
  * @property {Content} [annotation] stands under the track (a bar, an arrow, a note)
  * @property {string} [quantity] the readout's data-quantity
  * @property {(value: number) => void} [onInput] on each move by the reader
- * @property {(value: number) => void} [onChange] when the reader lets go
  */
 
 /**
@@ -176,7 +175,6 @@ export function slider({
   annotation,
   quantity,
   onInput,
-  onChange,
 }) {
   const id = newId();
   const origin = neutral ?? min;
@@ -237,11 +235,9 @@ export function slider({
     onInput?.(current);
   };
   input.addEventListener("input", () => move(clamp(fromTrack(Number(input.value)), min, max)));
-  input.addEventListener("change", () => onChange?.(current));
   const reset = () => {
     input.value = String(toTrack(origin));
     move(origin);
-    onChange?.(current);
   };
   /** @param {number} next */
   const limit = (next) => {

@@ -48,13 +48,13 @@ export function observeWidth(el, draw) {
  * @param {() => void} draw
  */
 export function bindTraits(model, names, draw) {
-  /** @type {[string, () => void][]} */
-  const bound = [];
-  const bind = (/** @type {string} */ name, /** @type {() => void} */ follow) => {
-    bound.push([`change:${name}`, follow]);
+  /** @type {(() => void)[]} */
+  const stops = [];
+  const bind = (/** @type {string} */ name, follow = draw) => {
     model.on(`change:${name}`, follow);
+    stops.push(() => model.off(`change:${name}`, follow));
   };
-  for (const name of names) bind(name, draw);
+  for (const name of names) bind(name);
   const traits = {
     touched: 0,
     /** @param {Partial<T>} changes */
@@ -76,7 +76,7 @@ export function bindTraits(model, names, draw) {
       return made;
     },
     stop() {
-      for (const [event, follow] of bound) model.off(event, follow);
+      for (const stop of stops) stop();
     },
   };
   return traits;
