@@ -11,7 +11,6 @@ import { bindTraits, lifetime, observeWidth, perFrame, stepper } from "./ui/life
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Point, Scale } from "./ui/axes.js" */
 /** @import { Child } from "./ui/controls.js" */
-/** @import { Traits } from "./ui/lifetime.js" */
 
 /**
  * @typedef {object} State
@@ -512,27 +511,31 @@ const MORALS = {
 
 /**
  * μ and σ, always in sight, each with the way that KL's gradient pushes it.
- * @param {Traits<State>} traits
+ * @param {{ mu: number, sigma: number }} start
  * @param {Readouts} numbers
  * @param {(changes: Partial<State>) => void} onMove
  */
-function parameters({ slider }, numbers, onMove) {
+function parameters(start, numbers, onMove) {
   const pushes = { mu: push(), sigma: push() };
-  const mu = slider("mu", {
+  const mu = ui.slider({
     label: maths("μ"),
     name: "mean mu",
     ...MU,
     neutral: 0,
+    value: start.mu,
+    quantity: "mu",
     describe: ui.spoken,
     annotation: pushes.mu.el,
     onInput: (v) => onMove({ mu: v }),
   });
-  const sigma = slider("sigma", {
+  const sigma = ui.slider({
     label: maths("σ"),
     name: "standard deviation sigma",
     ...SIGMA,
     scale: "log",
     neutral: 1,
+    value: start.sigma,
+    quantity: "sigma",
     describe: ui.spoken,
     annotation: pushes.sigma.el,
     onInput: (v) => onMove({ sigma: v }),
@@ -552,6 +555,8 @@ function parameters({ slider }, numbers, onMove) {
     /** @param {number} m @param {number} sd */
     draw(m, sd) {
       const [byMu, bySigma] = klGradient(m, sd);
+      mu.set(m);
+      sigma.set(sd);
       pushes.mu.draw((m - MU.min) / (MU.max - MU.min), -byMu);
       pushes.sigma.draw(Math.log(sd / SIGMA.min) / Math.log(SIGMA.max / SIGMA.min), -bySigma);
     },
@@ -640,7 +645,7 @@ function descentPlate(numbers, { onTake, onReset }) {
     ]),
     ui.note(
       "Gradient descent: ",
-      numbers.make("steps", (v) => String(v)),
+      numbers.make("steps", String),
       ` steps taken, learning rate ${LEARNING_RATE}. Led by KL alone, every latent unit ends at the prior, ` +
         "whatever x is: posterior collapse. The reconstruction loss has to pull the other way.",
     ),
@@ -680,7 +685,7 @@ function samplesPlate(model, numbers, { onPut, onFollow, epsilonOf }) {
     min: 1,
     max: SHOWN,
     step: 1,
-    value: 1 + order().indexOf(followed),
+    value: 3,
     format: (v) => `${v} of ${SHOWN}`,
     describe: (rank) => `${rank} of ${SHOWN}: ${sampleWords(order()[rank - 1])}`,
     onInput: (rank) => pick(order()[rank - 1]),
@@ -699,7 +704,7 @@ function samplesPlate(model, numbers, { onPut, onFollow, epsilonOf }) {
     ],
     onChange: (next) => onPut({ reparameterised: next }),
   });
-  const n = (/** @type {string} */ quantity) => numbers.make(quantity);
+  const { make: n } = numbers;
   const noiseNumber = numbers.make("sample-epsilon", bracketed);
   const kept = formula(
     "z = μ + σ·ε = ",
@@ -855,7 +860,7 @@ function render({ model, el }) {
     if (traits.touched) voice.say(`KL ${ui.spoken(exactKl, 3)} nats. ${densities.story.textContent}`);
   };
   const schedule = perFrame(draw);
-  const traits = bindTraits(model, ["seed", "n_samples", "reparameterised"], schedule);
+  const traits = bindTraits(model, ["mu", "sigma", "seed", "n_samples", "reparameterised"], schedule);
   const { put } = traits;
   const descent = stepper(() => {
     /** @type {Point} */
@@ -871,7 +876,7 @@ function render({ model, el }) {
     put(changes);
   };
 
-  const controls = parameters(traits, numbers, move);
+  const controls = parameters(start, numbers, move);
   const densities = densitiesPlate(numbers);
   const sum = sumPlate(numbers);
   const descentMap = descentPlate(numbers, { onTake: descent.take, onReset: () => move(start) });

@@ -210,21 +210,18 @@ export function slider({
   input.style.setProperty("--origin", share(origin));
   /** @type {number} */
   let current;
-  const speak = () => input.setAttribute("aria-valuetext", describe ? describe(current) : output.textContent);
   const show = () => {
     input.style.setProperty("--share", share(current));
     output.dataset.value = String(current);
     output.textContent = format(current);
-    speak();
+    input.setAttribute("aria-valuetext", describe ? describe(current) : output.textContent);
   };
   /** @param {number} next */
   const set = (next) => {
-    if (next === current) {
-      if (describe) speak(); // of what else may have changed
-      return;
-    }
-    current = next;
-    input.value = String(toTrack(clamp(next, min, max)));
+    if (next !== current) {
+      current = next;
+      input.value = String(toTrack(clamp(next, min, max)));
+    } else if (!describe) return; // what it describes may have changed
     show();
   };
   /** @param {number} next */

@@ -41,21 +41,17 @@ export function observeWidth(el, draw) {
 /**
  * The traits that a widget shows: `draw` follows whoever sets one, until `stop`. `put` sets some as the
  * reader asks and tells Python; `touched` counts how often, for a widget that nobody has touched has nothing
- * to announce. `slider` makes one that shows a trait and puts it, and binds it like `names`.
+ * to announce.
  * @template {Record<string, any>} T
  * @param {AnyModel<T>} model
  * @param {(keyof T & string)[]} names
  * @param {() => void} draw
  */
 export function bindTraits(model, names, draw) {
-  /** @type {(() => void)[]} */
-  const stops = [];
-  const bind = (/** @type {string} */ name, follow = draw) => {
-    model.on(`change:${name}`, follow);
-    stops.push(() => model.off(`change:${name}`, follow));
-  };
-  for (const name of names) bind(name);
+  for (const name of names) model.on(`change:${name}`, draw);
   const traits = {
+    model,
+    draw,
     touched: 0,
     /** @param {Partial<T>} changes */
     put(changes) {
@@ -64,22 +60,34 @@ export function bindTraits(model, names, draw) {
       traits.touched += 1;
       draw();
     },
-    /** @param {keyof T & string} name @param {Omit<SliderOptions, "value">} options */
-    slider(name, options) {
-      const onInput = (/** @type {number} */ value) =>
-        traits.put(/** @type {Partial<T>} */ ({ [name]: value }));
-      const made = slider({ quantity: name, onInput, ...options, value: model.get(name) });
-      bind(name, () => {
-        made.set(model.get(name));
-        draw();
-      });
-      return made;
-    },
     stop() {
-      for (const stop of stops) stop();
+      for (const name of names) model.off(`change:${name}`, draw);
     },
   };
   return traits;
+}
+
+/**
+ * A slider that shows a trait, which needs no other binding, and puts what the reader asks.
+ * @template {Record<string, any>} T
+ * @param {Traits<T>} traits
+ * @param {keyof T & string} name
+ * @param {Omit<SliderOptions, "value">} options
+ */
+export function traitSlider(traits, name, options) {
+  const { model, stop } = traits;
+  const onInput = (/** @type {number} */ value) => traits.put(/** @type {Partial<T>} */ ({ [name]: value }));
+  const made = slider({ quantity: name, onInput, ...options, value: model.get(name) });
+  const follow = () => {
+    made.set(model.get(name));
+    traits.draw();
+  };
+  model.on(`change:${name}`, follow);
+  traits.stop = () => {
+    model.off(`change:${name}`, follow);
+    stop();
+  };
+  return made;
 }
 
 /**
