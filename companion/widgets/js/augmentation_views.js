@@ -4,7 +4,7 @@
 import { DRAWS, colourShift, cut, randomViews, slideViews } from "./maths/augmentation.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
-import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
+import { bindTraits, emit, lifetime, perFrame, whenLoaded, traitSlider } from "./ui/lifetime.js";
 import { loadPicture, pictureFile } from "./ui/pictures.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -100,15 +100,15 @@ function pictureChoice(model, { onPut, onOwn }) {
 }
 
 /** How random views are drawn. @param {AnyModel<State>} model @param {Traits<State>} traits */
-function randomControls(model, { put: onPut, slider }) {
-  const padding = slider("padding", {
+function randomControls(model, traits) {
+  const padding = traitSlider(traits, "padding", {
     label: "Frame",
     name: "width of the frame in pixels",
     ...PADDING,
     format: (v) => `${v} px`,
     describe: (v) => `${v} pixels`,
   });
-  const sigma = slider("sigma", {
+  const sigma = traitSlider(traits, "sigma", {
     label: "Colour",
     name: "strength of the colour shift, sigma",
     ...SIGMA,
@@ -120,7 +120,7 @@ function randomControls(model, { put: onPut, slider }) {
     label: "Draw again",
     kind: "primary",
     title: "Ten new random views",
-    onClick: () => onPut({ seed: (model.get("seed") + 1) % 2 ** 32 }),
+    onClick: () => traits.put({ seed: (model.get("seed") + 1) % 2 ** 32 }),
   });
   return h(
     "div",

@@ -5,7 +5,7 @@ import { add, branchCost, conv, inceptionBranches } from "./maths/costs.js";
 import { chart, mark, pointable, s, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
-import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Traits } from "./ui/lifetime.js" */
@@ -203,10 +203,10 @@ function steps(branches, size) {
 }
 
 /** What goes in. @param {Traits<State>} traits */
-function inputSliders({ slider }) {
+function inputSliders(traits) {
   const size = { label: "Side of the input", min: 4, max: 56, step: 1, format: String };
   const depth = { label: "Depth of the input", min: 16, max: 1024, step: 16, format: String };
-  return ui.sliders(slider("size", size).el, slider("in_channels", depth).el);
+  return ui.sliders(traitSlider(traits, "size", size).el, traitSlider(traits, "in_channels", depth).el);
 }
 
 /**

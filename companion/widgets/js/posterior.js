@@ -524,7 +524,7 @@ function parameters(start, numbers, onMove) {
     neutral: 0,
     value: start.mu,
     quantity: "mu",
-    describe: (v) => ui.spoken(v),
+    describe: ui.spoken,
     annotation: pushes.mu.el,
     onInput: (v) => onMove({ mu: v }),
   });
@@ -536,7 +536,7 @@ function parameters(start, numbers, onMove) {
     neutral: 1,
     value: start.sigma,
     quantity: "sigma",
-    describe: (v) => ui.spoken(v),
+    describe: ui.spoken,
     annotation: pushes.sigma.el,
     onInput: (v) => onMove({ sigma: v }),
   });
@@ -645,7 +645,7 @@ function descentPlate(numbers, { onTake, onReset }) {
     ]),
     ui.note(
       "Gradient descent: ",
-      numbers.make("steps", (v) => String(v)),
+      numbers.make("steps", String),
       ` steps taken, learning rate ${LEARNING_RATE}. Led by KL alone, every latent unit ends at the prior, ` +
         "whatever x is: posterior collapse. The reconstruction loss has to pull the other way.",
     ),
@@ -685,7 +685,7 @@ function samplesPlate(model, numbers, { onPut, onFollow, epsilonOf }) {
     min: 1,
     max: SHOWN,
     step: 1,
-    value: 1 + order().indexOf(followed),
+    value: 3,
     format: (v) => `${v} of ${SHOWN}`,
     describe: (rank) => `${rank} of ${SHOWN}: ${sampleWords(order()[rank - 1])}`,
     onInput: (rank) => pick(order()[rank - 1]),
@@ -704,7 +704,7 @@ function samplesPlate(model, numbers, { onPut, onFollow, epsilonOf }) {
     ],
     onChange: (next) => onPut({ reparameterised: next }),
   });
-  const n = (/** @type {string} */ quantity) => numbers.make(quantity);
+  const { make: n } = numbers;
   const noiseNumber = numbers.make("sample-epsilon", bracketed);
   const kept = formula(
     "z = μ + σ·ε = ",

@@ -5,7 +5,7 @@ import { add, efficientnetStages, waysToScale } from "./maths/costs.js";
 import { chart, linear, mark, pointable, s, setAll, text, ticks } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Cost, Plan, Stage } from "./maths/costs.js" */
@@ -216,7 +216,7 @@ function baseSliders(model, traits) {
     ["beta", "β", "width", 1.5],
     ["gamma", "γ", "resolution", 1.5],
   ]).map(([name, letter, what, max]) =>
-    traits.slider(name, {
+    traitSlider(traits, name, {
       label: h("span", {}, maths(letter), h("span", { class: "scaling-what" }, ` ${what}`)),
       name: `${name}, base of the ${what}`,
       min: 1,
@@ -339,7 +339,7 @@ function render({ model, el }) {
   const traits = bindTraits(model, ["way"], schedule);
   const { put } = traits;
 
-  const phi = traits.slider("phi", {
+  const phi = traitSlider(traits, "phi", {
     label: maths("φ"),
     name: "compound coefficient phi",
     min: 0,

@@ -5,7 +5,7 @@ import { propagate } from "./maths/propagation.js";
 import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, emit, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
+import { bindTraits, emit, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Traits } from "./ui/lifetime.js" */
@@ -278,11 +278,12 @@ function insight(state, signalRatio, gradientRatio) {
  * @param {AnyModel<State>} model
  * @param {Traits<State>} traits
  */
-function settings(model, { put: onPut, slider }) {
+function settings(model, traits) {
+  const { put: onPut } = traits;
   const preset = (/** @type {number} */ gain) =>
     PRESETS.find((p) => Math.abs(p.gain / gain - 1) < 5e-3)?.value ?? null;
-  const depth = slider("depth", { label: "Depth", ...DEPTH, format: (v) => `${v} layers` });
-  const gain = slider("gain", {
+  const depth = traitSlider(traits, "depth", { label: "Depth", ...DEPTH, format: (v) => `${v} layers` });
+  const gain = traitSlider(traits, "gain", {
     label: maths("n·Var(w)"),
     name: "size of the weights, n times variance",
     ...GAIN,

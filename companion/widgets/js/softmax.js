@@ -5,7 +5,7 @@ import { crossEntropy, crossEntropyGradient, softmax } from "./maths/classificat
 import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, observeWidth, perFrame, stepper } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame, stepper, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Point } from "./ui/axes.js" */
@@ -299,7 +299,7 @@ function render({ model, el }) {
 
   const table = classTable(model, (logits) => move({ logits }));
   const loss = lossPlate(names);
-  const temperature = traits.slider("temperature", {
+  const temperature = traitSlider(traits, "temperature", {
     label: h("span", {}, "temperature ", maths("T")),
     name: "temperature",
     ...TEMPERATURE,

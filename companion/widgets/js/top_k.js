@@ -3,7 +3,7 @@
 import { chart, mark, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
-import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
+import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { RenderProps } from "@anywidget/types" */
 
@@ -195,7 +195,7 @@ function render({ model, el }) {
   const traits = bindTraits(model, [], perFrame(draw));
   const choose = (/** @type {number} */ next) => traits.put({ k: next });
 
-  const k = traits.slider("k", {
+  const k = traitSlider(traits, "k", {
     label: h("span", {}, "top ", maths("k")),
     name: "k, predictions that count",
     min: 1,

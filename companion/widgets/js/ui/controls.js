@@ -152,7 +152,6 @@ export function maths(source) {
  * @property {Content} [annotation] stands under the track (a bar, an arrow, a note)
  * @property {string} [quantity] the readout's data-quantity
  * @property {(value: number) => void} [onInput] on each move by the reader
- * @property {(value: number) => void} [onChange] when the reader lets go
  */
 
 /**
@@ -176,7 +175,6 @@ export function slider({
   annotation,
   quantity,
   onInput,
-  onChange,
 }) {
   const id = newId();
   const origin = neutral ?? min;
@@ -212,21 +210,18 @@ export function slider({
   input.style.setProperty("--origin", share(origin));
   /** @type {number} */
   let current;
-  const speak = () => input.setAttribute("aria-valuetext", describe ? describe(current) : output.textContent);
   const show = () => {
     input.style.setProperty("--share", share(current));
     output.dataset.value = String(current);
     output.textContent = format(current);
-    speak();
+    input.setAttribute("aria-valuetext", describe ? describe(current) : output.textContent);
   };
   /** @param {number} next */
   const set = (next) => {
-    if (next === current) {
-      if (describe) speak(); // of what else may have changed
-      return;
-    }
-    current = next;
-    input.value = String(toTrack(clamp(next, min, max)));
+    if (next !== current) {
+      current = next;
+      input.value = String(toTrack(clamp(next, min, max)));
+    } else if (!describe) return; // what it describes may have changed
     show();
   };
   /** @param {number} next */
@@ -237,11 +232,9 @@ export function slider({
     onInput?.(current);
   };
   input.addEventListener("input", () => move(clamp(fromTrack(Number(input.value)), min, max)));
-  input.addEventListener("change", () => onChange?.(current));
   const reset = () => {
     input.value = String(toTrack(origin));
     move(origin);
-    onChange?.(current);
   };
   /** @param {number} next */
   const limit = (next) => {

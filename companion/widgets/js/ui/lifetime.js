@@ -56,6 +56,8 @@ export function bindTraits(model, names, draw) {
   };
   for (const name of names) bind(name, draw);
   const traits = {
+    model,
+    draw,
     touched: 0,
     /** @param {Partial<T>} changes */
     put(changes) {
@@ -80,6 +82,29 @@ export function bindTraits(model, names, draw) {
     },
   };
   return traits;
+}
+
+/**
+ * A slider that shows a trait, which needs no other binding, and puts what the reader asks.
+ * @template {Record<string, any>} T
+ * @param {Traits<T>} traits
+ * @param {keyof T & string} name
+ * @param {Omit<SliderOptions, "value">} options
+ */
+export function traitSlider(traits, name, options) {
+  const { model, stop } = traits;
+  const onInput = (/** @type {number} */ value) => traits.put(/** @type {Partial<T>} */ ({ [name]: value }));
+  const made = slider({ quantity: name, onInput, ...options, value: model.get(name) });
+  const follow = () => {
+    made.set(model.get(name));
+    traits.draw();
+  };
+  model.on(`change:${name}`, follow);
+  traits.stop = () => {
+    model.off(`change:${name}`, follow);
+    stop();
+  };
+  return made;
 }
 
 /**
