@@ -41,20 +41,14 @@ export function observeWidth(el, draw) {
 /**
  * The traits that a widget shows: `draw` follows whoever sets one, until `stop`. `put` sets some as the
  * reader asks and tells Python; `touched` counts how often, for a widget that nobody has touched has nothing
- * to announce. `slider` makes one that shows a trait and puts it, and binds it like `names`.
+ * to announce.
  * @template {Record<string, any>} T
  * @param {AnyModel<T>} model
  * @param {(keyof T & string)[]} names
  * @param {() => void} draw
  */
 export function bindTraits(model, names, draw) {
-  /** @type {[string, () => void][]} */
-  const bound = [];
-  const bind = (/** @type {string} */ name, /** @type {() => void} */ follow) => {
-    bound.push([`change:${name}`, follow]);
-    model.on(`change:${name}`, follow);
-  };
-  for (const name of names) bind(name, draw);
+  for (const name of names) model.on(`change:${name}`, draw);
   const traits = {
     model,
     draw,
@@ -66,19 +60,8 @@ export function bindTraits(model, names, draw) {
       traits.touched += 1;
       draw();
     },
-    /** @param {keyof T & string} name @param {Omit<SliderOptions, "value">} options */
-    slider(name, options) {
-      const onInput = (/** @type {number} */ value) =>
-        traits.put(/** @type {Partial<T>} */ ({ [name]: value }));
-      const made = slider({ quantity: name, onInput, ...options, value: model.get(name) });
-      bind(name, () => {
-        made.set(model.get(name));
-        draw();
-      });
-      return made;
-    },
     stop() {
-      for (const [event, follow] of bound) model.off(event, follow);
+      for (const name of names) model.off(`change:${name}`, draw);
     },
   };
   return traits;
