@@ -529,7 +529,7 @@ class _Objective:
         batch, extra = self.batch.received(tensors)
         self.twin.train()
         value, buffers = self.twin.call(self.loss, whole, *batch, **extra)
-        return entries_of(value), whole, buffers
+        return _loss_first(entries_of(value)), whole, buffers
 
     def _gradients(self, entries: Tensors, whole: Tensors) -> Sequence[Tensor | None]:
         leaves = [whole[name] for name in self.trained]
@@ -599,7 +599,7 @@ def _compare_with_torch(
         batch, extra = objective.batch.received(feeds)
         with replayed(noise, feeds):
             value, buffers = twin.call(objective.loss, whole, *batch, **extra)
-        entries = entries_of(value)
+        entries = _loss_first(entries_of(value))
         optim.zero_grad()
         entries["loss"].backward()
         compare(found, {name: entry.detach() for name, entry in entries.items()}, what)
@@ -674,3 +674,7 @@ def _arguments(function: Callable[..., Any], count: int) -> list[str]:
         places = []
     names = [place.name for place in places if place.kind is not place.VAR_POSITIONAL]
     return names if len(names) == count else [f"input{k}" for k in range(count)]
+
+
+def _loss_first(entries: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {"loss": entries["loss"], **entries}

@@ -159,7 +159,7 @@ def _augmented(images: Tensor, augment: Augmentation) -> Tensor:
 
 
 def entries_of(value: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a loss gave by name, "loss" first. Raises TypeError or ValueError."""
+    """What a loss gave by name, in its order. Raises TypeError or ValueError."""
     entries = dict(value) if isinstance(value, Mapping) else {"loss": value}
     for name, entry in entries.items():
         if not isinstance(entry, Tensor) or entry.ndim:
@@ -168,7 +168,7 @@ def entries_of(value: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
             raise TypeError(f"the loss must give scalar tensors, but {name!r} is {came}{hint}")
     if "loss" not in entries:
         raise ValueError(f"the loss must have an entry 'loss', but has only {list(entries)}")
-    return {"loss": entries.pop("loss"), **entries}
+    return entries
 
 
 def _first_line(error: Exception) -> str:

@@ -26,8 +26,12 @@ class Visit:
         # take a second, and a step taken before it would be a step over a figure.
         self.page.evaluate(
             """async () => {
-                const frame = () => new Promise((drawn) =>
-                    requestAnimationFrame(() => requestAnimationFrame(drawn)));
+                // A browser that draws no more is found out by what waits for the page, below:
+                // a promise of a frame would wait without end.
+                const frame = () => new Promise((drawn) => {
+                    requestAnimationFrame(() => requestAnimationFrame(drawn));
+                    setTimeout(drawn, 10_000);
+                });
                 for (let y = 0; y < document.documentElement.scrollHeight; y += 500) {
                     scrollTo(0, y);
                     await frame();
