@@ -12,7 +12,7 @@ from companion.threads import limit_threads
 #: What the largest activation of a batch may take, in bytes. Below 4 MB a layer's call costs more
 #: than its arithmetic; above 13 MB activations leave a processor's cache, and a pass of a large
 #: network through a batch of hundreds takes two to four times as long.
-LARGEST_ACTIVATION = 8 * 2**20
+LARGEST_ACTIVATION = 12 * 2**20
 _ON_ACCELERATORS = 256 * 2**20
 
 
