@@ -200,9 +200,10 @@ class EfficientNet(ImageClassifier):
     ``compound_scaling(phi=1.5)``, or "lite0" … "lite4" (:data:`LITE_SCALINGS`): the variant for
     phones and browsers, without squeeze-and-excitation, with ReLU6, TensorFlow's padding, and a
     stem and head that do not grow. Channels are rounded to multiples of 8, numbers of layers
-    upwards. B0 has 5,288,548 parameters, B7 66,347,960, Lite0 4,652,008. Images are N×in_channels×H×W with the sides
-    of the scaling's resolution, or other sizes from 32. In training, blocks are left out with a
-    probability that grows with their depth from 0 to 0.2. `batch_norm_eps` is that of the authors'
+    upwards. B0 has 5,288,548 parameters, B7 66,347,960, Lite0 4,652,008. Images are
+    N×in_channels×H×W with the sides of the scaling's resolution, or other sizes from 32. In
+    training, blocks are left out with a probability that grows with their depth from 0 to 0.2.
+    `batch_norm_eps` is that of the authors'
     code. Chapter 8.
     """
 

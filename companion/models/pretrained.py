@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from http.client import HTTPException
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.models.alexnet import AlexNet
-from companion.models.classifier import ImageClassifier, check_choice
+from companion.models.classifier import ImageClassifier, Standardise, check_choice
 from companion.models.efficientnet import SCALINGS, EfficientNet, MBConv
 from companion.models.googlenet import GoogLeNet
 from companion.models.resnet import ResNet
@@ -47,6 +48,15 @@ class Pretrained(NamedTuple):
     model: ImageClassifier
     preprocess: Callable[[Any], Tensor]
     class_names: tuple[str, ...]
+
+    def on_pixels(self) -> nn.Sequential:
+        """The network for images N×3×H×W in [0, 1], which it standardises itself.
+
+        For whatever changes pixels: occlusion, noise, gradients. Images should have the sides
+        `model.size` already; nothing is resized or cropped. It shares its weights with `model`.
+        """
+        standardise = Standardise(self.preprocess.mean, self.preprocess.std)  # type: ignore[attr-defined]
+        return nn.Sequential(OrderedDict(standardise=standardise, network=self.model)).eval()
 
 
 def pretrained(name: str, version: str = "IMAGENET1K_V1", *, progress: bool = True) -> Pretrained:
