@@ -24,7 +24,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.site import katex, notices, prerender, quiz
-from companion.site.frontend import ROOT, STATIC, asset_scripts, widget_names
+from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 
 logger = logging.getLogger(__name__)
 
@@ -308,7 +308,7 @@ def copy_models(models: Iterable[str], target: Path) -> None:
                 f"the model {model[:12]}… that a page shows is missing from {source}; "
                 "run `make clean book` to execute the chapters anew"
             )
-        for name, script in asset_scripts(model, file.read_bytes()):
+        for name, script in model_scripts(model, file.read_bytes()):
             (target / name).write_text(script)
             written.add(name)
     for stale in target.glob("*.js"):
