@@ -8,7 +8,8 @@ image that training makes; `ReceptiveField` shows what a unit of a network sees;
 `BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
 and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LatentTraversal`
 walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
-image. `LiveTraining` trains any module in the page.
+image. `OcclusionMap` lays a patch over a photograph and shows what a network loses under it.
+`LiveTraining` trains any module in the page.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
@@ -18,6 +19,7 @@ from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
 from companion.widgets.network_explorer import NetworkExplorer
+from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.scaling import CompoundScaling
@@ -34,6 +36,7 @@ __all__ = [
     "LatentTraversal",
     "LiveTraining",
     "NetworkExplorer",
+    "OcclusionMap",
     "PosteriorVsPrior",
     "ReceptiveField",
     "SignalThroughDepth",
