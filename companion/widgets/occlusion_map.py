@@ -170,7 +170,8 @@ class OcclusionMap(LiveWidget):
         self.stride = min(self.stride, self.patch)
         if self.place:
             self.place = [
-                min(first, n - self.patch) for first, n in zip(self.place, self.shape[1:], strict=True)
+                min(first, n - self.patch)
+                for first, n in zip(self.place, self.shape[1:], strict=True)
             ]
 
     @traitlets.validate("fill")
@@ -293,7 +294,9 @@ def _images(image: Any) -> Tensor:
             f"{float(images.max()):.3g}: give what comes before standardising, and `preprocess`"
         )
     # What a page gets is 8 bits deep, and both are to see the same.
-    return torch.from_numpy(to_uint8(images)).permute(0, 3, 1, 2)[:, : images.shape[1]].float() / 255
+    return (
+        torch.from_numpy(to_uint8(images)).permute(0, 3, 1, 2)[:, : images.shape[1]].float() / 255
+    )
 
 
 def _top(probabilities: Tensor) -> list[int]:

@@ -403,9 +403,8 @@ function render({ model, el }) {
       "div",
       { class: "occlusion-stage" },
       ui.stack(view.el, map.legend, knob.opacity),
-      ui.stack(choice.el, list.el),
+      ui.stack(choice.el, list.el, ui.panel({}, knob.el, map.el)),
     ),
-    ui.panel({}, knob.el, map.el),
     voice.el,
   );
   el.append(root);

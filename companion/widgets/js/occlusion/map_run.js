@@ -120,7 +120,7 @@ function record({ shape, known, whole, target }) {
  */
 function controls({ onPress, onGo }) {
   const press = ui.button({ label: "Run the map", onClick: onPress });
-  const go = ui.button({ label: "Put the patch there", kind: "quiet", onClick: onGo });
+  const go = ui.button({ label: "Put the patch there", onClick: onGo });
   const bar = h("progress", { "aria-label": "The map", max: 1, hidden: true });
   const numbers = ui.readouts((v) => ui.signed(v, 3));
   const total = h("span", {});
@@ -129,8 +129,8 @@ function controls({ onPress, onGo }) {
   const found = h(
     "p",
     {},
-    ...[numbers.make("places", String), total, " places, from ", numbers.make("largest_rise")],
-    ...[" to ", numbers.make("largest_drop"), where],
+    ...[numbers.make("places", String), total, " places. Lost: ", numbers.make("smallest_drop"), " to "],
+    ...[numbers.make("largest_drop"), where],
   );
   return {
     el: h(
@@ -142,7 +142,7 @@ function controls({ onPress, onGo }) {
     ),
     /** @param {Doing} doing @param {boolean} isOpen @param {number} done @param {number} all */
     draw(doing, isOpen, done, all) {
-      const labels = { none: "Run the map", running: "Cancel", stopped: "Go on", done: "Run the map" };
+      const labels = { none: "Run the map", running: "Cancel", stopped: "Go on", done: "All done" };
       if (press.el.textContent !== labels[doing]) press.el.replaceChildren(labels[doing]);
       press.enable(isOpen && doing !== "done");
       bar.hidden = doing !== "running";
@@ -161,7 +161,7 @@ function controls({ onPress, onGo }) {
       const [place, most] = drops.reduce((a, b) => (b[1] > a[1] ? b : a));
       numbers.set({
         largest_drop: most,
-        largest_rise: drops.reduce((least, [, v]) => Math.min(least, v), Infinity),
+        smallest_drop: drops.reduce((least, [, v]) => Math.min(least, v), Infinity),
         places: new Set(drops.map(([at]) => keyOf(at))).size,
       });
       where.textContent = `, most at row ${place.top}, column ${place.left}.`;
@@ -177,7 +177,7 @@ function controls({ onPress, onGo }) {
 export function mapRun({ image, ask, isOpen, onMap, onGo, say, ...given }) {
   const { shape } = given;
   const known = record(given);
-  const scale = colourScale("lost under the patch");
+  const scale = colourScale("where it is covered");
   const legend = h("div", { class: "occlusion-legend" }, scale.el);
   const look = { opacity: 1, dark: false };
   /** @type {Doing} */
@@ -194,7 +194,11 @@ export function mapRun({ image, ask, isOpen, onMap, onGo, say, ...given }) {
     const strength = (/** @type {number} */ v) => 0.12 + 0.88 * (Math.abs(v) / size) ** 0.6;
     onMap(values, colourOf("diverging", -size, size, look.dark), (v) => look.opacity * strength(v));
     legend.hidden = !values;
-    scale.set(`${ui.fixed(-size, 3)}`, ui.signed(size, 3), gradientOf("diverging", look.dark));
+    scale.set(
+      `rises by ${ui.fixed(size, 3)}`,
+      `falls by ${ui.fixed(size, 3)}`,
+      gradientOf("diverging", look.dark),
+    );
     el.dataset.map = doing === "none" && known.isPythons() ? "python" : doing;
     parts.draw(doing, isOpen(), known.count(), total);
     const unloaded = "It maps once the network is loaded.";

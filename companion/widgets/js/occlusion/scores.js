@@ -60,8 +60,12 @@ export function scores(names) {
       numbers.make("probability"),
     ),
   );
+  const key = ui.legend([
+    { token: "data-6", label: "whole picture" },
+    { token: "accent", label: "under the patch" },
+  ]);
   return {
-    el: ui.stack(summary, list, verdict),
+    el: ui.stack(summary, key, list, verdict),
     /** @param {Answer | null} whole @param {Answer | null} under @param {number} chosen class */
     draw(whole, under, chosen) {
       target.textContent = names[chosen];

@@ -121,6 +121,7 @@ export function stage(shape, { onMove }) {
      */
     overlay(values, colour, cover) {
       over.hidden = !values;
+      image.el.toggleAttribute("data-grey", Boolean(values) && cover(0) > 0);
       if (!values || !context || !buffer) return;
       for (let i = 0, o = 0; i < values.length; i += 1, o += 4) {
         const isThere = !Number.isNaN(values[i]);
