@@ -15,11 +15,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from benchmarks import browser, machine, pages, training  # noqa: E402
+from benchmarks import browser, explain, machine, pages, training  # noqa: E402
 
 Line = dict[str, Any]
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "browser": browser.measure,
+    "explain": explain.measure,
     "machine": machine.measure,
     "pages": pages.measure,
     "training": training.measure,

@@ -6,18 +6,22 @@ slides a window over a small input, term by term; `KernelLab` filters a photogra
 error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` shows the views of an
 image that training makes; `ReceptiveField` shows what a unit of a network sees;
 `BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
-and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LatentTraversal`
+and its gradient through a deep network; `CompoundScaling` grows an EfficientNet;
+`EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP; `LatentTraversal`
 walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
-image. `LiveTraining` trains any module in the page.
+image. `OcclusionMap` lays a patch over a photograph and shows what a network loses under it.
+`LiveTraining` trains any module in the page.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
+from companion.widgets.embedding_explorer import EmbeddingExplorer
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
 from companion.widgets.network_explorer import NetworkExplorer
+from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.scaling import CompoundScaling
@@ -30,10 +34,12 @@ __all__ = [
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
+    "EmbeddingExplorer",
     "KernelLab",
     "LatentTraversal",
     "LiveTraining",
     "NetworkExplorer",
+    "OcclusionMap",
     "PosteriorVsPrior",
     "ReceptiveField",
     "SignalThroughDepth",

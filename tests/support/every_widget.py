@@ -47,6 +47,14 @@ def _traversal(latent_dim: int) -> widgets.LatentTraversal:
     )  # fmt: skip
 
 
+def _embedding(**options: Any) -> widgets.EmbeddingExplorer:
+    points = torch.randn(36, 5, generator=torch.Generator().manual_seed(0))
+    names = [HOSTILE, "b", "c"]
+    return widgets.EmbeddingExplorer(
+        points, _images(36, side=8), torch.arange(36) % 3, names, title=HOSTILE, **options
+    )
+
+
 def _training() -> widgets.LiveTraining:
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -58,6 +66,15 @@ def _training() -> widgets.LiveTraining:
         model, classification_loss(), data, data, batch_size=(8, "all"), lr=(0.01, 1e-4, 1.0),
         show=["filters", "predictions", "feature maps"], class_names=[HOSTILE, "b", "c"],
         title=HOSTILE,
+    )  # fmt: skip
+
+
+def _occlusion() -> widgets.OcclusionMap:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.Flatten(), nn.Linear(400, 6))
+    return widgets.OcclusionMap(
+        model, _images(2), class_names=[HOSTILE, *"bcdef"], captions=[HOSTILE, "b"], target=0,
+        patch=6, stride=3, title=HOSTILE,
     )  # fmt: skip
 
 
@@ -103,6 +120,19 @@ EXAMPLES = {
         lambda w: [f"= {_signed(w.output[1, 1], 0)}", "turned before use"],
         {"kernel": [[0, 1, 0], [0, 2, 0], [3, 0, -1]]},
     ),
+    "EmbeddingExplorer": Example(
+        lambda: _embedding(view="pca"),
+        lambda w: [
+            *(f"{value:.3f}" for value in w.quality().values()),
+            f"Point {w.selected + 1}: {HOSTILE}",
+        ],
+        {"k": 4, "selected": 6},
+    ),
+    "EmbeddingExplorer, t-SNE": Example(
+        _embedding,
+        lambda w: [f"{value:.3f}" for value in w.quality().values()],  # it starts from PCA
+        {"perplexity": 3.0, "k": 3},
+    ),
     "KernelLab": Example(
         lambda: widgets.KernelLab(_images(2), captions=[HOSTILE, "b"], bias=0.1, title=HOSTILE),
         lambda w: [
@@ -133,6 +163,14 @@ EXAMPLES = {
         ),
         lambda w: [f"{w.table().parameters:,} parameters, {w.table().multiplications:,} multipl"],
         {"layer": "conv2"},
+    ),
+    "OcclusionMap": Example(
+        _occlusion,
+        lambda w: [
+            f"{w.probability_whole:.3f} → {w.probability:.3f}",
+            f"{w.map().drops.numel()} places",
+        ],
+        {},
     ),
     "PosteriorVsPrior": Example(
         lambda: widgets.PosteriorVsPrior(-1.0, 0.1, title=HOSTILE),
