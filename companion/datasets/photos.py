@@ -7,6 +7,8 @@ named in the two libraries' own notes on their data.
 
 from pathlib import Path
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -65,6 +67,40 @@ def read_photograph(file: str | Path, image_size: int = IMAGE_SIZE) -> Tensor:
             why = "it is no picture"
         raise ValueError(f"{path.name} could not be read as a picture: {why}.") from error
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
+
+
+def crops(split: str, count: int, size: int = 24, seed: int = 0) -> "ImageSet":
+    """`count` square pieces, cut at random from the thirteen photographs of the "train" split.
+
+    The photographs are 160×160 here; "train" pieces come from their upper 112 rows, "test" pieces
+    from the 48 below, so the two share no pixel. The class is the photograph. uint8, N×3×size×size.
+
+    Raises:
+        ValueError: another split, a size that is not 8 to 48 pixels, or a count below 1.
+    """
+    from companion.datasets import ImageSet
+
+    rows = {"train": (0, 112), "test": (112, 160)}
+    if split not in rows:
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
+    if not 8 <= size <= 48 or count < 1:
+        raise ValueError(
+            f"Expected a size of 8 to 48 pixels and a count from 1, got {size!r} and {count!r}."
+        )
+    names = NAMES["train"]
+    whole = read("train", names, 160)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(low: int, high: int) -> list[int]:
+        return torch.randint(low, high, (count,), generator=generator).tolist()
+
+    first, end = rows[split]
+    chosen, tops, lefts = draw(0, len(names)), draw(first, end - size + 1), draw(0, 161 - size)
+    pieces = [
+        whole[number, :, top : top + size, left : left + size]
+        for number, top, left in zip(chosen, tops, lefts, strict=True)
+    ]
+    return ImageSet("crops", split, torch.stack(pieces), torch.tensor(chosen), names)
 
 
 def _from_scikit_learn(name: str) -> np.ndarray:
