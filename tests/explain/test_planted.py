@@ -56,9 +56,7 @@ def test_the_network_knows_the_marks_and_explanations_find_them(model):
         right = model(x).argmax(1) == labels
     assert right.float().mean() > 0.95
     for name, method in METHODS.items():
-        hits = [
-            pointing_game(method(model, x[i], int(labels[i])), boxes[i]) for i in range(len(x))
-        ]
+        hits = [pointing_game(method(model, x[i], int(labels[i])), boxes[i]) for i in range(len(x))]
         # A random map hits in 1.6 images out of 100.
         assert sum(hits) / len(hits) > 0.5, name
 
