@@ -6,9 +6,10 @@ slides a window over a small input, term by term; `KernelLab` filters a photogra
 error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` shows the views of an
 image that training makes; `ReceptiveField` shows what a unit of a network sees;
 `BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
-and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LatentTraversal`
-walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
-image. `LiveTraining` trains any module in the page.
+and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LookInside` shows
+what a network's channels answer to; `LatentTraversal` walks through a decoder's latent space;
+`PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
+the page.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
@@ -17,6 +18,7 @@ from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
+from companion.widgets.look_inside import LookInside
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
@@ -33,6 +35,7 @@ __all__ = [
     "KernelLab",
     "LatentTraversal",
     "LiveTraining",
+    "LookInside",
     "NetworkExplorer",
     "PosteriorVsPrior",
     "ReceptiveField",

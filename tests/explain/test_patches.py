@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from companion.explain.activations import activations
-from companion.explain.patches import maximally_activating_patches, patches_by_channel
+from companion.explain.patches import map_fields, maximally_activating_patches, patches_by_channel
 from companion.models import CifarResNet, DigitCNN
 from support.unchanged import left_as_it_was
 
@@ -83,6 +83,10 @@ def test_boxes_are_those_of_brute_force():
         seen = [pixel for pixel, change in changes.items() if change[patch.position]]
         rows, columns = zip(*seen, strict=True)
         assert patch.box == (min(rows), min(columns), max(rows) + 1, max(columns) + 1)
+    rows, columns = map_fields(model, (1, 12, 10), "2", tuple(before.shape))
+    for patch in found:
+        (top, bottom), (left, right) = rows[patch.position[0]], columns[patch.position[1]]
+        assert patch.box == (top, left, bottom, right)
     # At the border, fields are cut off.
     heights = {patch.box[2] - patch.box[0] for patch in found}
     assert len(heights) > 1
