@@ -49,7 +49,6 @@ import { colourOf, gradientOf } from "./ui/pixel_map.js";
 /** @typedef {{ values: Float32Array, low: number, high: number }} Maps of a layer, and the ends of their scale */
 /** @typedef {{ image: Float32Array, probabilities: number[], maps: Maps[] }} Seen */
 
-const COLUMNS = 8; // of the channels' grid
 const PLACES = 5; // classes listed
 const HEAVY = 3; // megabytes from which a network is loaded only when the reader asks for it
 const GAP = 3;
@@ -123,7 +122,7 @@ function verdict(names) {
 }
 
 /**
- * All channels of a layer on one canvas, eight in a row; a range input over it, for keys, and presses choose.
+ * All channels of a layer on one canvas, in rows; a range input over it, for keys, and presses choose.
  * @param {(channel: number) => void} onPick
  */
 function channelGrid(onPick) {
@@ -140,13 +139,13 @@ function channelGrid(onPick) {
   });
   const field = h("div", { class: "look-grid" }, canvas, marker, input);
   const legend = colourScale("activation");
-  let [count, rows] = [1, 1];
+  let [count, rows, across] = [1, 1, 1];
   const pick = (/** @type {number} */ next) => {
     if (next >= 0 && next < count) onPick(next);
   };
   input.addEventListener("input", () => pick(Number(input.value)));
   input.addEventListener("keydown", (event) => {
-    const step = /** @type {{ [key: string]: number }} */ ({ ArrowUp: -COLUMNS, ArrowDown: COLUMNS })[
+    const step = /** @type {{ [key: string]: number }} */ ({ ArrowUp: -across, ArrowDown: across })[
       event.key
     ];
     if (!step) return;
@@ -155,30 +154,31 @@ function channelGrid(onPick) {
   });
   field.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
-    const column = Math.floor(((event.clientX - box.left) / box.width) * COLUMNS);
-    pick(column + COLUMNS * Math.floor(((event.clientY - box.top) / box.height) * rows));
+    const column = Math.floor(((event.clientX - box.left) / box.width) * across);
+    pick(column + across * Math.floor(((event.clientY - box.top) / box.height) * rows));
     input.focus({ preventScroll: true, focusVisible: false });
   });
   return {
     el: ui.stack(field, legend.el),
     /** @param {Layer} layer @param {Maps} maps @param {boolean} dark */
     draw({ shape: [channels, height, width], title }, maps, dark) {
-      [count, rows] = [channels, Math.ceil(channels / COLUMNS)];
+      across = channels > 16 ? 8 : 4;
+      [count, rows] = [channels, Math.ceil(channels / across)];
       input.max = String(count - 1);
       // Small maps are enlarged by whole factors, so that their pixels stay squares; large ones halved.
       const cell = [width, height].map((n) =>
         n <= 32 ? n * Math.max(1, Math.floor(32 / n)) : Math.min(n, 64),
       );
-      canvas.width = COLUMNS * (cell[0] + GAP) - GAP;
+      canvas.width = across * (cell[0] + GAP) - GAP;
       canvas.height = rows * (cell[1] + GAP) - GAP;
-      canvas.setAttribute("aria-label", `The maps of ${count} channels of ${title}, ${COLUMNS} in a row.`);
+      canvas.setAttribute("aria-label", `The maps of ${count} channels of ${title}, ${across} in a row.`);
       const scale = scaleOf(maps);
       legend.set(ui.fixed(maps.low), ui.fixed(maps.high), gradientOf(scale, dark));
       if (!context) return;
       const colour = colourOf(scale, maps.low, maps.high, dark);
       for (let k = 0; k < count; k += 1) {
         const map = painted(maps.values, k * height * width, [height, width], colour);
-        const [x, y] = [(k % COLUMNS) * (cell[0] + GAP), Math.floor(k / COLUMNS) * (cell[1] + GAP)];
+        const [x, y] = [(k % across) * (cell[0] + GAP), Math.floor(k / across) * (cell[1] + GAP)];
         context.imageSmoothingEnabled = width > cell[0];
         context.drawImage(map, x, y, cell[0], cell[1]);
       }
@@ -187,9 +187,9 @@ function channelGrid(onPick) {
     choose(channel, words) {
       input.value = String(channel);
       input.setAttribute("aria-valuetext", words);
-      marker.style.insetInlineStart = `${((channel % COLUMNS) / COLUMNS) * 100}%`;
-      marker.style.insetBlockStart = `${(Math.floor(channel / COLUMNS) / rows) * 100}%`;
-      marker.style.inlineSize = `${100 / COLUMNS}%`;
+      marker.style.insetInlineStart = `${((channel % across) / across) * 100}%`;
+      marker.style.insetBlockStart = `${(Math.floor(channel / across) / rows) * 100}%`;
+      marker.style.inlineSize = `${100 / across}%`;
       marker.style.blockSize = `${100 / rows}%`;
     },
   };
@@ -388,9 +388,9 @@ function source(model, onImage) {
       if (atlas) onImage(atlas.image(examples[k].image), examples[k].caption);
     },
   });
-  const els = [pad?.el, pad ? ui.note("Or take one of these:") : null, picker.el];
   return {
-    el: ui.stack(...els),
+    pad: pad?.el,
+    picker: ui.stack(pad ? ui.note("Or take one of these:") : null, picker.el),
     /** @param {ReturnType<typeof cutter>} next */
     open(next) {
       atlas = next;
@@ -555,8 +555,8 @@ function render({ model, el }) {
     h(
       "div",
       { class: "look-top" },
-      input.el,
-      ui.stack(h("p", { class: "companion-heading" }, "It says"), classes.el, trouble.el),
+      input.pad,
+      ui.stack(h("p", { class: "companion-heading" }, "It says"), classes.el, input.picker, trouble.el),
     ),
     h("div", { class: "companion-panel" }, ui.row(layerChoice.el, size)),
     h(
