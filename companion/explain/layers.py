@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
 from companion.models.classifier import Standardise
-from companion.models.efficientnet import StochasticDepth
+from companion.models.efficientnet import SamePadding, StochasticDepth
 from companion.models.resnet import PaddedShortcut
 
 Pair = tuple[int, int]
@@ -308,6 +308,11 @@ def _padding(layer: Any, _: Pair) -> Windows:
     return Window(1, padding=int(top)), Window(1, padding=int(left))
 
 
+def _same_padding(layer: SamePadding, map_size: Pair) -> Windows:
+    vertical, horizontal = (Window(1, padding=layer.before_and_after(n)[0]) for n in map_size)
+    return vertical, horizontal
+
+
 def _batch_norm(layer: Any, _: Pair) -> None:
     if layer.running_mean is None:
         raise TypeError(
@@ -337,6 +342,7 @@ _OF_WINDOWS: dict[type[nn.Module], Callable[[Any, Pair], Windows | None]] = {
     nn.ReflectionPad2d: _padding,
     nn.ReplicationPad2d: _padding,
     nn.CircularPad2d: _padding,
+    SamePadding: _same_padding,
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
     nn.Softmax: _softmax,

@@ -22,6 +22,7 @@ from companion.models.dense_autoencoder import (
 )
 from companion.models.digit_cnn import DigitCNN
 from companion.models.efficientnet import (
+    LITE_SCALINGS,
     SCALINGS,
     EfficientNet,
     MBConv,
@@ -43,6 +44,7 @@ from companion.models.vgg import VGG
 
 __all__ = [
     "DCGAN",
+    "LITE_SCALINGS",
     "SCALINGS",
     "VGG",
     "AlexNet",

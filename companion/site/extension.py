@@ -23,8 +23,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from companion.site import katex, prerender, quiz
-from companion.site.frontend import ROOT, STATIC, asset_scripts, widget_names
+from companion.site import katex, notices, prerender, quiz
+from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 
 logger = logging.getLogger(__name__)
 
@@ -226,6 +226,8 @@ def dress_page(
     """Give a page its security policy, the scripts it needs, and its notebook to download."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">'
     font = json.dumps(context["pathto"](f"_static/fonts/{FONTS[0]}", resource=True))
+    link = context["pathto"](f"_static/{notices.FILE}", resource=True)
+    context["theme_extra_footer"] = f'<a href="{escape(link)}">Licences of what others made</a>'
     context["metatags"] = policy + PRELOAD.replace("FONT", font) + context.get("metatags", "")
     needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
     if needs.get("widgets") or needs.get("lazy"):
@@ -272,6 +274,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for name, source in static_files():
         (out / "_static" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, out / "_static" / name)
+    notices.write(out / "_static")
     for surplus in (out / "_static").rglob("*.map"):
         surplus.unlink()
     for page in out.glob("*.html"):
@@ -305,7 +308,7 @@ def copy_models(models: Iterable[str], target: Path) -> None:
                 f"the model {model[:12]}… that a page shows is missing from {source}; "
                 "run `make clean book` to execute the chapters anew"
             )
-        for name, script in asset_scripts(model, file.read_bytes()):
+        for name, script in model_scripts(model, file.read_bytes()):
             (target / name).write_text(script)
             written.add(name)
     for stale in target.glob("*.js"):

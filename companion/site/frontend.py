@@ -115,6 +115,11 @@ def asset_scripts(name: str, data: bytes, part: int = 2**20) -> Iterator[tuple[s
         yield f"{key}.js", f'companionAsset("{key}","{code}"{more});'
 
 
+def model_scripts(name: str, data: bytes, part: int = 2**20) -> Iterator[tuple[str, str]]:
+    """An exported file as asset scripts, gzipped first: base64 alone would undo half of that."""
+    return asset_scripts(name, gzip.compress(data, 9, mtime=0), part)
+
+
 def install_packages(root: Path = ROOT, *, tools: bool = True, quiet: bool = False) -> Path:
     """Install what package-lock.json pins into node_modules/, once per lock; returns that folder.
 

@@ -20,6 +20,7 @@ from companion.explain.layer_table import layer_table, paths
 from companion.explain.layers import Window, register
 from companion.explain.receptive_field import equal_gradient, field_by_gradient
 from companion.models import he_initialise
+from companion.models.efficientnet import SamePadding
 from companion.models.resnet import PaddedShortcut, Residual
 
 Shape = tuple[int, int, int]
@@ -125,7 +126,8 @@ def layers(draw: st.DrawFn, channels: int) -> tuple[nn.Module, int]:
     kind = draw(
         st.sampled_from(
             ("conv", "same", "max", "mean", "norm", "pad", "point", "batch", "own", "parametrised",
-             "residual", "parallel", "nested", "half", "called", "adaptive", "global")
+             "residual", "parallel", "nested", "half", "called", "adaptive", "global",
+             "tensorflow")
         )
     )  # fmt: skip
     kernel, stride = draw(kernels), draw(st.integers(1, 2))
@@ -139,6 +141,9 @@ def layers(draw: st.DrawFn, channels: int) -> tuple[nn.Module, int]:
             return nn.Conv2d(
                 channels, after, kernel, stride, padding, dilation, padding_mode=mode
             ), after
+        case "tensorflow":
+            convolution = nn.Conv2d(channels, after, kernel[0], stride)
+            return nn.Sequential(SamePadding(kernel[0], stride), convolution), after
         case "same":
             return nn.Conv2d(
                 channels, channels, kernel, padding="same", dilation=dilation, groups=channels

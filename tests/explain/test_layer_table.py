@@ -36,6 +36,7 @@ NETWORKS: dict[str, Build] = {
     "ResNet-20": CifarResNet,
     "plain-20": lambda: CifarResNet(residual=False),
     "EfficientNet-B0": EfficientNet,
+    "EfficientNet-Lite0": lambda: EfficientNet("lite0"),
     "DigitCNN": DigitCNN,
 }
 

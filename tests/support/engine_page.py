@@ -33,7 +33,7 @@ def write_engine_page(
     for name in frontend.ENGINE:
         (static / name).symlink_to(frontend.STATIC / name)
     for file in files:
-        for name, script in frontend.asset_scripts(file.stem, file.read_bytes(), part):
+        for name, script in frontend.model_scripts(file.stem, file.read_bytes(), part):
             (static / "models" / name).write_text(script)
     frontend._bundle(ROOT, _ENTRY, static / "page.js", '--define:ENGINE_VERSION="test"')
     page = folder / "page.html"

@@ -7,7 +7,7 @@ from typing import Any
 def write_stage(folder: Path, *widgets: Any, before: str = "") -> Path:
     """Write a page with these widgets, and what it loads, into a folder; `before` is HTML."""
     from companion.site.extension import widget_html
-    from companion.site.frontend import asset_scripts
+    from companion.site.frontend import model_scripts
     from companion.widgets.base import MIME_TYPE, STATIC
 
     static = folder / "companion"
@@ -22,7 +22,7 @@ def write_stage(folder: Path, *widgets: Any, before: str = "") -> Path:
         html += widget_html(content, f"still-{number}") + "<p>The text goes on.</p>"
         for asset in content["assets"]:
             file = widget._models[asset].read_bytes()
-            for name, script in asset_scripts(asset, file):
+            for name, script in model_scripts(asset, file):
                 (static / "models" / name).write_text(script)
     eager = dict.fromkeys(f"page-{widget.module}.js" for widget in widgets if not widget.lazy)
     loads = "".join(

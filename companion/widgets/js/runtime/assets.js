@@ -1,6 +1,8 @@
 // Finds the files that a widget needs: the inference engine (in the book's own site, else among the
 // extension files of JupyterLab or Notebook, else from the kernel), and models and data by their SHA-256.
 
+import { gunzip } from "./engine.js";
+
 /** @import { AnyModel } from "@anywidget/types" */
 /** @import { PageEngine, Queue, Shared } from "./session.js" */
 
@@ -158,7 +160,7 @@ export async function firstOf(ways) {
 
 /**
  * The bytes of an exported file by its SHA-256: from the widget's state in a notebook, else from the book's
- * site, where a large file comes in parts of a megabyte.
+ * site, where it is gzipped and, if large, comes in parts of a megabyte. `onProgress` hears of those bytes.
  * @param {string} sha256
  * @param {Model} model
  * @param {Progress} [onProgress]
@@ -166,7 +168,12 @@ export async function firstOf(ways) {
  */
 export async function fileBytes(sha256, model, onProgress = () => {}) {
   const file = model.get("_files")?.[sha256];
-  if (!file) return fromScripts((script) => `${page.site}models/${script}`, sha256, onProgress);
+  if (!file) {
+    const packed = await fromScripts((script) => `${page.site}models/${script}`, sha256, onProgress);
+    return gunzip(packed).catch(() => {
+      throw new Error(`the file ${sha256.slice(0, 12)}… is damaged`);
+    });
+  }
   const bytes = bytesOf(file);
   onProgress(bytes.length, bytes.length);
   return bytes;
