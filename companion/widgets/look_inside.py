@@ -1,6 +1,7 @@
 """What a network makes of an image, layer by layer and channel by channel, live in the page."""
 
 import base64
+import gzip
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from companion.datasets import ImageSet, load_images
 from companion.explain.activations import channel_filters
 from companion.explain.passes import hooked, named_layers
 from companion.explain.patches import map_fields, patches_by_channel
-from companion.export.model import export_model, unwrap
+from companion.export.model import TOLERANCE, export_model, unwrap
 from companion.figures import encode_png, to_uint8
 from companion.models.classifier import check_choice
 from companion.widgets.base import LiveWidget, data_url
@@ -48,9 +49,12 @@ class LookInside(LiveWidget):
         captions: a name for each of the examples.
         patches: how many parts are shown for a channel.
         channels: how many channels of a layer are on show at most, the first ones.
+        tolerance: how much an output may change by keeping weights in 16 bits, relative to the
+            largest (`companion.export.export_model`).
+        layer, channel: those on show at first, numbers from 0.
         title: heading of the widget.
 
-    `layer` and `channel` (numbers from 0) may be set and observed from Python.
+    `layer` and `channel` may be set and observed from Python.
 
     Raises:
         ValueError: an argument does not fit, or the model can't be exported; the message says why.
@@ -60,9 +64,9 @@ class LookInside(LiveWidget):
     """
 
     module = "look_inside"
+    lazy = True
 
-    network = traitlets.Unicode().tag(sync=True)
-    megabytes = traitlets.Float().tag(sync=True)
+    network = traitlets.Dict().tag(sync=True)
     image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
     input = traitlets.Unicode().tag(sync=True)
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -86,6 +90,7 @@ class LookInside(LiveWidget):
         captions: Sequence[str] | None = None,
         patches: int = 6,
         channels: int = CHANNELS,
+        tolerance: float = TOLERANCE,
         layer: int = 0,
         channel: int = 0,
         title: str = "Look inside",
@@ -100,7 +105,8 @@ class LookInside(LiveWidget):
         pixels, labels, known = _images(_enlarged_digits() if images is None else images)
         chosen = _examples(examples, labels, len(pixels))
         titles = _captions(captions, chosen, labels, known)
-        exported = export_model(_Probe(model, list(names.values()), channels), pixels[:1])
+        probe = _Probe(model, list(names.values()), channels)
+        exported = export_model(probe, pixels[:1], tolerance=tolerance)
         shapes = [tuple(map(int, exported.outputs[f"layer{k}"][1:])) for k in range(len(names))]
         strong = [
             patches_by_channel(model, pixels, name, patches, channels=range(shape[0]))
@@ -118,8 +124,11 @@ class LookInside(LiveWidget):
             raise ValueError(f"expected {len(p)} class_names, one a logit, but got {len(classes)}")
         super().__init__(
             models=[exported.path],
-            network=exported.sha256,
-            megabytes=round(exported.path.stat().st_size / 1e6, 1),
+            network={
+                "model": exported.sha256,
+                # What a page loads: the same as companion.site.frontend.model_scripts packs.
+                "bytes": len(gzip.compress(exported.path.read_bytes(), 9, mtime=0)),
+            },
             image_shape=list(pixels.shape[1:]),
             input=input,
             class_names=classes,

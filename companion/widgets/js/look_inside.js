@@ -9,12 +9,13 @@ import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
 import { drawingPad } from "./ui/drawing_pad.js";
 import { imagePicker } from "./ui/image_picker.js";
-import { bindTraits, emit, failing, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
-import { loadPicture } from "./ui/pictures.js";
+import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
+import { loadPicture, ownPicture } from "./ui/pictures.js";
 import { colourOf, gradientOf } from "./ui/pixel_map.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Rgb } from "./ui/colours.js" */
+/** @import { Traits } from "./ui/lifetime.js" */
 
 /**
  * @typedef {object} Layer
@@ -31,8 +32,7 @@ import { colourOf, gradientOf } from "./ui/pixel_map.js";
 
 /**
  * @typedef {object} State
- * @property {string} network SHA-256 of the exported model
- * @property {number} megabytes
+ * @property {{ model: string, bytes: number }} network SHA-256 of the exported model, and what a page loads
  * @property {[number, number, number]} image_shape C×H×W
  * @property {"digit" | "photograph"} input
  * @property {string[]} class_names
@@ -50,7 +50,6 @@ import { colourOf, gradientOf } from "./ui/pixel_map.js";
 /** @typedef {{ image: Float32Array, probabilities: number[], maps: Maps[] }} Seen */
 
 const PLACES = 5; // classes listed
-const HEAVY = 3; // megabytes from which a network is loaded only when the reader asks for it
 const GAP = 3;
 
 /** The scale on which a layer's maps are shown: in two colours if they have both signs. @param {Maps} maps */
@@ -64,30 +63,37 @@ const scaleOf = ({ low }) => (low < 0 ? "diverging" : "sequential");
  */
 function cutter(sheet, across, [channels, height, width]) {
   const canvas = new OffscreenCanvas(sheet.width, sheet.height);
-  canvas.getContext("2d")?.putImageData(sheet, 0, 0);
-  const corner = (/** @type {number} */ k) => [(k % across) * width, Math.floor(k / across) * height];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (!context) throw new Error("this browser draws no pictures");
+  context.putImageData(sheet, 0, 0);
+  /** @param {number} k @returns {[x: number, y: number]} */
+  const corner = (k) => [(k % across) * width, Math.floor(k / across) * height];
   return {
     canvas,
     corner,
-    /** Image k as the network takes it: C×H×W in [0, 1]. @param {number} k */
-    image(k) {
-      const [left, top] = corner(k);
-      const image = new Float32Array(channels * height * width);
-      for (let c = 0, i = 0; c < channels; c += 1)
-        for (let y = 0; y < height; y += 1)
-          for (let x = 0; x < width; x += 1, i += 1)
-            image[i] = sheet.data[4 * ((top + y) * sheet.width + left + x) + c] / 255;
-      return image;
-    },
+    /** Image k as the network takes it. @param {number} k */
+    image: (k) => numbersOf(context.getImageData(...corner(k), width, height), channels),
   };
 }
 
+/** Pixels as numbers C×H×W in [0, 1]; grey as Pillow weighs colours. @param {ImageData} pixels @param {number} channels */
+function numbersOf({ data, width, height }, channels) {
+  const area = height * width;
+  const numbers = new Float32Array(channels * area);
+  for (let i = 0, o = 0; i < area; i += 1, o += 4) {
+    if (channels === 1)
+      numbers[i] = ((19595 * data[o] + 38470 * data[o + 1] + 7471 * data[o + 2] + 32768) >> 16) / 255;
+    else for (let c = 0; c < 3; c += 1) numbers[c * area + i] = data[o + c] / 255;
+  }
+  return numbers;
+}
+
 /** An image's pixels as a picture to be seen. @param {ImageData} into @param {Float32Array} image */
-function paintImage({ data }, image, dim = 1) {
+function paintImage({ data }, image) {
   const plane = data.length / 4;
   const step = image.length > plane ? plane : 0;
   for (let i = 0, o = 0; i < plane; i += 1, o += 4) {
-    for (let c = 0; c < 3; c += 1) data[o + c] = 255 * dim * image[c * step + i];
+    for (let c = 0; c < 3; c += 1) data[o + c] = 255 * image[c * step + i];
     data[o + 3] = 255;
   }
 }
@@ -351,13 +357,59 @@ function findings() {
 }
 
 /**
- * What the reader shows to the network: one of the examples, a drawing, a photograph.
- * @param {Model} model
- * @param {(image: Float32Array, name: string) => void} onImage
+ * The pad to draw on, under the button that wakes it.
+ * @param {State["image_shape"]} shape @param {HTMLElement} wake @param {(image: Float32Array) => void} onDrawn
  */
-function source(model, onImage) {
-  const [examples, shape] = [model.get("examples"), model.get("image_shape")];
-  const [, height, width] = shape;
+function digitPad([, height, width], wake, onDrawn) {
+  const pad = drawingPad({ label: "Draw a digit", height, width, centre: true, onChange: onDrawn });
+  return {
+    el: h("div", { class: "look-pad" }, pad.el, h("div", { class: "look-wake" }, wake)),
+    clear: () => pad.set([]),
+    draw() {},
+    stop() {},
+  };
+}
+
+/**
+ * The photograph on show, and the ways to one's own.
+ * @param {State["image_shape"]} shape @param {HTMLElement} wake
+ * @param {{ target: HTMLElement, say: (trouble: string) => void, onPicture: (image: Float32Array, name: string) => void }} options
+ */
+function photograph([channels, height, width], wake, { target, say, onPicture }) {
+  const canvas = h("canvas", {
+    class: "companion-image",
+    role: "img",
+    "aria-label": "The image",
+    width,
+    height,
+  });
+  const context = canvas.getContext("2d");
+  const own = ownPicture({
+    target,
+    fit: { square: width },
+    onTrouble: say,
+    onPicture: (pixels, name) => onPicture(numbersOf(pixels, channels), name),
+  });
+  return {
+    el: ui.stack(canvas, ui.row(wake, ...own.els), own.view),
+    clear() {},
+    /** @param {Float32Array} image */
+    draw(image) {
+      const buffer = context?.createImageData(width, height);
+      if (!context || !buffer) return;
+      paintImage(buffer, image);
+      context.putImageData(buffer, 0, 0);
+    },
+    stop: own.stop,
+  };
+}
+
+/**
+ * The images to choose among.
+ * @param {Model} model @param {(image: Float32Array, name: string) => void} onImage
+ */
+function examplePicker(model, onImage) {
+  const [examples, [, height, width]] = [model.get("examples"), model.get("image_shape")];
   /** @type {ReturnType<typeof cutter> | undefined} */
   let atlas;
   const thumbs = examples.map(() => {
@@ -365,32 +417,18 @@ function source(model, onImage) {
     canvas.style.imageRendering = height > 64 ? "auto" : "pixelated";
     return canvas;
   });
-  const pad =
-    model.get("input") === "digit"
-      ? drawingPad({
-          label: "Draw a digit",
-          height,
-          width,
-          centre: true,
-          onChange(image) {
-            picker.set(undefined);
-            onImage(image, "your drawing");
-          },
-        })
-      : null;
   const picker = imagePicker({
-    label: pad ? "Or take one of these" : "Photograph",
+    label: "Images to choose among",
     tileClass: "look-tile",
     tiles: examples.map(({ caption }, value) => ({ value, caption, content: thumbs[value] })),
     value: 0,
     onChange(k) {
-      pad?.set([]);
       if (atlas) onImage(atlas.image(examples[k].image), examples[k].caption);
     },
   });
   return {
-    pad: pad?.el,
-    picker: ui.stack(pad ? ui.note("Or take one of these:") : null, picker.el),
+    el: picker.el,
+    leave: () => picker.set(undefined),
     /** @param {ReturnType<typeof cutter>} next */
     open(next) {
       atlas = next;
@@ -404,22 +442,56 @@ function source(model, onImage) {
 
 // ---------------------------------------------------------------- the network
 
+/** @param {number} bytes */
+const megabytes = (bytes) => `${ui.fixed(bytes / 1e6, bytes < 1e6 ? 2 : 1)} MB`;
+
 /**
- * The network in the page's worker, opened when it is first wanted.
+ * The network in the page's worker, opened when it is first wanted: by the button `wake`, or a new image.
  * @param {Model} model
- * @param {{ onProgress: (loaded: number, total: number) => void }} options
+ * @param {{ say: (words: string, kind?: "waiting" | "error") => void, onOpen: () => void }} options
  */
-function network(model, { onProgress }) {
+function network(model, { say, onOpen }) {
   const layers = model.get("layers");
+  const { model: sha256, bytes } = model.get("network");
+  const isDigit = model.get("input") === "digit";
+  const wake = ui.button({
+    label: isDigit ? "Press to draw" : `Load the network, ${megabytes(bytes)}`,
+    title: `Loads the network, ${megabytes(bytes)}, once; nothing that you show it leaves your machine`,
+    kind: "primary",
+    onClick: () => open().catch(() => {}),
+  });
+  wake.el.dataset.wakes = "";
   /** @type {ReturnType<typeof openModel> | null} */
   let opening = null;
   let alive = true;
+  const begin = async () => {
+    wake.enable(false);
+    say("Loading the network …", "waiting");
+    try {
+      const session = await openModel(sha256, model, {
+        onProgress(loaded, total) {
+          if (alive && loaded < total)
+            say(`Loading the network: ${megabytes(loaded)} of ${megabytes(total)}`, "waiting");
+        },
+      });
+      if (!alive) session.release();
+      say("");
+      wake.el.hidden = true;
+      if (alive) onOpen();
+      return session;
+    } catch (error) {
+      opening = null;
+      wake.enable(true);
+      say(`The network could not be loaded: ${/** @type {Error} */ (error).message}`, "error");
+      throw error;
+    }
+  };
   const open = () => {
-    opening ??= openModel(model.get("network"), model, { onProgress });
+    opening ??= begin();
     return opening;
   };
   return {
-    open,
+    wake: wake.el,
     /** What it makes of an image; null if a newer one came. @param {Float32Array} image @returns {Promise<Seen | null>} */
     async look(image) {
       const session = await open();
@@ -440,7 +512,7 @@ function network(model, { onProgress }) {
     },
     stop() {
       alive = false;
-      opening?.then((session) => session.release()).catch(() => {});
+      opening?.then((session) => session.release()).catch(() => {}); // said already
     },
   };
 }
@@ -455,52 +527,89 @@ async function mapsOf({ maps, low, high }) {
   return { values, low, high };
 }
 
+/**
+ * One channel closely: its map over the image, how strong it is and where.
+ * @param {State["image_shape"]} shape
+ */
+function closeUp(shape) {
+  const numbers = ui.readouts();
+  const heading = h("p", { class: "companion-heading" });
+  const over = overlay(shape);
+  const sees = ui.note(
+    "Strongest: ",
+    numbers.make("strongest"),
+    ", in row ",
+    numbers.make("row", String),
+    ", column ",
+    numbers.make("column", String),
+    ". The frame holds all that this unit sees.",
+  );
+  const silent = ui.note("Nothing in this image makes this channel answer.");
+  return {
+    el: ui.stack(heading, over.el, sees, silent),
+    /** Draws it, and gives its largest value. @param {Seen} seen @param {Layer} layer @param {Maps} maps @param {number} channel @param {boolean} dark */
+    draw({ image }, layer, maps, channel, dark) {
+      heading.textContent = `Channel ${channel} of ${layer.title}`;
+      const { value, row, column } = over.draw(image, layer, maps, channel, dark);
+      numbers.set({ strongest: value, row, column });
+      sees.hidden = value <= 0;
+      silent.hidden = value > 0;
+      return value;
+    },
+  };
+}
+
+/** Which layer. @param {Traits<State>} traits */
+function layerPicker({ model, put }) {
+  const layers = model.get("layers");
+  const choice = (layers.length > 5 ? ui.select : ui.segmented)({
+    label: "Layer",
+    options: layers.map(({ title }, value) => ({ value, label: title })),
+    value: model.get("layer"),
+    onChange: (layer) => put({ channel: Math.min(model.get("channel"), layers[layer].shape[0] - 1), layer }),
+  });
+  const size = ui.note();
+  return {
+    el: h("div", { class: "companion-panel" }, ui.row(choice.el, size)),
+    draw() {
+      choice.set(model.get("layer"));
+      const [channels, height, width] = layers[model.get("layer")].shape;
+      size.textContent =
+        height * width > 1
+          ? `${channels} channels, each a map of ${height}×${width} numbers`
+          : `${channels} channels, each one number: position is gone`;
+    },
+  };
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const [layers, shape, names] = [model.get("layers"), model.get("image_shape"), model.get("class_names")];
-  const heavy = model.get("megabytes") > HEAVY;
+  const isDigit = model.get("input") === "digit";
   let dark = false;
   /** @type {ReturnType<typeof cutter> | undefined} */
   let atlas;
   /** @type {Seen | undefined} */
   let seen;
   const voice = ui.announcer();
-  const trouble = ui.notice();
-  const numbers = ui.readouts();
+  const status = ui.notice();
 
   const draw = () => {
     if (!seen || !atlas) return;
     const [index, channel] = [model.get("layer"), model.get("channel")];
-    const layer = layers[index];
-    const [channels, height, width] = layer.shape;
-    layerChoice.set(index);
-    size.textContent =
-      height * width > 1
-        ? `${channels} channels, each a map of ${height}×${width} numbers`
-        : `${channels} channels, each one number: position is gone`;
+    const [layer, maps] = [layers[index], seen.maps[index]];
+    input.draw(seen.image);
     classes.draw(seen.probabilities);
-    grid.draw(layer, seen.maps[index], dark);
-    const { value, row, column } = over.draw(seen.image, layer, seen.maps[index], channel, dark);
+    picker.draw();
+    grid.draw(layer, maps, dark);
+    const value = close.draw(seen, layer, maps, channel, dark);
     grid.choose(channel, `channel ${channel}, strongest ${ui.spoken(value)}`);
-    heading.textContent = `Channel ${channel} of ${layer.title}`;
     known.draw(layer, channel, atlas);
-    numbers.set({ strongest: value, row, column });
-    sees.hidden = value <= 0;
-    silent.hidden = value > 0;
-    if (!traits.touched) return;
-    voice.say(`Channel ${channel} of ${layer.title}, strongest ${ui.spoken(value)}.`);
+    if (traits.touched) voice.say(`Channel ${channel} of ${layer.title}, strongest ${ui.spoken(value)}.`);
   };
   const traits = bindTraits(model, ["layer", "channel"], perFrame(draw));
+  const net = network(model, { say: status.set, onOpen: () => emit(root, "opened") });
 
-  /** @param {Error} error */
-  const fail = (error) =>
-    failing(root, () => trouble.set(`The network could not be run: ${error.message}`, "error"))(error);
-  const net = network(model, {
-    onProgress(loaded, total) {
-      if (heavy && loaded < total)
-        trouble.set(`Loading the network: ${Math.round((100 * loaded) / total)} %`, "waiting");
-    },
-  });
   let newest = 0;
   const show = async (/** @type {Float32Array} */ image, /** @type {string} */ name) => {
     newest += 1;
@@ -508,68 +617,64 @@ function render({ model, el }) {
     try {
       const found = await net.look(image);
       if (!found || mine !== newest) return;
-      trouble.set("");
       seen = found;
       draw();
-      const best = seen.probabilities.indexOf(Math.max(...seen.probabilities));
-      voice.say(`${name}: ${names[best]}, ${Math.round(100 * seen.probabilities[best])} %`);
-      emit(root, "painted", { image, probabilities: seen.probabilities });
+      const { probabilities: p } = seen;
+      const best = p.indexOf(Math.max(...p));
+      voice.say(`${name}: ${names[best]}, ${Math.round(100 * p[best])} %`);
+      emit(root, "painted", { image, probabilities: p });
     } catch (error) {
-      fail(/** @type {Error} */ (error));
+      status.set(`The network could not be run: ${/** @type {Error} */ (error).message}`, "error");
     }
   };
+  const own = (/** @type {Float32Array} */ image, name = "your drawing") => {
+    examples.leave();
+    show(image, name);
+  };
 
-  const input = source(model, show);
-  const classes = verdict(names);
-  const layerChoice = (layers.length > 5 ? ui.select : ui.segmented)({
-    label: "Layer",
-    options: layers.map(({ title }, value) => ({ value, label: title })),
-    value: model.get("layer"),
-    onChange: (next) =>
-      traits.put({ channel: Math.min(model.get("channel"), layers[next].shape[0] - 1), layer: next }),
+  const examples = examplePicker(model, (image, name) => {
+    input.clear();
+    show(image, name);
   });
-  const size = ui.note();
+  const input = isDigit
+    ? digitPad(shape, net.wake, own)
+    : photograph(shape, net.wake, {
+        target: el,
+        say: (trouble) => status.set(trouble, "error"),
+        onPicture: own,
+      });
+  const classes = verdict(names);
+  const picker = layerPicker(traits);
   const grid = channelGrid((channel) => traits.put({ channel }));
-  const over = overlay(shape);
-  const heading = h("p", { class: "companion-heading" });
+  const close = closeUp(shape);
   const known = findings();
-  const whole = (/** @type {number} */ v) => String(v + 1);
-  const sees = ui.note(
-    "Strongest: ",
-    numbers.make("strongest"),
-    ", in row ",
-    numbers.make("row", whole),
-    ", column ",
-    numbers.make("column", whole),
-    ". The frame holds all that this unit sees.",
-  );
-  const silent = ui.note("Nothing in this image makes this channel answer.");
+  const title = "What makes this channel strong";
+  const what = isDigit ? "Draw a digit" : "Take a photograph";
   const root = ui.frame(
     {
       title: model.get("title"),
-      describe:
-        model.get("input") === "digit"
-          ? "Draw a digit, and see what each channel of the network answers to. Press a channel to look closer."
-          : "Choose a photograph, and see what each channel of the network answers to. Press a channel to look closer.",
+      describe: `${what}, and see what each channel of the network answers to. Press a channel to look closer.`,
     },
     h(
       "div",
       { class: "look-top" },
-      input.pad,
-      ui.stack(h("p", { class: "companion-heading" }, "It says"), classes.el, input.picker, trouble.el),
+      input.el,
+      ui.stack(
+        h("p", { class: "companion-heading" }, "The network says"),
+        classes.el,
+        ui.note(isDigit ? "Or take one of these:" : "Other images:"),
+        examples.el,
+        status.el,
+      ),
     ),
-    h("div", { class: "companion-panel" }, ui.row(layerChoice.el, size)),
+    picker.el,
     h(
       "div",
       { class: "look-pair" },
       ui.stack(h("p", { class: "companion-heading" }, "All channels"), grid.el),
-      ui.stack(heading, over.el, sees, silent),
+      close.el,
     ),
-    ui.plate(
-      { title: "What makes this channel strong", name: "What makes this channel strong" },
-      known.el,
-      known.words,
-    ),
+    ui.plate({ title, name: title }, known.el, known.words),
     voice.el,
   );
   el.append(root);
@@ -578,24 +683,17 @@ function render({ model, el }) {
     const { picture, columns } = model.get("atlas");
     const [sheet, ...maps] = await Promise.all([loadPicture(picture), ...layers.map(mapsOf)]);
     atlas = cutter(sheet, columns, shape);
-    input.open(atlas);
-    seen = {
-      image: atlas.image(model.get("examples")[0].image),
-      probabilities: model.get("probabilities"),
-      maps,
-    };
+    examples.open(atlas);
+    const image = atlas.image(model.get("examples")[0].image);
+    seen = { image, probabilities: model.get("probabilities"), maps };
     draw();
   };
-  const wake = () => {
-    if (!heavy) net.open().catch(fail);
-  };
-  for (const touch of ["pointerenter", "focusin"]) root.addEventListener(touch, wake, { once: true });
-  whenLoaded(root, load(), fail);
+  whenLoaded(root, load());
   const unfollow = followTheme(el, (colours) => {
     dark = isDark(colours);
     draw();
   });
-  return lifetime(traits.stop, net.stop, unfollow);
+  return lifetime(traits.stop, net.stop, input.stop, unfollow);
 }
 
 export default { render };
