@@ -163,6 +163,11 @@ class LookInside(LiveWidget):
         count = self.layers[self.layer]["shape"][0]
         return whole_number("channel", proposal["value"], 0, count - 1)
 
+    @traitlets.observe("layer")
+    def _limit_channel(self, _: Any) -> None:
+        """A layer may have fewer channels than the one before."""
+        self.channel = min(self.channel, self.layers[self.layer]["shape"][0] - 1)
+
     def maps(self, image: Tensor | None = None) -> Tensor:
         """The maps of the present layer for an image C×H×W in [0, 1] (if not given, the first)."""
         x = self._first if image is None else image[None].float()

@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import gzip
 import hashlib
 import itertools
 from contextlib import ExitStack

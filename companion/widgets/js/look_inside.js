@@ -146,6 +146,8 @@ function channelGrid(onPick) {
   const field = h("div", { class: "look-grid" }, canvas, marker, input);
   const legend = colourScale("activation");
   let [count, rows, across] = [1, 1, 1];
+  /** @type {[Maps | null, boolean]} */
+  let drawn = [null, false];
   const pick = (/** @type {number} */ next) => {
     if (next >= 0 && next < count) onPick(next);
   };
@@ -168,6 +170,8 @@ function channelGrid(onPick) {
     el: ui.stack(field, legend.el),
     /** @param {Layer} layer @param {Maps} maps @param {boolean} dark */
     draw({ shape: [channels, height, width], title }, maps, dark) {
+      if (drawn[0] === maps && drawn[1] === dark) return;
+      drawn = [maps, dark];
       across = channels > 16 ? 8 : 4;
       [count, rows] = [channels, Math.ceil(channels / across)];
       input.max = String(count - 1);
@@ -291,20 +295,25 @@ function overlay([, height, width]) {
 
 /** A channel's filter, if the image itself is what it sees, and the parts of images at which it is strongest. */
 function findings() {
-  const filter = h("img", { class: "look-filter", alt: "" });
-  const filterPart = ui.figure(filter, "its filter: grey is a weight of 0");
+  const filter = h("div");
   const row = h("ol", { class: "look-patches" });
   const words = ui.note();
   return {
-    el: h("div", { class: "look-findings" }, filterPart, row),
+    el: h("div", { class: "look-findings" }, filter, row),
     words,
     /** @param {Layer} layer @param {number} channel @param {ReturnType<typeof cutter>} atlas */
     draw(layer, channel, atlas) {
-      filterPart.hidden = !layer.filters.length;
-      if (layer.filters.length) {
-        filter.src = layer.filters[channel];
-        filter.alt = `The filter of channel ${channel}`;
-      }
+      const picture = {
+        src: layer.filters[channel],
+        class: "look-filter",
+        alt: `The filter of channel ${channel}`,
+      };
+      filter.hidden = !layer.filters.length;
+      filter.replaceChildren(
+        ...layer.filters
+          .slice(0, 1)
+          .map(() => ui.figure(h("img", picture), "its filter: grey is a weight of 0")),
+      );
       const spans = [layer.rows, layer.columns].map((all) => Math.max(...all.map(([a, b]) => b - a)));
       const cut = layer.patches[channel].some(([, , r, c]) => {
         const [[top, bottom], [left, right]] = [layer.rows[r], layer.columns[c]];
@@ -662,7 +671,7 @@ function render({ model, el }) {
       ui.stack(
         h("p", { class: "companion-heading" }, "The network says"),
         classes.el,
-        ui.note(isDigit ? "Or take one of these:" : "Other images:"),
+        ui.note(isDigit ? "Or take one of these:" : "Take one of these, or your own:"),
         examples.el,
         status.el,
       ),
