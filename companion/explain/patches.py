@@ -5,7 +5,7 @@ Each part is cut out by the unit's receptive field, followed through the network
 Source: Springenberg et al. (2015), "Striving for simplicity: the all convolutional net", §4.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -114,6 +114,30 @@ def patches_by_channel(
         ]
         for rows in chosen
     ]
+
+
+def map_fields(
+    model: nn.Module, image_shape: Sequence[int], layer: str, map_size: Pair
+) -> tuple[list[Pair], list[Pair]]:
+    """What the units of each row, and of each column, of a layer's maps see of an image.
+
+    For every row its first pixel row and the one after its last, as slices have it; then the same
+    for columns. What a unit sees is the one by the other.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        map_size: height and width of the layer's maps.
+
+    Raises TypeError as :func:`maximally_activating_patches` does, and ValueError for a unit that
+    looks at padding alone.
+    """
+    channels, height, width = image_shape
+    rows, columns = ([(r, 0) for r in range(map_size[0])], [(0, c) for c in range(map_size[1])])
+    boxes = _boxes(model, layer, (height, width), {*rows, *columns}, channels)
+    return (
+        [(boxes[at][0], boxes[at][2]) for at in rows],
+        [(boxes[at][1], boxes[at][3]) for at in columns],
+    )
 
 
 def _cut(image: Tensor, value: float, number: int, position: Pair, boxes: dict[Pair, Box]) -> Patch:

@@ -6,11 +6,11 @@ slides a window over a small input, term by term; `KernelLab` filters a photogra
 error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` shows the views of an
 image that training makes; `ReceptiveField` shows what a unit of a network sees;
 `BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
-and its gradient through a deep network; `CompoundScaling` grows an EfficientNet;
-`EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP; `LatentTraversal`
-walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
-image. `OcclusionMap` lays a patch over a photograph and shows what a network loses under it.
-`LiveTraining` trains any module in the page.
+and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LookInside` shows
+what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
+network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
+`LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's
+encoder says of one image. `LiveTraining` trains any module in the page.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
@@ -20,6 +20,7 @@ from companion.widgets.embedding_explorer import EmbeddingExplorer
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
+from companion.widgets.look_inside import LookInside
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
@@ -38,6 +39,7 @@ __all__ = [
     "KernelLab",
     "LatentTraversal",
     "LiveTraining",
+    "LookInside",
     "NetworkExplorer",
     "OcclusionMap",
     "PosteriorVsPrior",

@@ -78,6 +78,18 @@ def _occlusion() -> widgets.OcclusionMap:
     )  # fmt: skip
 
 
+def _look_inside(**options: Any) -> widgets.LookInside:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 3),
+        nn.Flatten(), nn.Linear(4 * 36, 6),
+    )  # fmt: skip
+    return widgets.LookInside(
+        model, {HOSTILE: "1", "second": "3", "dense": "5"}, _images(12, 1, 16),
+        [HOSTILE, *"bcdef"], captions=[HOSTILE, *"1234567"], title=HOSTILE, **options,
+    )  # fmt: skip
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -156,6 +168,20 @@ EXAMPLES = {
             f"step 0 · epoch 0.0 · seed {w.seed}",
         ],
         {"numbers": {"lr": 0.1}},
+    ),
+    "LookInside": Example(
+        _look_inside,
+        lambda w: [
+            f"{w.top()[0][0]}{100 * w.top()[0][1]:.1f} %",
+            f"Channel {w.channel} of {w.layers[w.layer]['title']}",
+            f"Strongest: {_signed(w.maps()[w.channel].max())}, in row ",
+        ],
+        {"layer": 1, "channel": 2},
+    ),
+    "LookInside, a photograph": Example(
+        lambda: _look_inside(input="photograph", layer=1),
+        lambda w: [f"Load the network, {w.network['bytes'] / 1e6:.2f} MB"],
+        {"channel": 1},
     ),
     "NetworkExplorer": Example(
         lambda: widgets.NetworkExplorer(
