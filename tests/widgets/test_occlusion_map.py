@@ -1,4 +1,4 @@
-"""The occlusion widget: its numbers in the page are Python's; keys, cancelling, pictures of all kinds."""
+"""The occlusion widget: its numbers are Python's; keys, cancelling, pictures of all kinds."""
 
 import re
 
@@ -14,6 +14,7 @@ from companion.models.classifier import Standardise
 from companion.site.frontend import build_frontend
 from companion.widgets import OcclusionMap
 from companion.widgets.noise import uniform
+from conftest import BROWSER_OPTIONS, chromium
 from support.front_end import HOSTILE, settle, shown_numbers
 from support.pages import visit
 
@@ -30,7 +31,7 @@ def _surroundings(tmp_path_factory):
 
 def network(channels=3, classes=20, side=SIDE):
     torch.manual_seed(0)
-    width = (side - 3) // 2
+    width = (side - 3) // 2 + 1
     model = nn.Sequential(
         nn.Conv2d(channels, 8, 5, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * width**2, classes)
     )
@@ -160,8 +161,8 @@ def load(seen):
     )
     seen.page.get_by_role("button", name="Load the network").click()
     seen.page.wait_for_function(
-        "document.querySelector('.companion-live') && document.querySelector("
-        "'.companion-live [data-wakes]').closest('.companion-panel').hidden && answers > 0"
+        """() => document.querySelector(".companion-live [data-wakes]")
+            ?.closest(".companion-panel").hidden && answers > 0"""
     )
     wait_for_whole(seen)
 
@@ -454,30 +455,22 @@ class TestOwnPicture:
             expected = self.whole(made, pictures()[1])
             assert numbers(seen)["probability_whole"] == pytest.approx(expected, abs=1e-5)
 
-    def test_one_still_of_the_camera_where_a_page_may_ask_for_it(self, stage, made):
-        from playwright.sync_api import sync_playwright
-
-        from conftest import BROWSER_OPTIONS, chromium
-
+    def test_one_still_of_the_camera_where_a_page_may_ask_for_it(self, browser, stage, made):
         fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         options = {"executable_path": chromium()} if chromium() else {}
-        served, file = stage(made, served=True), stage(made)
-        with sync_playwright() as playwright:
-            with playwright.chromium.launch(args=[*BROWSER_OPTIONS, *fake], **options) as own:
-                with visit(own, file) as seen:
-                    load(seen)
-                    assert seen.page.get_by_role("button", name="Camera").count() == 0
-                with visit(own, served) as seen:
-                    load(seen)
-                    before = seen.page.evaluate("answers")
-                    seen.page.get_by_role("button", name="Camera").click()
-                    seen.page.wait_for_function(
-                        "document.querySelector('.companion-live video').videoWidth > 0"
-                    )
-                    seen.page.get_by_role("button", name="Take the picture").click()
-                    seen.page.wait_for_function(f"answers > {before}")
-                    assert seen.page.evaluate(
-                        "document.querySelector('.companion-live video').srcObject === null"
-                    )
-                    option = seen.page.get_by_label("Picture", exact=True).locator("option").last
-                    assert option.inner_text() == "your camera's picture"
+        own = browser.browser_type.launch(args=[*BROWSER_OPTIONS, *fake], **options)
+        with visit(own, stage(made)) as seen:
+            load(seen)
+            assert seen.page.get_by_role("button", name="Camera").count() == 0
+        with visit(own, stage(made, served=True)) as seen:
+            load(seen)
+            before = seen.page.evaluate("answers")
+            seen.page.get_by_role("button", name="Camera").click()
+            video = "document.querySelector('.companion-live video')"
+            seen.page.wait_for_function(f"{video}.videoWidth > 0")
+            seen.page.get_by_role("button", name="Take the picture").click()
+            seen.page.wait_for_function(f"answers > {before}")
+            assert seen.page.evaluate(f"{video}.srcObject === null")
+            option = seen.page.get_by_label("Picture", exact=True).locator("option").last
+            assert option.inner_text() == "your camera's picture"
+        own.close()
