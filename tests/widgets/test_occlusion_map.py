@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from companion.datasets import read_photograph
+from companion.datasets import load_images, read_photograph
 from companion.explain.occlusion import FILLS, filling, occlusion_map, places
 from companion.models.classifier import Standardise
+from companion.models.pretrained import pretrained
 from companion.site.frontend import build_frontend
 from companion.widgets import OcclusionMap
 from companion.widgets.noise import uniform
@@ -157,7 +158,10 @@ def load(seen):
     seen.page.evaluate(
         """() => { window.answers = 0; window.maps = 0;
             addEventListener("companion-answered", () => { answers += 1; });
-            addEventListener("companion-mapped", () => { maps += 1; }); }"""
+            addEventListener("companion-mapped", ({detail}) => {
+                maps += 1;
+                window.drops = detail.drops.map(([, drop]) => drop);
+            }); }"""
     )
     seen.page.get_by_role("button", name="Load the network").click()
     seen.page.wait_for_function(
@@ -221,6 +225,9 @@ class TestInThePage:
             assert got["places"] == len(both)
             found = made.map()
             expected = drops_of(found)
+            np.testing.assert_allclose(
+                seen.page.evaluate("drops"), found.drops.flatten(), rtol=0, atol=1e-5
+            )
             assert got["largest_drop"] >= expected["largest_drop"] - 1e-5
             assert got["smallest_drop"] <= expected["smallest_drop"] + 1e-5
             values = seen.page.locator("canvas.occlusion-over").evaluate(
@@ -233,6 +240,21 @@ class TestInThePage:
             won = by_pixel < -0.02
             assert (pixels[lost][:, 0] > pixels[lost][:, 2]).all()
             assert (pixels[won][:, 0] < pixels[won][:, 2]).all()
+
+    @pytest.mark.slow
+    def test_the_imagenet_networks_map_is_pythons(self, browser, stage):
+        net = pretrained("efficientnet_lite0")
+        photo = load_images("photos", size=1).images
+        arguments = {"class_names": net.class_names, "patch": 40, "stride": 40}
+        exact = OcclusionMap(net.on_pixels(), photo, tolerance=0, **arguments)
+        half = OcclusionMap(net.on_pixels(), photo, tolerance=0.02, **arguments)
+        assert half.network["bytes"] < 9e6 < exact.network["bytes"]
+        for made, loss in ((exact, 1e-3), (half, 0.02)):
+            with visit(browser, stage(made)) as seen:
+                load(seen)
+                run_map(seen)
+                found = seen.page.evaluate("drops")
+                np.testing.assert_allclose(found, exact.known["drops"], rtol=0, atol=loss)
 
     def test_keys_pointer_and_sliders_move_it_and_python_agrees(self, browser, stage):
         made = widget()
