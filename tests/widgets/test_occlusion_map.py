@@ -1,4 +1,4 @@
-"""The occlusion widget: its numbers in the page are Python's; keys, cancelling, pictures of all kinds."""
+"""The occlusion widget: its numbers are Python's; keys, cancelling, pictures of all kinds."""
 
 import re
 
@@ -8,12 +8,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from companion.datasets import read_photograph
+from companion.datasets import load_images, read_photograph
 from companion.explain.occlusion import FILLS, filling, occlusion_map, places
 from companion.models.classifier import Standardise
+from companion.models.pretrained import pretrained
 from companion.site.frontend import build_frontend
 from companion.widgets import OcclusionMap
 from companion.widgets.noise import uniform
+from conftest import BROWSER_OPTIONS, chromium
 from support.front_end import HOSTILE, settle, shown_numbers
 from support.pages import visit
 
@@ -30,7 +32,7 @@ def _surroundings(tmp_path_factory):
 
 def network(channels=3, classes=20, side=SIDE):
     torch.manual_seed(0)
-    width = (side - 3) // 2
+    width = (side - 3) // 2 + 1
     model = nn.Sequential(
         nn.Conv2d(channels, 8, 5, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * width**2, classes)
     )
@@ -156,12 +158,15 @@ def load(seen):
     seen.page.evaluate(
         """() => { window.answers = 0; window.maps = 0;
             addEventListener("companion-answered", () => { answers += 1; });
-            addEventListener("companion-mapped", () => { maps += 1; }); }"""
+            addEventListener("companion-mapped", ({detail}) => {
+                maps += 1;
+                window.drops = detail.drops.map(([, drop]) => drop);
+            }); }"""
     )
     seen.page.get_by_role("button", name="Load the network").click()
     seen.page.wait_for_function(
-        "document.querySelector('.companion-live') && document.querySelector("
-        "'.companion-live [data-wakes]').closest('.companion-panel').hidden && answers > 0"
+        """() => document.querySelector(".companion-live [data-wakes]")
+            ?.closest(".companion-panel").hidden && answers > 0"""
     )
     wait_for_whole(seen)
 
@@ -220,6 +225,9 @@ class TestInThePage:
             assert got["places"] == len(both)
             found = made.map()
             expected = drops_of(found)
+            np.testing.assert_allclose(
+                seen.page.evaluate("drops"), found.drops.flatten(), rtol=0, atol=1e-5
+            )
             assert got["largest_drop"] >= expected["largest_drop"] - 1e-5
             assert got["smallest_drop"] <= expected["smallest_drop"] + 1e-5
             values = seen.page.locator("canvas.occlusion-over").evaluate(
@@ -232,6 +240,21 @@ class TestInThePage:
             won = by_pixel < -0.02
             assert (pixels[lost][:, 0] > pixels[lost][:, 2]).all()
             assert (pixels[won][:, 0] < pixels[won][:, 2]).all()
+
+    @pytest.mark.slow
+    def test_the_imagenet_networks_map_is_pythons(self, browser, stage):
+        net = pretrained("efficientnet_lite0")
+        photo = load_images("photos", size=1).images
+        arguments = {"class_names": net.class_names, "patch": 40, "stride": 40}
+        exact = OcclusionMap(net.on_pixels(), photo, tolerance=0, **arguments)
+        half = OcclusionMap(net.on_pixels(), photo, tolerance=0.02, **arguments)
+        assert half.network["bytes"] < 9e6 < exact.network["bytes"]
+        for made, loss in ((exact, 1e-3), (half, 0.02)):
+            with visit(browser, stage(made)) as seen:
+                load(seen)
+                run_map(seen)
+                found = seen.page.evaluate("drops")
+                np.testing.assert_allclose(found, exact.known["drops"], rtol=0, atol=loss)
 
     def test_keys_pointer_and_sliders_move_it_and_python_agrees(self, browser, stage):
         made = widget()
@@ -454,30 +477,22 @@ class TestOwnPicture:
             expected = self.whole(made, pictures()[1])
             assert numbers(seen)["probability_whole"] == pytest.approx(expected, abs=1e-5)
 
-    def test_one_still_of_the_camera_where_a_page_may_ask_for_it(self, stage, made):
-        from playwright.sync_api import sync_playwright
-
-        from conftest import BROWSER_OPTIONS, chromium
-
+    def test_one_still_of_the_camera_where_a_page_may_ask_for_it(self, browser, stage, made):
         fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         options = {"executable_path": chromium()} if chromium() else {}
-        served, file = stage(made, served=True), stage(made)
-        with sync_playwright() as playwright:
-            with playwright.chromium.launch(args=[*BROWSER_OPTIONS, *fake], **options) as own:
-                with visit(own, file) as seen:
-                    load(seen)
-                    assert seen.page.get_by_role("button", name="Camera").count() == 0
-                with visit(own, served) as seen:
-                    load(seen)
-                    before = seen.page.evaluate("answers")
-                    seen.page.get_by_role("button", name="Camera").click()
-                    seen.page.wait_for_function(
-                        "document.querySelector('.companion-live video').videoWidth > 0"
-                    )
-                    seen.page.get_by_role("button", name="Take the picture").click()
-                    seen.page.wait_for_function(f"answers > {before}")
-                    assert seen.page.evaluate(
-                        "document.querySelector('.companion-live video').srcObject === null"
-                    )
-                    option = seen.page.get_by_label("Picture", exact=True).locator("option").last
-                    assert option.inner_text() == "your camera's picture"
+        own = browser.browser_type.launch(args=[*BROWSER_OPTIONS, *fake], **options)
+        with visit(own, stage(made)) as seen:
+            load(seen)
+            assert seen.page.get_by_role("button", name="Camera").count() == 0
+        with visit(own, stage(made, served=True)) as seen:
+            load(seen)
+            before = seen.page.evaluate("answers")
+            seen.page.get_by_role("button", name="Camera").click()
+            video = "document.querySelector('.companion-live video')"
+            seen.page.wait_for_function(f"{video}.videoWidth > 0")
+            seen.page.get_by_role("button", name="Take the picture").click()
+            seen.page.wait_for_function(f"answers > {before}")
+            assert seen.page.evaluate(f"{video}.srcObject === null")
+            option = seen.page.get_by_label("Picture", exact=True).locator("option").last
+            assert option.inner_text() == "your camera's picture"
+        own.close()

@@ -227,7 +227,7 @@ export function mapRun({ image, ask, isOpen, onMap, onGo, say, ...given }) {
     doing = "done";
     draw();
     if (worst) say(`The map is there. The largest drop is at row ${worst.top}, column ${worst.left}.`);
-    emit(el, "mapped");
+    emit(el, "mapped", { drops: known.passes().at(-1) });
   };
   const stop = () => {
     token += 1;
