@@ -225,7 +225,7 @@ class TestToys:
         assert 0.6 < ratios[1] < 1.6
 
     def test_noise_clumps_at_a_low_perplexity(self):
-        noise = toy_points("noise", 120).points
+        noise = toy_points("noise", 250).points
         low, usual = (clumping(exact(noise, p)) for p in (2, 30))
         assert low < 0.75
         assert usual > 0.9
