@@ -6,7 +6,8 @@ slides a window over a small input, term by term; `KernelLab` filters a photogra
 error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` shows the views of an
 image that training makes; `ReceptiveField` shows what a unit of a network sees;
 `BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
-and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LatentTraversal`
+and its gradient through a deep network; `CompoundScaling` grows an EfficientNet;
+`EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP; `LatentTraversal`
 walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's encoder says of one
 image. `LiveTraining` trains any module in the page.
 """
@@ -14,6 +15,7 @@ image. `LiveTraining` trains any module in the page.
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
+from companion.widgets.embedding_explorer import EmbeddingExplorer
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
@@ -30,6 +32,7 @@ __all__ = [
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
+    "EmbeddingExplorer",
     "KernelLab",
     "LatentTraversal",
     "LiveTraining",

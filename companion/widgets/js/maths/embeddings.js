@@ -63,8 +63,7 @@ export function* neighbourRanks(squared, n) {
 /** Squared distances of all points in the plane from point i. @param {Plane} plane @param {number} i @param {Float64Array} into */
 function distancesFrom(plane, i, into) {
   const [x, y] = [plane[2 * i], plane[2 * i + 1]];
-  for (let j = 0; j < into.length; j += 1)
-    into[j] = (plane[2 * j] - x) ** 2 + (plane[2 * j + 1] - y) ** 2;
+  for (let j = 0; j < into.length; j += 1) into[j] = (plane[2 * j] - x) ** 2 + (plane[2 * j + 1] - y) ** 2;
 }
 
 /**
@@ -169,24 +168,32 @@ export function distanceCorrelation(squared, n) {
 }
 
 /**
- * The spread of each class: the root of the mean squared distance from its centre. NaN for one without points.
+ * Each class's centre, C×D, and spread: the root of the mean squared distance from there. NaN without points.
  * @param {Float64Array} points N×D @param {ArrayLike<number>} labels @param {number} count of classes
  */
-export function spreads(points, labels, count) {
+export function classesOf(points, labels, count) {
   const d = points.length / labels.length;
   const centres = new Float64Array(count * d);
-  const size = new Float64Array(count);
+  const sizes = new Float64Array(count);
   for (let i = 0; i < labels.length; i += 1) {
-    size[labels[i]] += 1;
+    sizes[labels[i]] += 1;
     for (let c = 0; c < d; c += 1) centres[labels[i] * d + c] += points[i * d + c];
   }
-  const sums = new Float64Array(count);
+  for (let c = 0; c < centres.length; c += 1) centres[c] /= sizes[Math.floor(c / d)];
+  const spreads = new Float64Array(count);
   for (let i = 0; i < labels.length; i += 1) {
-    const label = labels[i];
     for (let c = 0; c < d; c += 1)
-      sums[label] += (points[i * d + c] - centres[label * d + c] / size[label]) ** 2;
+      spreads[labels[i]] += (points[i * d + c] - centres[labels[i] * d + c]) ** 2 / sizes[labels[i]];
   }
-  return sums.map((sum, label) => Math.sqrt(sum / size[label]));
+  return { centres, spreads: spreads.map((sum, label) => (sizes[label] ? Math.sqrt(sum) : NaN)) };
+}
+
+/** The distances of all pairs of points. @param {Float64Array} points N×D @param {number} n */
+export function pairDistances(points, n) {
+  const squared = finish(squaredDistances(points, n));
+  const pairs = [];
+  for (let i = 0; i < n; i += 1) for (let j = i + 1; j < n; j += 1) pairs.push(Math.sqrt(squared[i * n + j]));
+  return Float64Array.from(pairs);
 }
 
 /** Values divided by their geometric mean; what is not positive does not count. @param {Float64Array} values */
