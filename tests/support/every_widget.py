@@ -47,6 +47,14 @@ def _traversal(latent_dim: int) -> widgets.LatentTraversal:
     )  # fmt: skip
 
 
+def _embedding(**options: Any) -> widgets.EmbeddingExplorer:
+    points = torch.randn(36, 5, generator=torch.Generator().manual_seed(0))
+    names = [HOSTILE, "b", "c"]
+    return widgets.EmbeddingExplorer(
+        points, _images(36, side=8), torch.arange(36) % 3, names, title=HOSTILE, **options
+    )
+
+
 def _training() -> widgets.LiveTraining:
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -102,6 +110,19 @@ EXAMPLES = {
         lambda: widgets.ConvolutionByHand(flip=True, position=4, title=HOSTILE),
         lambda w: [f"= {_signed(w.output[1, 1], 0)}", "turned before use"],
         {"kernel": [[0, 1, 0], [0, 2, 0], [3, 0, -1]]},
+    ),
+    "EmbeddingExplorer": Example(
+        lambda: _embedding(view="pca"),
+        lambda w: [
+            *(f"{value:.3f}" for value in w.quality().values()),
+            f"Point {w.selected + 1}: {HOSTILE}",
+        ],
+        {"k": 4, "selected": 6},
+    ),
+    "EmbeddingExplorer, t-SNE": Example(
+        _embedding,
+        lambda w: [f"{value:.3f}" for value in w.quality().values()],  # it starts from PCA
+        {"perplexity": 3.0, "k": 3},
     ),
     "KernelLab": Example(
         lambda: widgets.KernelLab(_images(2), captions=[HOSTILE, "b"], bias=0.1, title=HOSTILE),

@@ -73,7 +73,7 @@ function controls(traits, work, count) {
   const slider = (/** @type {any} */ name, /** @type {any} */ options) => traitSlider(traits, name, options);
   const perplexity = slider("perplexity", {
     ...{ label: "Perplexity", min: 2, max: Math.min(100, (count - 1) / 3), format: short },
-    ...{ scale: "log", step: 1.04, neutral: model.get("perplexity") },
+    ...{ scale: "log", step: 1.04, neutral: Math.min(30, (count - 1) / 3) },
     describe: (/** @type {number} */ v) => `${short(v)} neighbours, about`,
   });
   const exaggeration = slider("exaggeration", {
@@ -109,7 +109,7 @@ function controls(traits, work, count) {
 /** What the page's numbers leave out, in words; nothing if that is nothing. @param {AnyModel<State>} model */
 function loss(model) {
   const { of, dimensions, variance, neighbours } = model.get("kept");
-  const per = (/** @type {number} */ share) => `${ui.fixed(100 * share, 1)} %`;
+  const per = (/** @type {number} */ share) => `${ui.fixed(100 * share, 1)}\u00a0%`;
   if (of === dimensions) return `The embedding has ${of} dimensions.`;
   return (
     `The embedding has ${of} dimensions; this page has ${dimensions} directions of them, with ${per(variance)} ` +
@@ -149,9 +149,14 @@ function render({ model, el }) {
       draw();
     },
   });
+  const zoom = ui.slider({
+    ...{ label: "Zoom", min: 1, max: 10, value: 1, neutral: 1, scale: "log", step: 1.05 },
+    format: (v) => `×${ui.fixed(v, 1)}`,
+    onInput: () => draw(),
+  });
   const near = detail({ tiles, labels, names });
   const found = distortions(names, tiles);
-  const story = ui.note();
+  const story = h("span");
 
   const draw = () => {
     const selected = model.get("selected");
@@ -159,7 +164,14 @@ function render({ model, el }) {
     const view = model.get("view");
     tools.draw();
     story.textContent = STORIES[view];
-    picture.draw({ plane: work.plane, selected, neighbours, highlighted, view: NAMES[view] });
+    picture.draw({
+      plane: work.plane,
+      selected,
+      neighbours,
+      highlighted,
+      zoom: zoom.get(),
+      view: NAMES[view],
+    });
     near.draw(selected, neighbours);
     found.draw(work.found, work.classes());
     root.dataset.steps = String(work.steps);
@@ -172,15 +184,20 @@ function render({ model, el }) {
       "div",
       { class: "embedding-split" },
       picture.el,
-      ui.stack(near.el, k.el, names.length > 1 ? highlight.el : null),
+      ui.stack(near.el, ui.sliders(k.el, zoom.el), names.length > 1 ? highlight.el : null),
     ),
-    story,
+    ui.note(
+      story,
+      " Lines lead to the true neighbours of the point that is looked at; dashed rings are round those that are " +
+        "near it in the picture only.",
+    ),
     found.el,
     ui.note(loss(model)),
     voice.el,
   );
   el.append(root);
   draw();
+  work.ready.then(() => work.watch(root));
   whenLoaded(root, work.ready, failing(root));
   return lifetime(
     work.stop,

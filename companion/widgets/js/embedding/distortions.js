@@ -76,6 +76,13 @@ export function distortions(names, tiles) {
       format: (v) => (v === null ? "–" : ui.fixed(v)),
     }),
   );
+  const distances = ui.note(
+    "Distances between the classes’ centres, over what the others let expect: from ×",
+    ends[0].el,
+    " to ×",
+    ends[1].el,
+    ".",
+  );
   const sizes = ui.plate(
     { title: "Sizes of the classes" },
     h(
@@ -87,13 +94,7 @@ export function distortions(names, tiles) {
       "in the picture, both over the classes’ mean",
     ),
     h("ul", { class: "embedding-sizes" }, ...rows.map((row) => row.el)),
-    ui.note(
-      "Distances between the classes’ centres, over what the others let expect: from ×",
-      ends[0].el,
-      " to ×",
-      ends[1].el,
-      ".",
-    ),
+    names.length > 2 ? distances : null,
   );
   return {
     el: h(

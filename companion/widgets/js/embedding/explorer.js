@@ -67,20 +67,53 @@ function slice(work, end, least) {
 }
 
 /**
- * The work behind an explorer; `onFrame` is called after each frame in which something was done.
- * @param {AnyModel<State>} model @param {() => void} onFrame
+ * The points, the layouts that Python made, and what follows from them at once.
+ * @param {AnyModel<State>} model
  */
-export function explorer(model, onFrame) {
+function pointsOf(model) {
   const { count: n, scale, data } = model.get("points");
   const points = Float64Array.from(new Int16Array(bytesOf(data)), (v) => v * scale);
   const dimensions = points.length / n;
   const labels = model.get("labels");
-  const classes = Math.max(1, model.get("class_names").length);
-  const own = classesOf(points, labels, classes);
+  const count = Math.max(1, model.get("class_names").length);
+  const own = classesOf(points, labels, count);
   /** @type {Record<string, Float64Array>} */
   const layouts = {};
   for (const [way, text] of Object.entries(model.get("layouts")))
     layouts[way] = Float64Array.from(new Float32Array(bytesOf(text)));
+  return {
+    n,
+    points,
+    layouts,
+    /** The k nearest of point i, in the embedding and in a picture. @param {number} i @param {Float64Array} plane @returns {Neighbours} */
+    neighbours(i, plane) {
+      const k = model.get("k");
+      const far = Array.from({ length: n }, (_, j) => {
+        let sum = 0;
+        for (let c = 0; c < dimensions; c += 1)
+          sum += (points[i * dimensions + c] - points[j * dimensions + c]) ** 2;
+        return sum;
+      });
+      const order = [...far.keys()].filter((j) => j !== i).sort((a, b) => far[a] - far[b] || a - b);
+      return { true_: order.slice(0, k), plane: planeNeighbours(plane, i, k) };
+    },
+    /** Relative spreads of the classes, and how distances between their centres have changed. @param {Float64Array} plane */
+    classes(plane) {
+      const seen = classesOf(plane, labels, count);
+      const before = pairDistances(own.centres, count);
+      const ratios = relative(pairDistances(seen.centres, count).map((v, pair) => v / before[pair]));
+      return { spreads: relative(own.spreads), seen: relative(seen.spreads), ratios };
+    },
+  };
+}
+
+/**
+ * The work behind an explorer; `onFrame` is called after each frame in which something was done.
+ * @param {AnyModel<State>} model @param {() => void} onFrame
+ */
+export function explorer(model, onFrame) {
+  const known = pointsOf(model);
+  const { n, points, layouts } = known;
   const least = Math.ceil(4096 / n);
 
   const prepare = function* () {
@@ -111,9 +144,11 @@ export function explorer(model, onFrame) {
   let [isStale, judged] = [true, 0]; // the picture has changed since it was judged last, and when
   let [left, until] = [0, ENOUGH]; // steps to take now, and where a run ends
   let [frame, isSeen, seenAt, seenSteps] = [0, true, 0, 0];
-  let settings = "";
+  let [settings, shown] = ["", ""];
   /** @type {() => void} */
   let loaded = () => {};
+  /** @type {IntersectionObserver | undefined} */
+  let watch;
 
   const begin = () => start(model.get("init") === "pca" ? layouts.pca : noise(model.get("seed"), 2 * n));
   let plane = begin();
@@ -163,10 +198,9 @@ export function explorer(model, onFrame) {
     },
     /** The settings may have changed. */
     follow() {
-      const [perplexity, exaggeration, init, seed, view, k] = /** @type {const} */ ([
-        ...["perplexity", "exaggeration", "init", "seed", "view", "k"],
-      ]).map((name) => model.get(/** @type {keyof State} */ (name)));
-      const now = [perplexity, exaggeration, init, init === "random" ? seed : 0].join();
+      const [perplexity, init] = [model.get("perplexity"), model.get("init")];
+      const seed = init === "random" ? model.get("seed") : 0;
+      const now = [perplexity, model.get("exaggeration"), init, seed].join();
       if (now !== settings) {
         const hasRun = work.steps > 0;
         if (!settings.startsWith(`${perplexity},`)) [p, calibrating] = [null, null];
@@ -175,31 +209,14 @@ export function explorer(model, onFrame) {
         if (hasRun && isLive()) left = Infinity; // what is on show is always what the settings give
       }
       if (!isLive()) left = 0;
-      if (`${view},${k}` !== shown) {
-        shown = `${view},${k}`;
-        changed();
-      }
+      const picture = `${model.get("view")},${model.get("k")}`;
+      if (picture !== shown) changed();
+      shown = picture;
       ask();
     },
-    /** The k nearest of a point, in the embedding and in the picture. @param {number} i @returns {Neighbours} */
-    neighbours(i) {
-      const k = model.get("k");
-      const far = Array.from({ length: n }, (_, j) => {
-        let sum = 0;
-        for (let c = 0; c < dimensions; c += 1)
-          sum += (points[i * dimensions + c] - points[j * dimensions + c]) ** 2;
-        return sum;
-      });
-      const order = [...far.keys()].filter((j) => j !== i).sort((a, b) => far[a] - far[b] || a - b);
-      return { true_: order.slice(0, k), plane: planeNeighbours(work.plane, i, k) };
-    },
-    /** Relative spreads of the classes, and how distances between their centres have changed. */
-    classes() {
-      const seen = classesOf(work.plane, labels, classes);
-      const before = pairDistances(own.centres, classes);
-      const ratios = relative(pairDistances(seen.centres, classes).map((v, pair) => v / before[pair]));
-      return { spreads: relative(own.spreads), seen: relative(seen.spreads), ratios };
-    },
+    /** @param {number} i */
+    neighbours: (i) => known.neighbours(i, work.plane),
+    classes: () => known.classes(work.plane),
     stop() {
       left = 0;
       cancelAnimationFrame(frame);
@@ -215,9 +232,6 @@ export function explorer(model, onFrame) {
       watch.observe(el);
     },
   };
-  /** @type {IntersectionObserver | undefined} */
-  let watch;
-  let shown = "";
 
   /** Take the steps that fit into a frame. @param {number} begun */
   const takeSteps = (begun) => {

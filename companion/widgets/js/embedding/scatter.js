@@ -12,10 +12,11 @@ const REACH = 22; // how near a pointer must come
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
- * Places in the picture: the plane's middle in its middle, as large as fits, both axes with one scale.
- * @param {Float64Array} plane @param {number} margin
+ * Places in the picture: the plane's middle in its middle, as large as fits, both axes with one scale; or so many
+ * times as large about one of the points.
+ * @param {Float64Array} plane @param {number} margin @param {number} zoom @param {number} focus
  */
-function placed(plane, margin) {
+function placed(plane, margin, zoom, focus) {
   const ends = [0, 1].map((axis) => {
     let [low, high] = [Infinity, -Infinity];
     for (let c = axis; c < plane.length; c += 2) {
@@ -25,11 +26,11 @@ function placed(plane, margin) {
     return [low, high];
   });
   const span = Math.max(...ends.map(([low, high]) => high - low)) || 1;
-  const unit = (SIZE - 2 * margin) / span;
+  const unit = (zoom * (SIZE - 2 * margin)) / span;
   const places = new Float64Array(plane.length);
   for (let c = 0; c < plane.length; c += 1) {
     const [low, high] = ends[c % 2];
-    const away = unit * (plane[c] - (low + high) / 2);
+    const away = unit * (plane[c] - (zoom > 1 ? plane[2 * focus + (c % 2)] : (low + high) / 2));
     places[c] = SIZE / 2 + (c % 2 ? -away : away);
   }
   return places;
@@ -40,13 +41,14 @@ function placed(plane, margin) {
  */
 export function scatter({ tiles, labels, names, onSelect }) {
   const n = labels.length;
-  const side = tiles.hasImages ? clamp(420 / Math.sqrt(n), 13, 26) : 11;
+  const least = tiles.hasImages ? clamp(420 / Math.sqrt(n), 13, 26) : 11;
+  let side = least;
   const scale = Math.max(1, Math.min(2, globalThis.devicePixelRatio || 1));
   const canvas = h("canvas", { role: "img" });
   canvas.width = canvas.height = SIZE * scale;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   let places = new Float64Array(2 * n);
-  let selected = 0;
+  let [selected, zoomed, focus] = [0, 1, 0];
   /** @type {{ [token: string]: string }} */
   let colours = {};
 
@@ -74,7 +76,10 @@ export function scatter({ tiles, labels, names, onSelect }) {
       if (j === selected || along <= 0 || aside > along || along + 2 * aside >= cost) continue;
       [best, cost] = [j, along + 2 * aside];
     }
-    if (best >= 0) onSelect(best);
+    if (best < 0) return;
+    const isOut = [0, 1].some((axis) => Math.abs(places[2 * best + axis] - SIZE / 2) > SIZE / 2 - side);
+    if (isOut) focus = best;
+    onSelect(best);
   });
 
   const el = h("div", { class: "embedding-picture" }, canvas, input);
@@ -116,11 +121,14 @@ export function scatter({ tiles, labels, names, onSelect }) {
   return {
     el,
     /**
-     * @param {{ plane: Float64Array, selected: number, neighbours: Neighbours, highlighted: number, view: string }} now
+     * @param {{ plane: Float64Array, selected: number, neighbours: Neighbours, highlighted: number, zoom: number,
+     *   view: string }} now
      */
-    draw({ plane, selected: chosen, neighbours, highlighted, view }) {
+    draw({ plane, selected: chosen, neighbours, highlighted, zoom, view }) {
       selected = chosen;
-      places = placed(plane, side);
+      if (zoom !== zoomed) [zoomed, focus] = [zoom, chosen];
+      side = least * zoom ** 0.45;
+      places = placed(plane, least, zoom, focus);
       context.setTransform(scale, 0, 0, scale, 0, 0);
       context.clearRect(0, 0, SIZE, SIZE);
       for (const away of [true, false]) {
@@ -137,7 +145,7 @@ export function scatter({ tiles, labels, names, onSelect }) {
         context.lineTo(places[2 * j], places[2 * j + 1]);
       }
       context.stroke();
-      for (const j of neighbours.plane) if (!neighbours.true_.includes(j)) ring(j, colours.minus, [3, 3]);
+      for (const j of neighbours.plane) if (!neighbours.true_.includes(j)) ring(j, colours.soft, [3, 3]);
       for (const j of neighbours.true_) ring(j, colours.ink);
       context.fillStyle = colours.surface;
       context.beginPath();
