@@ -200,18 +200,18 @@ class TestMathematics:
         assert not np.any(found["gradient"])
 
     def test_steps_are_scikit_learns(self, page):
-        """Step by step over both phases, before rounding has grown to be seen."""
-        points, w = digits(60)
+        """Before rounding, which each step enlarges, has grown to be seen."""
+        points, _ = digits(60)
         pca = project(points, "pca")
         start = 1e-4 * pca / pca[:, 0].std()
-        p = _t_sne._joint_probabilities(cdist(points, points, "sqeuclidean"), 10, 0)
+        found = run(page(), points, start, 10.0, 12.0, [(pca, 20)])
+        p = np.array(found["p"])
         early, _, last = _t_sne._gradient_descent(
             _t_sne._kl_divergence, start.ravel(), 0, 20, momentum=0.5, learning_rate=50,
             args=[12 * p, 1, 60, 2],
         )  # fmt: skip
-        found = run(page(), points, start, 10.0, 12.0, [(pca, 20)])
         assert last == 19
-        np.testing.assert_allclose(found["runs"][0]["plane"], early, rtol=1e-2, atol=1e-6)
+        np.testing.assert_allclose(found["runs"][0]["plane"], early, rtol=1e-5)
 
     @pytest.mark.slow
     def test_ends_where_scikit_learn_ends(self, page):
@@ -247,13 +247,26 @@ class TestMathematics:
             i = np.floor(draws[:, 0] * 120).astype(int)
             j = (i + 1 + np.floor(draws[:, 1] * 119).astype(int)) % 120
             gaps = (np.linalg.norm(each[i] - each[j], axis=1) for each in (points, plane))
-            assert found["correlation"] == pytest.approx(spearmanr(*gaps).statistic, abs=1e-9)
+            assert found["correlation"] == pytest.approx(spearmanr(*gaps).statistic, abs=1e-4)
             assert found["correlation"] == pytest.approx(
                 spearmanr(pdist(points), pdist(plane)).statistic, abs=0.08
             )
 
 
 # ------------------------------------------------------------------ the front end, unbundled
+
+
+# Runs for two frames; how far it came.
+PAUSED = """async () => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const button = document.querySelector("[data-wakes]");
+  button.click();
+  await frame();
+  await frame();
+  button.click();
+  await frame();
+  return Number(document.querySelector(".companion").dataset.steps);
+}"""
 
 
 def small(**options) -> EmbeddingExplorer:
@@ -289,18 +302,14 @@ class TestFrontEnd:
         assert numbers["distance-most"] == pytest.approx(ratios.max(), rel=1e-3)
 
     def test_runs_pauses_steps_and_restarts(self, page):
-        tab = page(small())
+        tab = page(EmbeddingExplorer(np.random.default_rng(0).normal(size=(150, 5))))
         before = shown_numbers(tab)
         assert before["steps"] == 0
         tab.get_by_role("button", name="One step").click()
-        until_steps(tab, 1)
-        tab.get_by_role("button", name="Run t-SNE").or_(
-            tab.get_by_role("button", name="Go on")
-        ).click()
-        until_steps(tab, 30)
-        if tab.get_by_role("button", name="Pause").count():
-            tab.get_by_role("button", name="Pause").click()
-        at = steps(tab)
+        settle(tab)
+        assert steps(tab) == 1
+        at = tab.evaluate(PAUSED)
+        assert 1 < at < 1000
         settle(tab)
         assert steps(tab) == at
         tab.get_by_role("button", name="Go on").click()
@@ -310,13 +319,17 @@ class TestFrontEnd:
         assert after["steps"] == 1000
         assert after["kl"] < before["kl"]
         tab.get_by_role("button", name="Restart").click()
-        settle(tab)
+        tab.wait_for_function(
+            "(kl) => Number(document.querySelector('[data-quantity=kl]').dataset.value) === kl",
+            arg=before["kl"],
+        )
         assert shown_numbers(tab) == before | {"rate": shown_numbers(tab)["rate"]}
 
     def test_a_new_setting_begins_anew(self, page):
         tab = page(small())
         tab.get_by_role("button", name="Run t-SNE").click()
         until_steps(tab, 1000)
+        tab.get_by_role("button", name="Go on").wait_for()
         first = shown_numbers(tab)
         slider = tab.get_by_role("slider", name="Perplexity")
         for key, value in (("Home", 2), ("End", 35 / 3)):
@@ -326,7 +339,8 @@ class TestFrontEnd:
             tab.get_by_role("button", name="Go on").wait_for()
             seen = shown_numbers(tab)
             assert seen["perplexity"] == pytest.approx(value, rel=0.02)
-            assert seen["kl"] != first["kl"]
+            # The right end is what it began with.
+            assert (seen["kl"] == pytest.approx(first["kl"])) == (key == "End")
         assert tab.evaluate("model.get('perplexity')") <= 35 / 3
 
     def test_seeds_give_the_same_layout_again(self, page):

@@ -19,7 +19,7 @@ export function* affinities(squared, n, perplexity) {
   const wanted = Math.log(perplexity);
   const joint = new Float64Array(n * n);
   const weights = new Float64Array(n);
-  let beta = 0; // 1/(2σ²); a row begins with what fitted the last one
+  let beta = 0; // 1/(2σ²); a row begins with what fitted the last one, if anything did
   for (let i = 0; i < n; i += 1) {
     const row = squared.subarray(i * n, (i + 1) * n);
     let nearest = Infinity;
@@ -29,7 +29,7 @@ export function* affinities(squared, n, perplexity) {
       if (j !== i && row[j] < nearest) nearest = row[j];
     }
     let [low, high] = [0, Infinity];
-    let total = 0;
+    let [total, fits] = [0, false];
     beta ||= sum > 0 ? n / sum : 1;
     for (let attempt = 0; attempt < TRIES; attempt += 1) {
       let [first, second] = [0, 0];
@@ -45,7 +45,8 @@ export function* affinities(squared, n, perplexity) {
       }
       first /= total;
       const excess = Math.log(total) + beta * first - wanted;
-      if (Math.abs(excess) < 1e-10) break;
+      fits = Math.abs(excess) < 1e-10;
+      if (fits) break;
       if (excess > 0) low = beta;
       else high = beta;
       // Newton's step for log β, unless it leaves the bracket.
@@ -54,6 +55,7 @@ export function* affinities(squared, n, perplexity) {
       if (next > low && next < high) beta = next;
       else beta = high === Infinity ? 2 * beta : (low + high) / 2;
     }
+    if (!fits) beta = 0;
     weights[i] = 0;
     for (let j = 0; j < n; j += 1) {
       joint[i * n + j] += weights[j] / total;
