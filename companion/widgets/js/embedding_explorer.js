@@ -205,6 +205,7 @@ function render({ model, el }) {
     followTheme(root, (colours) => {
       tiles.onTheme(colours);
       picture.onTheme(colours);
+      near.onTheme();
       found.onTheme();
       draw();
     }),

@@ -36,6 +36,7 @@ export function detail({ tiles, labels, names }) {
     const strip = paper(COLUMNS * TILE, TILE);
     return { name, strip, el: ui.stack(h("p", { class: "companion-label" }, name), strip.el) };
   });
+  let shown = "";
   const nameOf = (/** @type {number} */ i) => (names.length ? names[labels[i]] : `point ${i + 1}`);
 
   /** @param {typeof rows[number]} row @param {number[]} places @param {number[]} others */
@@ -69,6 +70,9 @@ export function detail({ tiles, labels, names }) {
     ),
     /** @param {number} i @param {Neighbours} neighbours */
     draw(i, { true_, plane }) {
+      const key = [i, "", ...true_, "", ...plane].join();
+      if (key === shown) return;
+      shown = key;
       const shared = true_.filter((j) => plane.includes(j)).length;
       title.textContent = names.length ? `Point ${i + 1}: ${names[labels[i]]}` : `Point ${i + 1}`;
       count.set(shared);
@@ -84,6 +88,10 @@ export function detail({ tiles, labels, names }) {
       large.el.setAttribute("aria-label", `${title.textContent}, enlarged.`);
       fill(rows[0], true_, plane);
       fill(rows[1], plane, true_);
+    },
+    /** The colours have changed. */
+    onTheme() {
+      shown = "";
     },
     words: () => `${title.textContent}. ${story.textContent}`,
   };
