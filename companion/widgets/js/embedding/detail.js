@@ -2,6 +2,7 @@
 
 import * as ui from "../ui/controls.js";
 import { h } from "../ui/controls.js";
+import { PIXELS } from "./sprites.js";
 
 /** @import { Neighbours } from "./explorer.js" */
 /** @import { Sprites } from "./scatter.js" */
@@ -11,17 +12,16 @@ const TILE = 40; // CSS pixels
 
 /** A canvas so many CSS pixels wide and high. @param {number} width @param {number} height */
 function paper(width, height) {
-  const scale = Math.max(1, Math.min(2, globalThis.devicePixelRatio || 1));
   const el = h("canvas", { role: "img", style: `inline-size: ${width}px` });
   const context = /** @type {CanvasRenderingContext2D} */ (el.getContext("2d"));
   const size = (/** @type {number} */ high) => {
-    const wanted = Math.round(high * scale);
+    const wanted = Math.round(high * PIXELS);
     if (el.height !== wanted) el.height = wanted;
-    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.setTransform(PIXELS, 0, 0, PIXELS, 0, 0);
     context.clearRect(0, 0, width, high);
     context.imageSmoothingEnabled = false;
   };
-  el.width = width * scale;
+  el.width = width * PIXELS;
   size(height);
   return { el, context, size };
 }
