@@ -147,8 +147,8 @@ export function sprites({ shape, data }, labels, classes) {
         size,
         left,
         top,
-        size / scale,
-        size / scale,
+        size / PIXELS,
+        size / PIXELS,
       );
     },
   };
