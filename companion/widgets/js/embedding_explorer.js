@@ -190,7 +190,7 @@ function render({ model, el }) {
       "div",
       { class: "embedding-split" },
       picture.el,
-      ui.stack(near.el, ui.sliders(k.el, zoom.el), names.length > 1 ? highlight.el : null),
+      ui.stack(ui.sliders(k.el, zoom.el), names.length > 1 ? highlight.el : null, near.el),
     ),
     ui.note(
       story,

@@ -78,7 +78,7 @@ export function detail({ tiles, labels, names }) {
       count.set(shared);
       story.replaceChildren(
         "Of its ",
-        `${true_.length} true neighbours, `,
+        `${true_.length} true neighbour${true_.length > 1 ? "s" : ""}, `,
         count.el,
         shared === 1 ? " is among the nearest here." : " are among the nearest here.",
       );
