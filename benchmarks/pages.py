@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from companion.datasets import load_images
 from companion.training.losses import classification_loss
-from companion.widgets import LiveTraining
+from companion.widgets import EmbeddingExplorer, LiveTraining
 from companion.widgets.noise import batch_rows, step_noise
 from conftest import BROWSER_OPTIONS, chromium
 from support.engine_page import served_folder
@@ -78,6 +78,12 @@ def cnn() -> LiveTraining:
     )  # fmt: skip
 
 
+def explorer(points: int) -> EmbeddingExplorer:
+    """As many digits by their pixels, for t-SNE in the page."""
+    data = load_images("digits", size=points)
+    return EmbeddingExplorer(data.images, data.images, data.labels, data.class_names)
+
+
 # How long each frame keeps the page busy: its callbacks, layout, paint, up to the next task.
 FRAMES = """(steps) => new Promise((done) => {
     const root = document.querySelector(".companion-live .companion");
@@ -124,6 +130,20 @@ def started(browser: Browser, address: str) -> Page:
         timeout=120_000,
     )
     return page
+
+
+def laying_out(browser: Browser, address: str, steps: int) -> dict[str, Any]:
+    """t-SNE's frames and steps a second over its first steps, the preparations not counted."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto(address)
+    page.get_by_role("button", name="Run t-SNE").click()
+    page.wait_for_function(
+        "() => Number(document.querySelector('.companion-live .companion')?.dataset.steps) > 0",
+        timeout=120_000,
+    )
+    found: dict[str, Any] = page.evaluate(FRAMES, steps)
+    page.close()
+    return found
 
 
 def by_hand(page: Page, widget: LiveTraining, steps: int) -> dict[str, Any]:
@@ -229,4 +249,21 @@ def measure() -> Iterator[Line]:
                 "s": round(statistics.median(took) / 1000, 2),
                 "against": "≤ 5 s",
             }
+            for points, steps in ((500, 900), (1000, 300)):
+                write_stage(folder / f"tsne-{points}", explorer(points))
+                found = laying_out(browser, f"{root}/tsne-{points}/page.html", steps)
+                times = sorted(found["times"])
+                yield {
+                    "name": f"page_tsne_rate_{points}",
+                    "what": f"t-SNE of {points:,} digits runs in the page",
+                    "per_second": round(found["rate"]),
+                    "against": "≥ 30 /s" if points == 500 else "—",
+                }
+                yield {
+                    "name": f"page_tsne_frames_{points}",
+                    "what": "meanwhile, how long a frame keeps the page busy",
+                    "ms": round(statistics.median(times), 1),
+                    "p95": round(times[int(0.95 * (len(times) - 1))], 1),
+                    "against": "p95 ≤ 16 ms" if points == 500 else "—",
+                }
         browser.close()

@@ -140,9 +140,8 @@ RUN = """async ([points, n, perplexity, pca, exaggeration, starts]) => {
     return { plane: [...walk.plane], kl: finish(tsne.divergence(p, walk.plane)) };
   });
   const gradient = new Float64Array(2 * n);
-  const weights = new Float64Array(p.length);
   const at = Float64Array.from(pca);
-  tsne.gradientOf(p, at, exaggeration, gradient, weights);
+  tsne.gradientOf(p, at, exaggeration, gradient, tsne.scratchFor(n));
   return { p: [...p], gradient: [...gradient], kl: finish(tsne.divergence(p, at)), runs };
 }"""
 

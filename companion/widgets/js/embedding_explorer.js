@@ -25,6 +25,8 @@ const STORIES = {
   umap: "UMAP: a graph of nearest neighbours, laid out. Sizes of groups and distances between them mean little here, too.",
 };
 
+const TELLING = 120; // milliseconds between what is said in words and numbers while t-SNE runs
+
 /** 30, but 4.5: a perplexity as one says it. @param {number} v */
 const short = (v) => ui.fixed(v, v < 10 ? 1 : 0);
 
@@ -124,7 +126,7 @@ function render({ model, el }) {
   const names = model.get("class_names");
   const work = explorer(model, () => draw());
   const tiles = sprites(model.get("tiles"), labels, Math.max(names.length, 1));
-  let highlighted = -1;
+  let [highlighted, told] = [-1, 0];
 
   const traits = bindTraits(
     model,
@@ -172,8 +174,12 @@ function render({ model, el }) {
       zoom: zoom.get(),
       view: NAMES[view],
     });
-    near.draw(selected, neighbours);
-    found.draw(work.found, work.classes());
+    const now = performance.now();
+    if (!work.runs || now - told > TELLING) {
+      told = now;
+      near.draw(selected, neighbours);
+      found.draw(work.found, work.classes());
+    }
     root.dataset.steps = String(work.steps);
     if (traits.touched && !work.runs) voice.say(near.words());
   };
@@ -184,7 +190,7 @@ function render({ model, el }) {
       "div",
       { class: "embedding-split" },
       picture.el,
-      ui.stack(near.el, ui.sliders(k.el, zoom.el), names.length > 1 ? highlight.el : null),
+      ui.stack(ui.sliders(k.el, zoom.el), names.length > 1 ? highlight.el : null, near.el),
     ),
     ui.note(
       story,
@@ -205,6 +211,7 @@ function render({ model, el }) {
     followTheme(root, (colours) => {
       tiles.onTheme(colours);
       picture.onTheme(colours);
+      near.onTheme();
       found.onTheme();
       draw();
     }),

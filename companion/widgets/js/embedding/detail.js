@@ -2,6 +2,7 @@
 
 import * as ui from "../ui/controls.js";
 import { h } from "../ui/controls.js";
+import { PIXELS } from "./sprites.js";
 
 /** @import { Neighbours } from "./explorer.js" */
 /** @import { Sprites } from "./scatter.js" */
@@ -11,17 +12,16 @@ const TILE = 40; // CSS pixels
 
 /** A canvas so many CSS pixels wide and high. @param {number} width @param {number} height */
 function paper(width, height) {
-  const scale = Math.max(1, Math.min(2, globalThis.devicePixelRatio || 1));
   const el = h("canvas", { role: "img", style: `inline-size: ${width}px` });
   const context = /** @type {CanvasRenderingContext2D} */ (el.getContext("2d"));
   const size = (/** @type {number} */ high) => {
-    const wanted = Math.round(high * scale);
+    const wanted = Math.round(high * PIXELS);
     if (el.height !== wanted) el.height = wanted;
-    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.setTransform(PIXELS, 0, 0, PIXELS, 0, 0);
     context.clearRect(0, 0, width, high);
     context.imageSmoothingEnabled = false;
   };
-  el.width = width * scale;
+  el.width = width * PIXELS;
   size(height);
   return { el, context, size };
 }
@@ -36,6 +36,7 @@ export function detail({ tiles, labels, names }) {
     const strip = paper(COLUMNS * TILE, TILE);
     return { name, strip, el: ui.stack(h("p", { class: "companion-label" }, name), strip.el) };
   });
+  let shown = "";
   const nameOf = (/** @type {number} */ i) => (names.length ? names[labels[i]] : `point ${i + 1}`);
 
   /** @param {typeof rows[number]} row @param {number[]} places @param {number[]} others */
@@ -69,12 +70,15 @@ export function detail({ tiles, labels, names }) {
     ),
     /** @param {number} i @param {Neighbours} neighbours */
     draw(i, { true_, plane }) {
+      const key = [i, "", ...true_, "", ...plane].join();
+      if (key === shown) return;
+      shown = key;
       const shared = true_.filter((j) => plane.includes(j)).length;
       title.textContent = names.length ? `Point ${i + 1}: ${names[labels[i]]}` : `Point ${i + 1}`;
       count.set(shared);
       story.replaceChildren(
         "Of its ",
-        `${true_.length} true neighbours, `,
+        `${true_.length} true neighbour${true_.length > 1 ? "s" : ""}, `,
         count.el,
         shared === 1 ? " is among the nearest here." : " are among the nearest here.",
       );
@@ -84,6 +88,10 @@ export function detail({ tiles, labels, names }) {
       large.el.setAttribute("aria-label", `${title.textContent}, enlarged.`);
       fill(rows[0], true_, plane);
       fill(rows[1], plane, true_);
+    },
+    /** The colours have changed. */
+    onTheme() {
+      shown = "";
     },
     words: () => `${title.textContent}. ${story.textContent}`,
   };

@@ -45,7 +45,7 @@ import { affinities, descent, divergence, start } from "../maths/tsne.js";
 
 /** @typedef {{ true_: number[], plane: number[] }} Neighbours the nearest first */
 
-const BUDGET = 6; // milliseconds of a frame for steps
+const BUDGET = 5; // milliseconds of a frame for steps
 const JUDGING = 2; // and for judging the picture meanwhile
 const PAUSE = 250; // between two judgements
 const ENOUGH = 1000; // steps, as scikit-learn has it
@@ -81,6 +81,15 @@ function pointsOf(model) {
   const layouts = {};
   for (const [way, text] of Object.entries(model.get("layouts")))
     layouts[way] = Float64Array.from(new Float32Array(bytesOf(text)));
+  /** All other points, the nearest to i first. @param {number} i */
+  const order = (i) => {
+    const far = new Float64Array(n);
+    for (let j = 0; j < n; j += 1)
+      for (let c = 0; c < dimensions; c += 1)
+        far[j] += (points[i * dimensions + c] - points[j * dimensions + c]) ** 2;
+    return [...far.keys()].filter((j) => j !== i).sort((a, b) => far[a] - far[b] || a - b);
+  };
+  let nearest = { of: -1, order: [0] };
   return {
     n,
     points,
@@ -88,14 +97,8 @@ function pointsOf(model) {
     /** The k nearest of point i, in the embedding and in a picture. @param {number} i @param {Float64Array} plane @returns {Neighbours} */
     neighbours(i, plane) {
       const k = model.get("k");
-      const far = Array.from({ length: n }, (_, j) => {
-        let sum = 0;
-        for (let c = 0; c < dimensions; c += 1)
-          sum += (points[i * dimensions + c] - points[j * dimensions + c]) ** 2;
-        return sum;
-      });
-      const order = [...far.keys()].filter((j) => j !== i).sort((a, b) => far[a] - far[b] || a - b);
-      return { true_: order.slice(0, k), plane: planeNeighbours(plane, i, k) };
+      if (nearest.of !== i) nearest = { of: i, order: order(i) };
+      return { true_: nearest.order.slice(0, k), plane: planeNeighbours(plane, i, k) };
     },
     /** Relative spreads of the classes, and how distances between their centres have changed. @param {Float64Array} plane */
     classes(plane) {

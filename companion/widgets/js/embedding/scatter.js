@@ -1,6 +1,7 @@
 // The points in the plane: hover, tap or arrow keys choose one, whose neighbours are joined to it.
 
 import { clamp, h } from "../ui/controls.js";
+import { PIXELS } from "./sprites.js";
 
 /** @import { Neighbours } from "./explorer.js" */
 /** @typedef {ReturnType<typeof import("./sprites.js").sprites>} Sprites */
@@ -43,9 +44,8 @@ export function scatter({ tiles, labels, names, onSelect }) {
   const n = labels.length;
   const least = tiles.hasImages ? clamp(420 / Math.sqrt(n), 13, 26) : 11;
   let side = least;
-  const scale = Math.max(1, Math.min(2, globalThis.devicePixelRatio || 1));
   const canvas = h("canvas", { role: "img" });
-  canvas.width = canvas.height = SIZE * scale;
+  canvas.width = canvas.height = SIZE * PIXELS;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   let places = new Float64Array(2 * n);
   let [selected, zoomed, focus] = [0, 1, 0];
@@ -129,7 +129,7 @@ export function scatter({ tiles, labels, names, onSelect }) {
       if (zoom !== zoomed) [zoomed, focus] = [zoom, chosen];
       side = least * zoom ** 0.45;
       places = placed(plane, least, zoom, focus);
-      context.setTransform(scale, 0, 0, scale, 0, 0);
+      context.setTransform(PIXELS, 0, 0, PIXELS, 0, 0);
       context.clearRect(0, 0, SIZE, SIZE);
       for (const away of [true, false]) {
         context.globalAlpha = away ? 0.13 : 1;

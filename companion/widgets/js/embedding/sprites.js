@@ -41,6 +41,9 @@ function trace(context, label, x, y, radius) {
   context.closePath();
 }
 
+/** Pixels of a canvas in a CSS pixel. */
+export const PIXELS = Math.max(1, Math.min(2, globalThis.devicePixelRatio || 1));
+
 /**
  * All marks on one canvas, from which they are drawn. Grey images on black become ink in the colour of their class;
  * others get a frame of that colour, and the shape of the class in a corner.
@@ -60,6 +63,19 @@ export function sprites({ shape, data }, labels, classes) {
   const pen = /** @type {OffscreenCanvasRenderingContext2D} */ (small.getContext("2d"));
   /** @type {string[]} */
   let colours = [];
+  /** @type {Map<number, OffscreenCanvas>} */
+  const scaled = new Map(); // by the side of a mark, in pixels of the canvas: copies cost less than scaling each time
+  const sheetOf = (/** @type {number} */ side) => {
+    const known = scaled.get(side);
+    if (known) return known;
+    const made = new OffscreenCanvas(across * side, Math.ceil(count / across) * side);
+    const on = /** @type {OffscreenCanvasRenderingContext2D} */ (made.getContext("2d"));
+    on.imageSmoothingQuality = "high";
+    on.drawImage(sheet, 0, 0, made.width, made.height);
+    if (scaled.size > 5) scaled.clear();
+    scaled.set(side, made);
+    return made;
+  };
 
   /** @param {number} i */
   const thumbnail = (i) => {
@@ -110,16 +126,30 @@ export function sprites({ shape, data }, labels, classes) {
     onTheme(tokens) {
       colours = classColours(classes, isDark(tokens));
       context.clearRect(0, 0, sheet.width, sheet.height);
+      scaled.clear();
       for (let i = 0; i < count; i += 1) paint(i);
     },
     /**
-     * Draw the mark of point i into a square.
+     * Draw the mark of point i into a square, on a canvas with PIXELS for a CSS pixel.
      * @param {CanvasRenderingContext2D} on @param {number} i @param {number} x its left @param {number} y its top
      * @param {number} side
      */
     draw(on, i, x, y, side) {
       const k = bytes ? i : labels[i];
-      on.drawImage(sheet, (k % across) * cell, Math.floor(k / across) * cell, cell, cell, x, y, side, side);
+      const size = Math.round(side * PIXELS);
+      const [left, top] = [Math.round(x * PIXELS) / PIXELS, Math.round(y * PIXELS) / PIXELS];
+      const [column, row] = [k % across, Math.floor(k / across)];
+      on.drawImage(
+        sheetOf(size),
+        column * size,
+        row * size,
+        size,
+        size,
+        left,
+        top,
+        size / PIXELS,
+        size / PIXELS,
+      );
     },
   };
 }

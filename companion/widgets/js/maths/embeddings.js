@@ -62,7 +62,8 @@ export function* neighbourRanks(squared, n) {
 
 /** Squared distances of all points in the plane from point i. @param {Plane} plane @param {number} i @param {Float64Array} into */
 function distancesFrom(plane, i, into) {
-  const [x, y] = [plane[2 * i], plane[2 * i + 1]];
+  const x = plane[2 * i];
+  const y = plane[2 * i + 1];
   for (let j = 0; j < into.length; j += 1) into[j] = (plane[2 * j] - x) ** 2 + (plane[2 * j + 1] - y) ** 2;
 }
 
@@ -95,7 +96,9 @@ export function planeNeighbours(plane, i, k, far = new Float64Array(plane.length
 export function* neighbourhoods({ ranks, order }, plane, k) {
   const n = plane.length / 2;
   const far = new Float64Array(n);
-  let [intruders, lost, kept] = [0, 0, 0];
+  let intruders = 0;
+  let lost = 0;
+  let kept = 0;
   for (let i = 0; i < n; i += 1) {
     for (const j of planeNeighbours(plane, i, k, far)) {
       const rank = ranks[i * n + j];
