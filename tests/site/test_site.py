@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from companion.site import extension, katex
 from companion.site.frontend import STATIC, build_frontend
-from companion.site.quiz import parse_question
+from companion.site.activities.quiz import parse_question
 from companion.widgets import Softmax
 from conftest import ROOT
 
