@@ -606,14 +606,14 @@ _DIRECTIVES = {
     "order": _Kind(Converter._order, frozenset({"label", "or"}), argument=False),
     "predict": _Kind(
         Converter._predict,
-        frozenset({"label", "scale", "unit", "quantity", "when", "widget"}),
+        frozenset({"label", "scale", "unit", "quantity", "when", "widget", "later"}),
         argument=False,
     ),
     "quiz": _Kind(Converter._quiz, frozenset({"label"}), argument=False),
     "recall": _Kind(Converter._recall, argument=False),
     "solution-end": _Kind(Converter._end, argument=False),
     "solution-start": _Kind(Converter._start, frozenset({"class"})),
-    "task": _Kind(Converter._task, frozenset({"label", "goal", "widget"}), argument=False),
+    "task": _Kind(Converter._task, frozenset({"label", "goal", "widget", "later"}), argument=False),
 }
 
 

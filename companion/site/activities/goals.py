@@ -6,14 +6,13 @@ gets it as JSON: nothing is evaluated there.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
 from typing import NamedTuple
 
 from docutils import nodes
 
 from companion.site.activities.quiz import read_number
-from companion.site.frontend import STATIC
 
 _COMPARISON = re.compile(
     r"(?P<quantity>[A-Za-z][\w-]*)\s*(?P<sign><=|>=|!=|[<>=≤≥≠])\s*(?P<bound>[^\s±]+)"
@@ -145,18 +144,15 @@ def shown_at_rest(place: nodes.Node, widget: str) -> tuple[str, dict[str, float]
     raise ValueError(f"no {f'widget {widget!r}' if widget else 'widget'} follows on this page")
 
 
-def check_quantities(names: set[str], widget: str, values: Mapping[str, float]) -> None:
-    """Refuse names that a widget shows neither at rest nor, by its source, ever.
+def check_quantities(names: set[str], widget: str, shown: Iterable[str]) -> None:
+    """Refuse names that a widget does not show.
 
     Raises:
         ValueError: there is one.
     """
-    source = (STATIC / f"page-{widget}.js").read_text("utf-8")
-    for name in sorted(names - set(values)):
-        # Names are made of parts in JavaScript: `accuracy-${split}`.
-        stem = name.rpartition("-")[0]
-        if not re.search(rf"[\"'`]{re.escape(name)}[\"'`]|`{re.escape(stem)}-\$\{{", source):
-            known = ", ".join(sorted(values)) or "none"
-            raise ValueError(
-                f"the widget {widget!r} shows no quantity {name!r}; at rest it shows: {known}"
-            )
+    if unknown := sorted(names - set(shown)):
+        known = ", ".join(sorted(set(shown))) or "none"
+        raise ValueError(
+            f"the widget {widget!r} shows no quantity {unknown[0]!r} at rest (`:later:` names "
+            f"those that come when it is used); it shows: {known}"
+        )

@@ -254,6 +254,7 @@ class PredictDirective(Activity):
         start = nodes.raw("", "", format="html", prediction=prediction)
         start["key"], start["unit"] = key, self.options.get("unit")
         start["widget"] = self.options.get("widget", "")
+        start["later"] = self.options.get("later", "").split()
         self.set_source_info(start)
         return start
 
@@ -281,7 +282,7 @@ def settle_page(app: Sphinx, doctree: nodes.document) -> None:
             if prediction.quantity or prediction.when:
                 widget, values = shown_at_rest(node, node["widget"])
                 names = quantities(prediction.when or []) | {prediction.quantity}
-                check_quantities(names - {""}, widget, values)
+                check_quantities(names - {""}, widget, [*values, *node["later"]])
             if not prediction.quantity:
                 truth, node["told"] = settle(prediction, told)
         except ValueError as error:

@@ -8,7 +8,7 @@
 The goal speaks of quantities that the widget shows (`data-quantity`); goals.py has its grammar. It
 is reached when it comes true, and stays so for a moment, after the reader has touched the widget;
 the tick stays. The widget is the next one on the page, or with `:widget: name` the next of that
-module.
+module. `:later: name` names quantities that it does not show before it is used.
 """
 
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 class TaskDirective(Activity):
     """Render the task's line; js/activities/task.js ticks it."""
 
-    option_spec: ClassVar[dict[str, Any]] = texts("label", "goal", "widget")
+    option_spec: ClassVar[dict[str, Any]] = texts("label", "goal", "widget", "later")
 
     def run(self) -> list[nodes.Node]:
         """Parse the goal and build the nodes."""
@@ -50,7 +50,7 @@ class TaskDirective(Activity):
         key = f"task/{self.env.docname}/{key_of(self.options.get('label'), text)}"
         shown = attributes(data_task=key, data_goal=as_json(goal), data_widget_name=widget)
         start = self.html(f'<div class="task-line"{shown}><span class="task-mark"></span>')
-        start["task"] = goal, widget
+        start["task"] = goal, widget, self.options.get("later", "").split()
         self.set_source_info(start)
         box += start
         box += self.markdown(f"**Task.** {text}", "task-text")
@@ -63,10 +63,10 @@ def check_page(app: Sphinx, doctree: nodes.document) -> None:
     for node in doctree.findall(nodes.raw):
         if "task" not in node:
             continue
-        goal, widget = node["task"]
+        goal, widget, later = node["task"]
         try:
             name, values = shown_at_rest(node, widget)
-            check_quantities(quantities(goal), name, values)
+            check_quantities(quantities(goal), name, [*values, *later])
             if holds(goal, values):
                 raise ValueError(f"the widget {name!r} has reached the goal before it is touched")
         except ValueError as error:
