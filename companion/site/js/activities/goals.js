@@ -36,7 +36,7 @@ function compare(box, [quantity, sign, bound, tolerance]) {
 }
 
 /** @param {Element} box @param {Comparison[][]} goal */
-const holds = (box, goal) => goal.some((all) => all.every((one) => compare(box, one)));
+export const holds = (box, goal) => goal.some((all) => all.every((one) => compare(box, one)));
 
 // A widget that computes in a worker shows a new setting before the number that goes with it.
 const SETTLED = 400;

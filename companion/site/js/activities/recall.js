@@ -44,7 +44,8 @@ function mark(card) {
   const state = !memory ? "" : memory.level ? "known" : "missed";
   card.dataset.memory = state;
   const word = /** @type {HTMLElement} */ (card.querySelector(".recall-state"));
-  word.textContent = state === "known" ? `known, again on ${memory?.due}` : state && "missed";
+  const due = new Date(`${memory?.due}T12:00`).toLocaleDateString("en", { day: "numeric", month: "long" });
+  word.textContent = state === "known" ? `known; again on ${due}` : state && "missed";
 }
 
 /**
