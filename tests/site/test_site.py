@@ -146,6 +146,13 @@ def test_repository_address_stands_in_one_place():
         ),
         ("$\\nonsense{x}$\n", "formula rejected"),
         ("```{quiz}\nA question without answers?\n```\n", "at least two options"),
+        ("```{predict}\n:scale: 0 to 1\nWhat?\n= p\n```\n", "no cell of this page calls truth('p'"),
+        ("```{task}\n:goal: p < 1\nTry.\n```\n", "no widget follows on this page"),
+        (
+            "```{task}\n:goal: p-right < 2\nTry.\n```\n"
+            + cell("from companion.widgets import Softmax\nSoftmax()"),
+            "has reached the goal before it is touched",
+        ),
         ("`" + "```{note}\n" + cell("1 + 1") + "````\n", "code-cell"),
         ("{doc}`nowhere`\n", "nowhere"),
     ],
