@@ -1,4 +1,4 @@
-"""Exercises that check themselves: `check("vae.kl", kl)` in a notebook cell.
+"""Exercises that check themselves: `check("vae.kl", kl)` in a notebook cell; truths of predictions.
 
 A chapter's exercises stand here in the module of the chapter's name (`vae.kl` in `vae.py`), each a
 function that looks at one answer:
@@ -14,6 +14,7 @@ own code does, `check` itself never fails.
 """
 
 import importlib.util
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,10 @@ from torch import Tensor
 
 from companion.jupyter import in_notebook
 
-__all__ = ["Answer", "Hint", "Verdict", "agree", "check", "exercise", "judge", "shape"]
+__all__ = ["Answer", "Hint", "Verdict", "agree", "check", "exercise", "judge", "shape", "truth"]
+
+#: The type of what a cell tells to a prediction of the page.
+TRUTH = "application/vnd.companion.truth+json"
 
 _SIGNS = {
     # Colours are mid-tones, readable on light and dark; the word says the same.
@@ -223,3 +227,27 @@ def _find(name: str) -> _Exercise:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"there is no exercise {name!r}{hint}")
     return _EXERCISES[name]
+
+
+def truth(name: str, value: Tensor | float | str) -> None:
+    """Tell the page's prediction `name` what came out: a number, or the text of one of its options.
+
+    A page of the book shows it when the reader asks (companion/site/activities), a notebook below
+    the cell. Raises TypeError or ValueError for what is neither a finite number nor a text.
+    """
+    if not isinstance(value, str):
+        try:
+            value = float(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            expected = "a number or the text of an option"
+            raise TypeError(f"truth({name!r}) expects {expected}, got {_kind(value)}") from error
+        if not math.isfinite(value):
+            raise ValueError(f"truth({name!r}) expects a finite number, got {value}")
+    line = f"{name}: {value if isinstance(value, str) else format(value, '.4g')}"
+    if in_notebook():
+        from IPython.display import display
+
+        show: Any = display
+        show({TRUTH: {"name": name, "value": value}, "text/plain": line}, raw=True)
+    else:
+        print(line)

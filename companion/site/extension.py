@@ -1,4 +1,4 @@
-"""The Sphinx extension behind the book: live widgets, Plotly, KaTeX, quizzes, and no other host.
+"""The Sphinx extension behind the book: live widgets, Plotly, KaTeX, activities, no other host.
 
 Order of things in a build: fingerprint → executed notebooks from a cache that the fingerprint
 names → pages → the files those pages need, copied last.
@@ -23,7 +23,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from companion.site import katex, notices, prerender, quiz
+from companion.exercises import TRUTH
+from companion.site import katex, notices, prerender
+from companion.site.activities import order, predict, quiz, recall, task
 from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,15 @@ PRELOAD = (
 )
 
 # What any page may load beside the scripts of its own widgets.
-PAGE_FILES = ("book.js", "engine.js", "engine-wasm.js", "site.js", "plotly.js", "widgets.css")
+PAGE_FILES = (
+    "book.js",
+    "engine.js",
+    "engine-wasm.js",
+    "site.js",
+    "activities.js",
+    "plotly.js",
+    "widgets.css",
+)
 
 # What other extensions write and screen readers stumble on: a name that differs from the visible
 # text, a list role without list items.
@@ -101,6 +111,8 @@ class BookRenderer(NbElementRenderer):
             return self._widget(data)
         if data.mime_type == PLOTLY:
             return self._plotly(data)
+        if data.mime_type == TRUTH:
+            return self._truth(data)
         if data.mime_type == "application/vnd.jupyter.widget-view+json":
             return []  # without a kernel it would be dead; the bundle's plain text stands in
         return list(super().render_mime_type(data))
@@ -129,6 +141,12 @@ class BookRenderer(NbElementRenderer):
             self.logger.warning(str(error), line=data.line, subtype="widget")
             return []
         return [nodes.raw("", html, format="html")]
+
+    def _truth(self, data: MimeData) -> list[nodes.Element]:
+        """Keep what a cell tells to a prediction, which shows it when the reader asks."""
+        told = self._env.metadata[self._env.docname].setdefault("companion", {})
+        told.setdefault("truths", {})[data.content["name"]] = data.content["value"]
+        return [nodes.raw("", "", format="html")]
 
     def _plotly(self, data: MimeData) -> list[nodes.Element]:
         figure = {"data": data.content["data"], "layout": dict(data.content["layout"])}
@@ -236,6 +254,9 @@ def dress_page(
             app.add_js_file(f"companion/page-{name}.js", loading_method="defer")
         app.add_js_file("companion/book.js", loading_method="defer")
     app.add_js_file("companion/site.js", loading_method="defer")
+    if needs.get("activities"):
+        app.add_css_file("activities.css")
+        app.add_js_file("companion/activities.js", loading_method="defer")
     if "body" in context:
         for fault, mended in FAULTS.items():
             context["body"] = context["body"].replace(fault, mended)
@@ -320,7 +341,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     app.add_config_value("companion_pages", "", "env", str)
     katex.setup(app)
-    quiz.setup(app)
+    for activity in (quiz, predict, task, recall, order):
+        activity.setup(app)
     app.connect("config-inited", configure, priority=10)
     app.connect("env-updated", check_execution)
     app.connect("html-page-context", dress_page, priority=10)

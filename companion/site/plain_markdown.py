@@ -8,12 +8,12 @@ rest stays as it was written, except that blocks are set apart by exactly one bl
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from markdown_it import MarkdownIt
@@ -23,7 +23,13 @@ from pybtex.database import BibliographyData, Entry, parse_file
 from pybtex.plugin import find_plugin
 from sphinxcontrib.bibtex.citation_target import parse_citation_targets
 
-from companion.site.quiz import parse_question
+from companion.site.activities.goals import parse_goal
+from companion.site.activities.order import parse_ordering
+from companion.site.activities.predict import parse_prediction
+from companion.site.activities.quiz import CLOSELY, Option, parse_question
+from companion.site.activities.recall import parse_cards
+
+T = TypeVar("T")
 
 #: The MyST extensions that the book is built with: what any other adds is not known here.
 EXTENSIONS = {"dollarmath"}
@@ -36,6 +42,7 @@ _FENCE = re.compile(r"(`{3,})[^`]*")
 _DIRECTIVE = re.compile(r"`{3,}\{([^}]+)\}\s*(.*)")
 _LABEL = re.compile(r"\(([\w-]+)\)=")
 _HEADING = re.compile(r"(#{1,6}) (.+)")
+_CODE_LINE = re.compile(r"`([^`]+)`")
 _FORMULA_END = re.compile(r"\$\$(?: \(([\w-]+)\))?")
 
 # In a paragraph: a role; code, which nobody alters; a formula.
@@ -347,12 +354,16 @@ class Converter:
         self._open = self.solution = None
         return ""
 
-    def _quiz(self, directive: Directive) -> str:
-        first = directive.first
+    def _parsed(self, directive: Directive, parse: Callable[..., T], *arguments: Any) -> T:
+        """What `parse` makes of the directive's text; its complaint gets file and line."""
         try:
-            question = parse_question(directive.body)
+            return parse(directive.body, *arguments)
         except ValueError as error:
             raise self.error(directive.line, str(error)) from error
+
+    def _quiz(self, directive: Directive) -> str:
+        first = directive.first
+        question = self._parsed(directive, parse_question)
         asked = [f"**{self._numbered('Question', directive)}**"]
         asked.append(self._text(question.text.split("\n"), first))
         if question.value is not None:
@@ -361,17 +372,106 @@ class Converter:
                 number += f" ± {question.tolerance:.12g}"
             feedback = self._inline(question.feedback, first)
             answer = f"**{number}** — {feedback}" if feedback else f"**{number}**"
-            return "\n\n".join([*asked, _details("Answer", answer)])
-        choices, right, wrong = [], [], []
-        for letter, option in zip("ABCDEFGH", question.options, strict=False):
-            choices.append(f"- **{letter}.** {self._inline(option.text, first)}")
-            feedback = self._inline(option.feedback, first)
+        else:
+            asked.append(self._choices(question.options, first))
+            answer = self._verdicts(question.options, first)
+        asked.append(_details("Answer", answer))
+        if question.closely:
+            box = self._text(list(question.closely), first + question.closely_at)
+            asked.append(_details(CLOSELY, box))
+        return "\n\n".join(asked)
+
+    def _choices(self, options: Iterable[Option], line: int) -> str:
+        lettered = zip("ABCDEFGH", options, strict=False)
+        return "\n".join(f"- **{a}.** {self._inline(option.text, line)}" for a, option in lettered)
+
+    def _verdicts(self, options: Iterable[Option], line: int) -> str:
+        """The right options with their feedback, then the others."""
+        right, wrong = [], []
+        for letter, option in zip("ABCDEFGH", options, strict=False):
+            feedback = self._inline(option.feedback, line)
             if option.right:
                 right.append(f"- **{letter}** — {feedback or 'right'}")
             else:
                 wrong.append(f"- {letter} — {feedback or 'no'}")
-        answers = _details("Answer", "\n".join(right + wrong))
-        return "\n\n".join([*asked, "\n".join(choices), answers])
+        return "\n".join(right + wrong)
+
+    def _predict(self, directive: Directive) -> str:
+        first, options = directive.first, directive.options
+        prediction = self._parsed(directive, parse_prediction, options)
+        self._register(options.get("label"), "the prediction", directive.line)
+        asked = [f"**Predict.** {self._text(prediction.text.split(chr(10)), first)}"]
+        if prediction.scale:
+            low, high = prediction.scale.low, prediction.scale.high
+            unit = options.get("unit")
+            asked.append(f"Your guess, from {low:.12g} to {high:.12g}{f' {unit}' * bool(unit)}?")
+        if prediction.options:
+            asked.append(self._choices(prediction.options, first))
+        if prediction.quantity:
+            when = f", at `{options['when']}`" if prediction.when else ""
+            answer = [f"The widget shows it as `{prediction.quantity}`{when}."]
+        elif isinstance(prediction.truth, str):
+            answer = [f'The cell that calls `truth("{prediction.truth}", …)` says it.']
+        elif prediction.options:
+            answer = [self._verdicts(prediction.options, first)]
+        else:
+            answer = [f"**{prediction.truth:.12g}**"]
+        told = {"Close": prediction.near, "Too low": prediction.low, "Too high": prediction.high}
+        if isinstance(prediction.truth, str):
+            lettered = zip("ABCDEFGH", prediction.options, strict=False)
+            told |= {letter: option.feedback for letter, option in lettered}
+        sentences = [
+            f"- *{kind}:* {self._inline(text, first)}" for kind, text in told.items() if text
+        ]
+        if sentences:
+            answer.append("\n".join(sentences))
+        return "\n\n".join([*asked, _details("Compare", "\n\n".join(answer))])
+
+    def _task(self, directive: Directive) -> str:
+        try:
+            parse_goal(directive.options.get("goal", ""))
+        except ValueError as error:
+            raise self.error(directive.line, str(error)) from error
+        self._register(directive.options.get("label"), "the task", directive.line)
+        text = self._text(directive.body, directive.first, quoted=True)
+        return _quote(f"**Task.** {text}")
+
+    def _recall(self, directive: Directive) -> str:
+        cards = self._parsed(directive, parse_cards)
+        folded = [
+            _details(
+                self._inline(card.front, directive.first), self._inline(card.back, directive.first)
+            )
+            for card in cards
+        ]
+        return "\n\n".join(["**Recall** (answer first, then look)", *folded])
+
+    def _order(self, directive: Directive) -> str:
+        first = directive.first
+        ordering = self._parsed(directive, parse_ordering, directive.options)
+        self._register(directive.options.get("label"), "the lines to order", directive.line)
+        count = len(ordering.orders[0])
+        asked = [f"**Put in order.** {self._text(ordering.text.split(chr(10)), first)}"]
+        asked.append(self._lines([ordering.lines[line] for line in ordering.shown], first))
+        solution = [self._lines(ordering.lines[:count], first)]
+        for order in ordering.orders[1:]:
+            numbers = " ".join(str(line + 1) for line in order)
+            solution.append(f"Right, too, by the numbers of these lines: {numbers}.")
+        out = [
+            f"- {self._inline(text, first)} — {self._inline(reason, first) or 'does not belong'}"
+            for text, reason in zip(ordering.lines[count:], ordering.reasons, strict=True)
+        ]
+        if out:
+            asked.append("Not every line belongs.")
+            solution.append("Left out:\n\n" + "\n".join(out))
+        return "\n\n".join([*asked, _details("Solution", "\n\n".join(solution))])
+
+    def _lines(self, lines: Sequence[str], line: int) -> str:
+        """Lines of code as such, others as a list."""
+        code = [match[1] for text in lines if (match := _CODE_LINE.fullmatch(text))]
+        if len(code) == len(lines):
+            return "\n".join(["```python", *code, "```"])
+        return "\n".join(f"- {self._inline(text, line)}" for text in lines)
 
     def _subheading(self, text: str) -> str:
         return f"{'#' * (self._level + 1)} {text}"
@@ -503,9 +603,17 @@ _DIRECTIVES = {
     "admonition": _Kind(Converter._admonition, frozenset({"class"})),
     "exercise-end": _Kind(Converter._end, argument=False),
     "exercise-start": _Kind(Converter._start, frozenset({"label"})),
+    "order": _Kind(Converter._order, frozenset({"label", "or"}), argument=False),
+    "predict": _Kind(
+        Converter._predict,
+        frozenset({"label", "scale", "unit", "quantity", "when", "widget", "later"}),
+        argument=False,
+    ),
     "quiz": _Kind(Converter._quiz, frozenset({"label"}), argument=False),
+    "recall": _Kind(Converter._recall, argument=False),
     "solution-end": _Kind(Converter._end, argument=False),
     "solution-start": _Kind(Converter._start, frozenset({"class"})),
+    "task": _Kind(Converter._task, frozenset({"label", "goal", "widget", "later"}), argument=False),
 }
 
 

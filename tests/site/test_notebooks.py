@@ -297,6 +297,265 @@ CASES = {
         Question 1
         """,
     ),
+    "quiz with the slide read closely": (
+        """
+        ```{quiz}
+        > The slide.
+
+        What is wrong?
+        - [ ] One.
+        - [x] Two.
+
+        ---
+        It is $1
+        = 2$ {cite:p}`team`:
+
+        $$
+        x
+        $$ (closely)
+        ```
+        """,
+        """
+        **Question 1**
+
+        > The slide.
+
+        What is wrong?
+
+        - **A.** One.
+        - **B.** Two.
+
+        <details>
+        <summary><b>Answer</b></summary>
+
+        - **B** — right
+        - A — no
+
+        </details>
+
+        <details>
+        <summary><b>Reading the slide closely</b></summary>
+
+        It is $1 = 2$ [Vision Team, 2021]:
+
+        $$
+        x \\qquad (1)
+        $$
+
+        </details>
+
+        ## References
+
+        - **Vision Team [2021]**: Vision Team. A report. 2021.
+        """,
+    ),
+    "prediction of a number": (
+        """
+        ```{predict}
+        :label: p1
+        :scale: 0 to 100 step 5
+        :unit: %
+        How *likely* is it?
+        = helmet ± 5 | The $x$ did it.
+        > | Many think so.
+        ```
+
+        {ref}`p1`
+
+        ```{predict}
+        :scale: 1 to 1e6 log
+        How many?
+        = 1000
+        ```
+
+        ```{predict}
+        :scale: 0 to 1
+        :quantity: loss
+        :when: p < 0.5
+        And then?
+        = ± 0.1 | Close.
+        ```
+        """,
+        """
+        **Predict.** How *likely* is it?
+
+        Your guess, from 0 to 100 %?
+
+        <details>
+        <summary><b>Compare</b></summary>
+
+        The cell that calls `truth("helmet", …)` says it.
+
+        - *Close:* The $x$ did it.
+        - *Too high:* Many think so.
+
+        </details>
+
+        the prediction
+
+        **Predict.** How many?
+
+        Your guess, from 1 to 1000000?
+
+        <details>
+        <summary><b>Compare</b></summary>
+
+        **1000**
+
+        </details>
+
+        **Predict.** And then?
+
+        Your guess, from 0 to 1?
+
+        <details>
+        <summary><b>Compare</b></summary>
+
+        The widget shows it as `loss`, at `p < 0.5`.
+
+        - *Close:* Close.
+
+        </details>
+        """,
+    ),
+    "prediction of a choice": (
+        """
+        ```{predict}
+        Which?
+        - [ ] One | Because.
+        - [x] Two
+        ```
+
+        ```{predict}
+        Which?
+        - [ ] One | Because.
+        - [ ] Two
+        = winner
+        ```
+        """,
+        """
+        **Predict.** Which?
+
+        - **A.** One
+        - **B.** Two
+
+        <details>
+        <summary><b>Compare</b></summary>
+
+        - **B** — right
+        - A — Because.
+
+        </details>
+
+        **Predict.** Which?
+
+        - **A.** One
+        - **B.** Two
+
+        <details>
+        <summary><b>Compare</b></summary>
+
+        The cell that calls `truth("winner", …)` says it.
+
+        - *A:* Because.
+
+        </details>
+        """,
+    ),
+    "task and recall cards": (
+        """
+        ```{task}
+        :goal: p < 0.1 and patch <= 48
+        :widget: occlusion_map
+        Hide the *helmet* ({doc}`c2`).
+        ```
+
+        ```{recall}
+        - What is $x < 1$? | A *bound*.
+        - Why? | Because,
+          see {ref}`there`.
+        ```
+        """,
+        """
+        > **Task.** Hide the *helmet* ([Two](c2.ipynb)).
+
+        **Recall** (answer first, then look)
+
+        <details>
+        <summary><b>What is $x &lt; 1$?</b></summary>
+
+        A *bound*.
+
+        </details>
+
+        <details>
+        <summary><b>Why?</b></summary>
+
+        Because, see [“Section” of “Two”](c2.ipynb).
+
+        </details>
+        """,
+    ),
+    "lines to order": (
+        """
+        ```{order}
+        :or: 2 1 3
+        One step.
+        1. `a = 1`
+        2. `b = 2`
+        3. `    c = a + b`
+        - `d = 4` | Never *used*.
+        ```
+
+        ```{order}
+        The steps.
+        1. First $x$
+        2. Second
+        ```
+        """,
+        """
+        **Put in order.** One step.
+
+        ```python
+        b = 2
+        d = 4
+            c = a + b
+        a = 1
+        ```
+
+        Not every line belongs.
+
+        <details>
+        <summary><b>Solution</b></summary>
+
+        ```python
+        a = 1
+        b = 2
+            c = a + b
+        ```
+
+        Right, too, by the numbers of these lines: 2 1 3.
+
+        Left out:
+
+        - `d = 4` — Never *used*.
+
+        </details>
+
+        **Put in order.** The steps.
+
+        - Second
+        - First $x$
+
+        <details>
+        <summary><b>Solution</b></summary>
+
+        - First $x$
+        - Second
+
+        </details>
+        """,
+    ),
     "quiz with a number": (
         """
         ```{quiz}
@@ -381,6 +640,12 @@ ERRORS = {
     "text in the start": ("```{exercise-start}\n\nShow\n```", 1, "belongs below {exercise-start}"),
     "argument": ("```{quiz} Why?\n```", 1, "{quiz} takes nothing behind its name"),
     "quiz without an answer": ("```{quiz}\nWhat?\n- [ ] a\n- [ ] b\n```", 1, "one of them right"),
+    "prediction without truth": ("a\n\n```{predict}\n:scale: 0 to 1\nWhat?\n```", 3, "one truth"),
+    "task without goal": ("```{task}\nTry it.\n```", 1, "a goal compares quantities"),
+    "goal that is none": ("```{task}\n:goal: a <\nTry it.\n```", 1, "got 'a <'"),
+    "card without answer": ("a\n\n```{recall}\n- What?\n```", 3, "a recall card is a line"),
+    "lines that do not count up": ("```{order}\nDo.\n1. a\n3. b\n```", 1, "expected 2"),
+    "nothing read closely": ("```{quiz}\nA?\n- [ ] a\n- [x] b\n---\n```", 1, "needs the box"),
     "lines of a formula": ("$$\na \\\\\nb\n$$", 1, "needs \\begin{aligned}"),
     "citation like a link": ("a\n{cite:p}`kingma`(b)", 2, "would make it a link"),
     "citation like a definition": ("a\n\n{cite:p}`kingma`: b", 3, "the definition of a link"),
@@ -427,6 +692,8 @@ def test_what_only_the_book_knows_is_refused(construct: str, tmp_path: Path) -> 
         ("````{admonition} A\nb\n```{code-cell}\nx\n```\n````", 3, "a directive inside another"),
         ("```{admonition} {kbd}`b`\nc\n```", 1, "the role {kbd}"),
         ("```{quiz}\n:label: b\n{kbd}`c`\n= 1\n```", 3, "the role {kbd}"),
+        ("```{quiz}\nA?\n- [ ] a\n- [x] b\n---\n{kbd}`c`\n```", 6, "the role {kbd}"),
+        ("```{task}\n:goal: a < 1\n{kbd}`c`\n```", 3, "the role {kbd}"),
     ],
 )  # fmt: skip
 def test_it_is_refused_inside_a_directive_too(

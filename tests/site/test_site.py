@@ -3,18 +3,17 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from companion.site import extension, katex, notices
+from companion.site.activities.quiz import parse_question
 from companion.site.frontend import STATIC, build_frontend
-from companion.site.quiz import parse_question
 from companion.widgets import Softmax
 from conftest import ROOT
+from support.small_book import build, cell, run
 
 # --- quizzes -----------------------------------------------------------------------------------
 
@@ -141,51 +140,6 @@ def test_repository_address_stands_in_one_place():
 
 # --- a build of a small book ---------------------------------------------------------------------
 
-CHAPTER = """---
-jupytext:
-  text_representation: {extension: .md, format_name: myst}
-kernelspec: {display_name: Python 3, language: python, name: python3}
----
-
-# A chapter
-
-CONTENT
-"""
-
-
-def build(folder, content, url=""):
-    """Build a book of one chapter with the project's own configuration; (status, output)."""
-    import yaml
-
-    (folder / "book" / "site_assets").mkdir(parents=True)
-    for name in ("book.css", "favicon.svg"):
-        (folder / "book" / "site_assets" / name).write_bytes(
-            (ROOT / "book" / "site_assets" / name).read_bytes()
-        )
-    (folder / "book" / "references.bib").write_text("")
-    (folder / "book" / "page.md").write_text(CHAPTER.replace("CONTENT", content))
-    (folder / "book" / "page.ipynb").write_text('{"cells": [], "nbformat": 4}')
-    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
-    config["repository"]["url"] = url
-    (folder / "_config.yml").write_text(yaml.safe_dump(config))
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: page\n")
-    return run(folder)
-
-
-def run(folder):
-    """Build the book that is there, or what has changed of it."""
-    start = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", start, "build", "book", "--path-output", "."]
-    command += ["--config", "_config.yml", "--toc", str(folder / "_toc.yml")]
-    done = subprocess.run(
-        [*command, "-W", "-n", "--keep-going"], cwd=folder, capture_output=True, text=True
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def cell(code):
-    return f"```{{code-cell}} ipython3\n{code}\n```\n"
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -200,6 +154,13 @@ def cell(code):
         ),
         ("$\\nonsense{x}$\n", "formula rejected"),
         ("```{quiz}\nA question without answers?\n```\n", "at least two options"),
+        ("```{predict}\n:scale: 0 to 1\nWhat?\n= p\n```\n", "no cell of this page calls truth('p'"),
+        ("```{task}\n:goal: p < 1\nTry.\n```\n", "no widget follows on this page"),
+        (
+            "```{task}\n:goal: p-right < 2\nTry.\n```\n"
+            + cell("from companion.widgets import Softmax\nSoftmax()"),
+            "has reached the goal before it is touched",
+        ),
         ("`" + "```{note}\n" + cell("1 + 1") + "````\n", "code-cell"),
         ("{doc}`nowhere`\n", "nowhere"),
     ],

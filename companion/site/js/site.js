@@ -8,6 +8,12 @@ document.querySelector(".search-button-field")?.removeAttribute("aria-label");
 
 // --- quizzes ---------------------------------------------------------------------------------
 
+/** What follows a try: the slide read closely, where the quiz has that. @param {Element} fieldset */
+function openBox(fieldset) {
+  const box = fieldset.closest(".quiz")?.querySelector(":scope > .quiz-closely");
+  if (box) /** @type {HTMLDetailsElement} */ (box).open = true;
+}
+
 /** @param {Element} fieldset @param {string} text @param {boolean} right */
 function verdict(fieldset, text, right) {
   const line = fieldset.querySelector(".quiz-verdict");
@@ -46,6 +52,7 @@ function checkNumber(fieldset, input) {
     show(mistake.querySelector(".quiz-feedback"), !right && near(Number(mistake.dataset.value)));
   }
   verdict(fieldset, right ? "Right." : "Not yet. Try once more.", right);
+  openBox(fieldset);
 }
 
 /** @param {Element} fieldset */
@@ -62,6 +69,7 @@ function checkOptions(fieldset) {
   const right = inputs.every((input) => input.checked === (input.dataset.right === "true"));
   const half = !right && inputs.some((input) => input.checked && input.dataset.right === "true");
   verdict(fieldset, right ? "Right." : half ? "Partly right." : "Not yet. Try once more.", right);
+  openBox(fieldset);
 }
 
 for (const fieldset of document.querySelectorAll("fieldset[data-quiz]")) {
