@@ -6,7 +6,6 @@ named in the two libraries' own notes on their data.
 """
 
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from companion.datasets.folders import square, square_of
+
+if TYPE_CHECKING:
+    from companion.datasets import ImageSet
 
 #: The photographs of each split: scikit-image's for "train", scikit-learn's two for "test".
 NAMES: dict[str, tuple[str, ...]] = {
