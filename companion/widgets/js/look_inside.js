@@ -571,7 +571,8 @@ function closeUp(shape) {
 /** Which layer. @param {Traits<State>} traits */
 function layerPicker({ model, put }) {
   const layers = model.get("layers");
-  const choice = (layers.length > 5 ? ui.select : ui.segmented)({
+  const isShort = layers.map(({ title }) => title).join("").length <= 24; // side by side, also on a phone
+  const choice = (isShort ? ui.segmented : ui.select)({
     label: "Layer",
     options: layers.map(({ title }, value) => ({ value, label: title })),
     value: model.get("layer"),
