@@ -604,6 +604,10 @@ function render({ model, el }) {
   const voice = ui.announcer();
   const status = ui.notice();
 
+  const what = isDigit ? "Draw a digit" : "Take a photograph";
+  const describe = `${what}, and see what each channel of the network answers to. Press a channel to look closer.`;
+  const root = ui.frame({ title: model.get("title"), describe }, voice.el);
+
   const draw = () => {
     if (!seen || !atlas) return;
     const [index, channel] = [model.get("layer"), model.get("channel")];
@@ -649,7 +653,7 @@ function render({ model, el }) {
   const input = isDigit
     ? digitPad(shape, net.wake, own)
     : photograph(shape, net.wake, {
-        target: el,
+        target: root,
         say: (trouble) => status.set(trouble, "error"),
         onPicture: own,
       });
@@ -659,12 +663,7 @@ function render({ model, el }) {
   const close = closeUp(shape);
   const known = findings();
   const title = "What makes this channel strong";
-  const what = isDigit ? "Draw a digit" : "Take a photograph";
-  const root = ui.frame(
-    {
-      title: model.get("title"),
-      describe: `${what}, and see what each channel of the network answers to. Press a channel to look closer.`,
-    },
+  voice.el.before(
     h(
       "div",
       { class: "look-top" },
@@ -685,7 +684,6 @@ function render({ model, el }) {
       close.el,
     ),
     ui.plate({ title, name: title }, known.el, known.words),
-    voice.el,
   );
   el.append(root);
 
