@@ -1,1 +1,1 @@
-"""What a network is and does: layer tables, receptive fields, costs, gradients, its loss."""
+"""What a network is, does and sees: layers, costs, gradients; activations, occlusion, saliency."""

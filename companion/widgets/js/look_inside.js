@@ -571,7 +571,8 @@ function closeUp(shape) {
 /** Which layer. @param {Traits<State>} traits */
 function layerPicker({ model, put }) {
   const layers = model.get("layers");
-  const choice = (layers.length > 5 ? ui.select : ui.segmented)({
+  const isShort = layers.map(({ title }) => title).join("").length <= 24; // side by side, also on a phone
+  const choice = (isShort ? ui.segmented : ui.select)({
     label: "Layer",
     options: layers.map(({ title }, value) => ({ value, label: title })),
     value: model.get("layer"),
@@ -602,6 +603,10 @@ function render({ model, el }) {
   let seen;
   const voice = ui.announcer();
   const status = ui.notice();
+
+  const what = isDigit ? "Draw a digit" : "Take a photograph";
+  const describe = `${what}, and see what each channel of the network answers to. Press a channel to look closer.`;
+  const root = ui.frame({ title: model.get("title"), describe }, voice.el);
 
   const draw = () => {
     if (!seen || !atlas) return;
@@ -648,7 +653,7 @@ function render({ model, el }) {
   const input = isDigit
     ? digitPad(shape, net.wake, own)
     : photograph(shape, net.wake, {
-        target: el,
+        target: root,
         say: (trouble) => status.set(trouble, "error"),
         onPicture: own,
       });
@@ -658,12 +663,7 @@ function render({ model, el }) {
   const close = closeUp(shape);
   const known = findings();
   const title = "What makes this channel strong";
-  const what = isDigit ? "Draw a digit" : "Take a photograph";
-  const root = ui.frame(
-    {
-      title: model.get("title"),
-      describe: `${what}, and see what each channel of the network answers to. Press a channel to look closer.`,
-    },
+  voice.el.before(
     h(
       "div",
       { class: "look-top" },
@@ -684,7 +684,6 @@ function render({ model, el }) {
       close.el,
     ),
     ui.plate({ title, name: title }, known.el, known.words),
-    voice.el,
   );
   el.append(root);
 
