@@ -1,5 +1,5 @@
-"""Occlusion in a page: the ImageNet network's answers and maps, the page's frames meanwhile, and what
-keeping its weights in 16 bits changes."""
+"""Occlusion in a page: the ImageNet network's answers, its map, the page's frames meanwhile, and
+what keeping its weights in 16 bits changes."""
 
 import statistics
 import tempfile

@@ -79,7 +79,7 @@ class OcclusionMap(LiveWidget):
     stride = traitlets.Int(1).tag(sync=True)
     fill = traitlets.Unicode("grey").tag(sync=True)
     place = traitlets.List(traitlets.Int()).tag(sync=True)
-    opacity = Bounded(0, 1, default=0.7).tag(sync=True)
+    opacity = Bounded(0, 1, default=0.8).tag(sync=True)
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 

@@ -347,6 +347,8 @@ class TestInThePage:
             found = drops_of(made.map())
             assert got["largest_drop"] == pytest.approx(found["largest_drop"], abs=1e-5)
             assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+            seen.switch_theme("dark")
+            assert seen.violations() == []
 
     def test_two_widgets_share_one_network(self, browser, stage):
         asked = []

@@ -257,7 +257,7 @@ function knobs(traits) {
     max: patch,
   });
   const fill = ui.segmented({
-    label: "It shows",
+    label: "Patch shows",
     options: FILLS,
     value: model.get("fill"),
     onChange: (value) => traits.put({ fill: value }),

@@ -191,7 +191,8 @@ export function mapRun({ image, ask, isOpen, onMap, onGo, say, ...given }) {
     const drops = passes.flat();
     const values = drops.length ? composed(passes, shape, known.patch()) : null;
     const size = drops.reduce((most, [, v]) => Math.max(most, Math.abs(v)), 0.001);
-    const strength = (/** @type {number} */ v) => 0.12 + 0.88 * (Math.abs(v) / size) ** 0.6;
+    // The picture is seen through the fullest colour, too.
+    const strength = (/** @type {number} */ v) => 0.1 + 0.75 * (Math.abs(v) / size) ** 0.6;
     onMap(values, colourOf("diverging", -size, size, look.dark), (v) => look.opacity * strength(v));
     legend.hidden = !values;
     scale.set(
