@@ -211,7 +211,7 @@ function render({ model, el }) {
     followTheme(root, (colours) => {
       tiles.onTheme(colours);
       picture.onTheme(colours);
-      near.onTheme();
+      near.onTheme(colours);
       found.onTheme();
       draw();
     }),

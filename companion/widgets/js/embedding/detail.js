@@ -2,7 +2,7 @@
 
 import * as ui from "../ui/controls.js";
 import { h } from "../ui/controls.js";
-import { PIXELS } from "./sprites.js";
+import { inksOn, PIXELS } from "./sprites.js";
 
 /** @import { Neighbours } from "./explorer.js" */
 /** @import { Sprites } from "./scatter.js" */
@@ -36,14 +36,13 @@ export function detail({ tiles, labels, names }) {
     const strip = paper(COLUMNS * TILE, TILE);
     return { name, strip, el: ui.stack(h("p", { class: "companion-label" }, name), strip.el) };
   });
-  let shown = "";
+  let [shown, ink] = ["", ""];
   const nameOf = (/** @type {number} */ i) => (names.length ? names[labels[i]] : `point ${i + 1}`);
 
   /** @param {typeof rows[number]} row @param {number[]} places @param {number[]} others */
   const fill = ({ name, strip }, places, others) => {
     strip.size(Math.ceil(places.length / COLUMNS) * TILE);
     const { context } = strip;
-    const ink = getComputedStyle(title).color;
     places.forEach((i, k) => {
       const [x, y] = [(k % COLUMNS) * TILE, Math.floor(k / COLUMNS) * TILE];
       const inset = tiles.hasImages ? 3 : 10;
@@ -89,9 +88,10 @@ export function detail({ tiles, labels, names }) {
       fill(rows[0], true_, plane);
       fill(rows[1], plane, true_);
     },
-    /** The colours have changed. */
-    onTheme() {
+    /** @param {{ [token: string]: string }} tokens */
+    onTheme(tokens) {
       shown = "";
+      ink = inksOn(tokens).ink;
     },
     words: () => `${title.textContent}. ${story.textContent}`,
   };

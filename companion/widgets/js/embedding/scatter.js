@@ -1,7 +1,7 @@
 // The points in the plane: hover, tap or arrow keys choose one, whose neighbours are joined to it.
 
 import { clamp, h } from "../ui/controls.js";
-import { PIXELS } from "./sprites.js";
+import { inksOn, PIXELS } from "./sprites.js";
 
 /** @import { Neighbours } from "./explorer.js" */
 /** @typedef {ReturnType<typeof import("./sprites.js").sprites>} Sprites */
@@ -49,8 +49,7 @@ export function scatter({ tiles, labels, names, onSelect }) {
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   let places = new Float64Array(2 * n);
   let [selected, zoomed, focus] = [0, 1, 0];
-  /** @type {{ [token: string]: string }} */
-  let colours = {};
+  let colours = inksOn({ surface: "rgb(255, 255, 255)" });
 
   const input = h("input", {
     type: "range",
@@ -166,7 +165,7 @@ export function scatter({ tiles, labels, names, onSelect }) {
     },
     /** @param {{ [token: string]: string }} tokens */
     onTheme(tokens) {
-      colours = tokens;
+      colours = inksOn(tokens);
     },
   };
 }

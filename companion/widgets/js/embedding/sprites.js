@@ -41,6 +41,15 @@ function trace(context, label, x, y, radius) {
   context.closePath();
 }
 
+/**
+ * What is drawn over the marks, on light and on dark paper; those of widgets.css. The build knows the paper alone.
+ * @param {{ [token: string]: string }} tokens
+ */
+export const inksOn = (tokens) =>
+  isDark(tokens)
+    ? { ink: "#e9ecf0", soft: "#aab3bf", accent: "#4f9ffb", surface: "#181a1e" }
+    : { ink: "#1c2026", soft: "#525a66", accent: "#175fd1", surface: "#ffffff" };
+
 /** Pixels of a canvas in a CSS pixel. */
 export const PIXELS = Math.max(1, Math.min(2, globalThis.devicePixelRatio || 1));
 
