@@ -2,7 +2,6 @@
 
 import math
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -15,6 +14,7 @@ from companion.site.activities.order import parse_ordering
 from companion.site.activities.predict import Scale, parse_prediction, settle
 from companion.site.activities.quiz import parse_question
 from companion.site.activities.recall import cards_of, for_anki, parse_cards
+from conftest import ROOT
 from support.front_end import HOSTILE, Tags
 
 # --- goals -------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_cards_of_a_chapter(tmp_path):
 
 
 def test_every_card_of_the_book_asks_something_of_its_own():
-    book = Path(__file__).parents[2] / "book"
+    book = ROOT / "book"
     fronts = [card.front for path in sorted(book.glob("*.md")) for card in cards_of(path)[1]]
     assert len(fronts) == len(set(fronts))
 
@@ -317,3 +317,20 @@ def test_attributes_hold_any_text(text):
     assume(text and not re.search(r"[\r\x00]", text))
     (seen,) = Tags(f"<br{attributes(data_x=text, other=None)}>").seen
     assert seen == ("br", {"data-x": text})
+
+
+def test_the_examples_for_lecturers_are_right():
+    text = (ROOT / "companion" / "site" / "activities" / "README.md").read_text("utf-8")
+    readers = {
+        "quiz": lambda lines, options: parse_question(lines),
+        "predict": parse_prediction,
+        "task": lambda lines, options: parse_goal(options["goal"]),
+        "recall": lambda lines, options: parse_cards(lines),
+        "order": parse_ordering,
+    }
+    found = re.findall(r"^    ```\{(.+)\}\n(.*?)^    ```$", text, re.MULTILINE | re.DOTALL)
+    for kind, body in found:
+        lines = [line.removeprefix("    ") for line in body.splitlines()]
+        options = dict(re.findall(r"^:(\w+): (.*)$", "\n".join(lines), re.MULTILINE))
+        readers[kind](lines[len(options) :], options)
+    assert {kind for kind, _ in found} == set(readers)

@@ -67,7 +67,7 @@ def test_every_widget_has_a_module_for_notebooks_and_a_script_for_pages():
     for name in names:
         assert re.search(r"export\s*\{.*default", (STATIC / f"{name}.js").read_text("utf-8"))
     scripts = [f"page-{name}.js" for name in names]
-    for script in (*scripts, "book.js", "site.js", "icons.js"):
+    for script in (*scripts, "book.js", "site.js", "activities.js", "icons.js"):
         assert not re.search(r"^(import|export)\b", (STATIC / script).read_text("utf-8"))
 
 
@@ -78,6 +78,11 @@ def test_a_widget_stays_small(name):
     for script in (f"{name}.js", f"page-{name}.js"):
         size = len(gzip.compress((STATIC / script).read_bytes(), 9))
         assert size <= (20_000 if name in lazy else 11_000)
+
+
+def test_what_pages_load_beside_widgets_stays_small():
+    for script, most in {"site.js": 2_500, "activities.js": 6_000}.items():
+        assert len(gzip.compress((STATIC / script).read_bytes(), 9)) <= most
 
 
 def asset(script):
