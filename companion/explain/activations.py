@@ -24,7 +24,7 @@ def activations(
 
     Args:
         images: N×C×H×W, or one image C×H×W, floats in [0, 1].
-        layers: names of `model.named_modules()`; a leading ``layers.`` may be left out.
+        layers: names of `model.named_modules()`; what leads to it may be left out.
         keep: what is kept of an output, N×… → N×…, where all of it would fill the memory.
 
     Raises:

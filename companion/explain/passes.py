@@ -91,14 +91,17 @@ def hooked(modules: Any, hook: Any) -> Iterator[None]:
 def named_layers(model: nn.Module, names: Any) -> dict[str, nn.Module]:
     """Modules of a model by name, as `model.named_modules()` has them.
 
-    A name may leave out a leading ``layers.``, so that "conv1" is ``model.layers.conv1``. Raises
-    ValueError for an unknown name, with those that there are.
+    A name may leave out what leads to the layer, as "conv1" for ``model.layers.conv1``, if no other
+    ends so. Raises ValueError for an unknown name, with those that there are.
     """
     modules = dict(model.named_modules())
     modules.pop("")
     found = {}
     for name in names:
-        layer = modules.get(name, modules.get(f"layers.{name}"))
+        layer = modules.get(name)
+        if layer is None:
+            ending = [module for path, module in modules.items() if path.endswith(f".{name}")]
+            layer = ending[0] if len(ending) == 1 else None
         if layer is None:
             known = ", ".join(modules) or "none"
             raise ValueError(f"There is no layer {name!r}; this model has {known}.")

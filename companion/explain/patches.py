@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from companion.explain.activations import activations
 from companion.explain.dependence import followed
 from companion.explain.layers import Pair
-from companion.explain.passes import check_whole, for_model
+from companion.explain.passes import check_whole, for_model, named_layers
 
 Box = tuple[int, int, int, int]
 
@@ -50,7 +50,7 @@ def maximally_activating_patches(
 
     Args:
         images: N×C×H×W floats in [0, 1].
-        layer: a name of `model.named_modules()`; a leading ``layers.`` may be left out.
+        layer: a name of `model.named_modules()`; what leads to it may be left out.
         count: how many at most; fewer if there are not so many.
         per_image: how many may come from one image.
 
@@ -176,7 +176,8 @@ class _UpTo(nn.Module):
     def __init__(self, model: nn.Module, layer: str) -> None:
         super().__init__()
         self.model = model
-        self.layer = layer if layer in dict(model.named_modules()) else f"layers.{layer}"
+        (found,) = named_layers(model, [layer]).values()
+        self.layer = next(path for path, module in model.named_modules() if module is found)
 
     def forward(self, x: Tensor) -> Any:
         """What the layer puts out; nothing after it computes."""

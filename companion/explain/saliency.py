@@ -82,7 +82,7 @@ def grad_cam(
     Each map is weighted by its mean gradient ∂y/∂A; what their sum has below 0 becomes 0. Source:
     Selvaraju et al. (2017), "Grad-CAM: visual explanations from deep networks".
 
-    `layer` is a name of `model.named_modules()`; a leading ``layers.`` may be left out. Raises
+    `layer` is a name of `model.named_modules()`; what leads to it may be left out. Raises
     ValueError for a layer that is not there or has no maps, and an image, class or output that
     cannot be.
     """

@@ -37,7 +37,7 @@ class LookInside(LiveWidget):
 
     Args:
         model: from images N×C×H×W in [0, 1] to logits N×K. It is exported as it is now.
-        layers: names of `model.named_modules()` (a leading ``layers.`` may be left out); or a
+        layers: names of `model.named_modules()` (what leads to a layer may be left out); or a
             mapping from what a layer is called in the widget to its name.
         images: those to choose among and to find strong parts in: uint8 or floats in [0, 1],
             N×C×H×W, or an ImageSet. If not given, scikit-learn's digits, enlarged to 28×28 as
