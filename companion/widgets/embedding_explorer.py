@@ -38,6 +38,9 @@ class EmbeddingExplorer(LiveWidget):
 
         EmbeddingExplorer(features, digits.images, labels=digits.labels, umap=True)
 
+    A folder of one's own images comes by `load_images("~/pictures", size=500)`, whatever computes
+    their features.
+
     The page gets 64 dimensions at most, the directions of most variance, with 16 bits a number;
     `kept_in_page` says what that keeps.
 

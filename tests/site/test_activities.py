@@ -328,7 +328,7 @@ def test_the_examples_for_lecturers_are_right():
         "recall": lambda lines, options: parse_cards(lines),
         "order": parse_ordering,
     }
-    found = re.findall(r"^    ```\{(.+)\}\n(.*?)^    ```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^    ```\{([a-z]+)\}\n(.*?)^    ```$", text, re.MULTILINE | re.DOTALL)
     for kind, body in found:
         lines = [line.removeprefix("    ") for line in body.splitlines()]
         options = dict(re.findall(r"^:(\w+): (.*)$", "\n".join(lines), re.MULTILINE))

@@ -40,7 +40,9 @@ def build(folder: Path, content: str, url: str = "", **pages: str) -> tuple[int,
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     config["repository"]["url"] = url
     (folder / "_config.yml").write_text(yaml.safe_dump(config))
-    toc = {"format": "jb-book", "root": "page", "chapters": [{"file": name} for name in pages]}
+    toc: dict[str, object] = {"format": "jb-book", "root": "page"}
+    if pages:
+        toc["chapters"] = [{"file": name} for name in pages]
     (folder / "_toc.yml").write_text(yaml.safe_dump(toc))
     return run(folder)
 

@@ -4,6 +4,7 @@ A goal is parsed while the book is built, and checked in the page by js/activiti
 gets it as JSON: nothing is evaluated there.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -109,19 +110,24 @@ def holds(goal: Goal, values: Mapping[str, float]) -> bool:
 
 
 class _Shown(HTMLParser):
+    """The quantities in a still picture, with what is written there: it has no more digits."""
+
     def __init__(self, html: str) -> None:
         super().__init__()
         self.values: dict[str, float] = {}
+        self._open: str | None = None
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        name, value = found.get("data-quantity"), found.get("data-value")
-        if name:
-            try:
-                self.values.setdefault(name, float(value or "nan"))
-            except ValueError:
-                self.values.setdefault(name, float("nan"))
+        self._open = dict(attrs).get("data-quantity")
+        if self._open:
+            self.values.setdefault(self._open, float("nan"))
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            with contextlib.suppress(ValueError):
+                self.values[self._open] = read_number(data)
+        self._open = None
 
 
 def shown_at_rest(place: nodes.Node, widget: str) -> tuple[str, dict[str, float]]:

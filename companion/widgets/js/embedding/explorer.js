@@ -45,7 +45,7 @@ import { affinities, descent, divergence, start } from "../maths/tsne.js";
 
 /** @typedef {{ true_: number[], plane: number[] }} Neighbours the nearest first */
 
-const BUDGET = 5; // milliseconds of a frame for steps
+const BUDGET = 4; // milliseconds of a frame for steps
 const JUDGING = 2; // and for judging the picture meanwhile
 const PAUSE = 250; // between two judgements
 const ENOUGH = 1000; // steps, as scikit-learn has it
