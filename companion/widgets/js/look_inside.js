@@ -293,8 +293,11 @@ function overlay([, height, width]) {
   };
 }
 
-/** A channel's filter, if the image itself is what it sees, and the parts of images at which it is strongest. */
-function findings() {
+/**
+ * A channel's filter, if the image itself is what it sees, and the parts of images at which it is strongest.
+ * @param {State["image_shape"]} shape
+ */
+function findings([, ...size]) {
   const filter = h("div");
   const row = h("ol", { class: "look-patches" });
   const words = ui.note();
@@ -353,14 +356,15 @@ function findings() {
           return h("li", {}, canvas, shown.el);
         }),
       );
-      const size = `${spans[0]}×${spans[1]} pixels`;
+      const isWhole = spans.every((span, axis) => span === size[axis]);
+      const sees = isWhole ? "all of it" : `${spans[0]}×${spans[1]} pixels`;
       words.textContent =
-        `Of all images that this figure knows, these parts make the channel strongest, each as large as what a ` +
-        `unit of this layer sees: ${size}.` +
-        (cut ? " Where one is cut off, the image ends." : "") +
+        `Of all images that this figure knows, ${isWhole ? "these" : "these parts"} make the channel strongest. ` +
+        `What a unit of this layer sees of an image: ${sees}.` +
+        (cut ? " Where a part is cut off, the image ends." : "") +
         (layer.filters.length
           ? ""
-          : " Its filter looks at the channels of the layer before, not at the image: as a picture it would say little.");
+          : " Its weights look at the layer before, not at the image: as a picture they would say little.");
     },
   };
 }
@@ -661,7 +665,7 @@ function render({ model, el }) {
   const picker = layerPicker(traits);
   const grid = channelGrid((channel) => traits.put({ channel }));
   const close = closeUp(shape);
-  const known = findings();
+  const known = findings(shape);
   const title = "What makes this channel strong";
   voice.el.before(
     h(
