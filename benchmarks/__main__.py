@@ -15,13 +15,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from benchmarks import browser, explain, machine, pages, training  # noqa: E402
+from benchmarks import browser, explain, machine, occlusion, pages, training  # noqa: E402
 
 Line = dict[str, Any]
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {
     "browser": browser.measure,
     "explain": explain.measure,
     "machine": machine.measure,
+    "occlusion": occlusion.measure,
     "pages": pages.measure,
     "training": training.measure,
 }

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from companion.datasets import chairs, digits, downloads, folders, photos, sprites
+from companion.datasets.photos import read_photograph
 from companion.paths import expanded
 from companion.threads import limit_threads
 
-__all__ = ["DATASETS", "SPLITS", "ImageSet", "is_here", "load_images"]
+__all__ = ["DATASETS", "SPLITS", "ImageSet", "is_here", "load_images", "read_photograph"]
 
 SPLITS = ("train", "test")
 

@@ -53,6 +53,10 @@ _DOCUMENT_NAMES = frozenset(("authors", "changelog", "copying", "license", "lice
 # Thumbnails, bins and the like, which systems hide or should.
 _HIDDEN = (".", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
 
+#: More pixels than this are not read: a small file may unpack to more than the memory holds. A page
+#: has the same limit (js/ui/pictures.js).
+MOST_PIXELS = 100_000_000
+
 _TEST_SHARE = 0.2
 # What people call the folders of a split; of several that are held out, the first there is taken.
 _TRAINING = ("training", "train")
@@ -135,7 +139,7 @@ def read(
         if len(kept) == len(images):
             break
         try:
-            images[len(kept)] = _square_of(path, image_size).transpose(2, 0, 1)
+            images[len(kept)] = square_of(path, image_size).transpose(2, 0, 1)
             kept.append(index)
         except Exception as error:  # Pillow reports a damaged file by errors of a dozen types.
             name = path.relative_to(folder).as_posix() if folder else path.name
@@ -156,22 +160,34 @@ def square(image: Image.Image, size: int) -> np.ndarray:
     The camera's note of how it was held (EXIF) is obeyed, the largest square in the middle is kept
     and resized with Lanczos' filter. Grey becomes three equal channels, other pixel formats what
     :func:`companion.datasets.pixels.pixels_of` makes of them, and of an animation the first picture
-    counts. Raises ValueError for pixels whose range is unknown.
+    counts. Raises ValueError for pixels whose range is unknown, and for more than MOST_PIXELS.
     """
+    if (count := image.width * image.height) > MOST_PIXELS:
+        raise ValueError(
+            f"it has {count / 1e6:,.0f} million pixels, and more than {MOST_PIXELS / 1e6:.0f} are "
+            "not read"
+        )
     turn = _turn(image)
     pixels = pixels_of(image).convert("RGB")
     upright = pixels if turn is None else pixels.transpose(turn)
     return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 
-def _square_of(path: Path, size: int) -> np.ndarray:
+def square_of(path: Path, size: int) -> np.ndarray:
+    """:func:`square` of an image file; what is wrong with its metadata alone does no harm.
+
+    Raises what Pillow raises for a file that it cannot read.
+    """
     with warnings.catch_warnings():
-        # What Pillow warns of (odd metadata, a very large picture) is readable.
+        # What Pillow warns of (odd metadata, a large picture) is readable.
         warnings.simplefilter("ignore")
         try:
             with Image.open(path) as image:
                 return square(image, size)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, Image.DecompressionBombError):
+                message = f"it has more than {MOST_PIXELS / 1e6:.0f} million pixels"
+                raise ValueError(message) from error
             bare = _without_metadata(path.read_bytes())
             if bare is None:
                 raise

@@ -7,9 +7,9 @@ error; `NetworkExplorer` opens a network layer by layer; `AugmentationViews` sho
 image that training makes; `ReceptiveField` shows what a unit of a network sees;
 `BottleneckCounter` counts an Inception module's operations; `SignalThroughDepth` sends a signal
 and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LookInside` shows
-what a network's channels answer to; `LatentTraversal` walks through a decoder's latent space;
-`PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
-the page.
+what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
+network loses under it; `LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior`
+shows what a VAE's encoder says of one image. `LiveTraining` trains any module in the page.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
@@ -20,6 +20,7 @@ from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
 from companion.widgets.look_inside import LookInside
 from companion.widgets.network_explorer import NetworkExplorer
+from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.scaling import CompoundScaling
@@ -37,6 +38,7 @@ __all__ = [
     "LiveTraining",
     "LookInside",
     "NetworkExplorer",
+    "OcclusionMap",
     "PosteriorVsPrior",
     "ReceptiveField",
     "SignalThroughDepth",

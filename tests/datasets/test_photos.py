@@ -1,11 +1,15 @@
-"""The photographs that come inside scikit-learn and scikit-image."""
+"""The photographs that come inside scikit-learn and scikit-image, and one of the reader's own."""
+
+import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from companion.datasets import load_images
+from companion.datasets import load_images, read_photograph
 from companion.datasets.photos import NAMES
 
 
@@ -46,3 +50,58 @@ def test_the_order_is_fixed_and_a_smaller_set_its_beginning() -> None:
     few = load_images("photos", size=3, seed=9)
     assert few.class_names == ("astronaut", "cat", "coffee")
     assert torch.equal(few.images, load_images("photos").images[:3])
+
+
+class TestOwnPhotograph:
+    def test_one_that_has_its_size_is_taken_as_it_is(self, tmp_path: Path) -> None:
+        pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "own.png")
+        photo = read_photograph(tmp_path / "own.png")
+        assert photo.dtype == torch.uint8
+        assert np.array_equal(photo.permute(1, 2, 0), pixels)
+
+    def test_odd_sizes_grey_transparent_and_turned_ones(self, tmp_path: Path) -> None:
+        halves = np.zeros((300, 200), dtype=np.uint8)
+        halves[:150] = 255  # white above black
+        grey = Image.fromarray(halves)
+        grey.save(tmp_path / "grey.png")
+        exif = Image.Exif()
+        exif[0x0112] = 6  # held so that it has to be turned clockwise
+        grey.rotate(90, expand=True).convert("RGB").save(tmp_path / "turned.jpg", exif=exif)
+        alpha = Image.new("RGBA", (301, 77), (0, 0, 0, 0))
+        alpha.save(tmp_path / "clear.png")
+        for name in ("grey.png", "turned.jpg"):
+            photo = read_photograph(tmp_path / name, 64).float()
+            assert photo.shape == (3, 64, 64)
+            assert photo[:, :30].min() > 250
+            assert photo[:, 34:].max() < 5
+        assert read_photograph(tmp_path / "clear.png").min() == 255
+
+    def test_forty_megapixels_are_read_and_more_than_a_hundred_refused(
+        self, tmp_path: Path
+    ) -> None:
+        Image.new("L", (8000, 5000), 70).save(tmp_path / "large.jpg")
+        assert (read_photograph(tmp_path / "large.jpg").float() - 70).abs().max() <= 1
+        for side, words in ((10_001, "100 million pixels"), (40_000, "more than 100 million")):
+            # The head of a PNG: nothing of the pixels has to be there.
+            head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+            chunks = b""
+            for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")):
+                check = struct.pack(">I", zlib.crc32(kind + data))
+                chunks += struct.pack(">I", len(data)) + kind + data + check
+            (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+            with pytest.raises(ValueError, match=rf"^bomb.png could not be read .*{words}.*\.$"):
+                read_photograph(tmp_path / "bomb.png")
+
+    def test_what_is_no_picture_is_refused_in_one_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / "text.png").write_text("no picture")
+        Image.new("RGB", (100, 100)).save(tmp_path / "whole.jpg")
+        (tmp_path / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:500])
+        with pytest.raises(
+            ValueError, match=r"^text.png could not .* picture: it is no picture\.$"
+        ):
+            read_photograph(tmp_path / "text.png")
+        with pytest.raises(ValueError, match=r"^half.jpg could not be read as a picture: "):
+            read_photograph(tmp_path / "half.jpg")
+        with pytest.raises(ValueError, match=r"^There is no file '.*none.png'\.$"):
+            read_photograph(tmp_path / "none.png")

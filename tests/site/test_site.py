@@ -217,6 +217,8 @@ def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_p
     assert status == 0, output
     page = (tmp_path / "plain" / "_build" / "html" / "page.html").read_text("utf-8")
     assert "42" in page
+    assert f'<a href="_static/{notices.FILE}">' in page
+    assert (tmp_path / "plain" / "_build" / "html" / "_static" / notices.FILE).is_file()
     assert page.index("Content-Security-Policy") < page.index("<script")
     for nowhere in ("mybinder", "colab.research", "executablebooks/jupyter-book"):
         assert nowhere not in page

@@ -73,6 +73,15 @@ def _look_inside(**options: Any) -> widgets.LookInside:
     )  # fmt: skip
 
 
+def _occlusion() -> widgets.OcclusionMap:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.Flatten(), nn.Linear(400, 6))
+    return widgets.OcclusionMap(
+        model, _images(2), class_names=[HOSTILE, *"bcdef"], captions=[HOSTILE, "b"], target=0,
+        patch=6, stride=3, title=HOSTILE,
+    )  # fmt: skip
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -159,6 +168,14 @@ EXAMPLES = {
         ),
         lambda w: [f"{w.table().parameters:,} parameters, {w.table().multiplications:,} multipl"],
         {"layer": "conv2"},
+    ),
+    "OcclusionMap": Example(
+        _occlusion,
+        lambda w: [
+            f"{w.probability_whole:.3f} → {w.probability:.3f}",
+            f"{w.map().drops.numel()} places",
+        ],
+        {},
     ),
     "PosteriorVsPrior": Example(
         lambda: widgets.PosteriorVsPrior(-1.0, 0.1, title=HOSTILE),

@@ -7,6 +7,8 @@ import { button, h, row } from "./controls.js";
  * @typedef {object} Fit how a picture is scaled
  * @property {number} [largest] its longer side becomes at most this many pixels
  * @property {number} [square] its middle square becomes this many pixels wide and high
+ * @property {number} [width] with `height`: the largest part in its middle of these proportions becomes so large
+ * @property {number} [height]
  */
 
 const MOST_PIXELS = 100e6; // of a reader's picture: more would take all memory of a phone
@@ -15,12 +17,15 @@ const MOST_PIXELS = 100e6; // of a reader's picture: more would take all memory 
  * What of a picture of this size is taken, and how large it becomes.
  * @param {number} wide @param {number} high @param {Fit} [fit]
  */
-function cut(wide, high, { largest = Infinity, square } = {}) {
-  const short = Math.min(wide, high);
-  const [w, t] = square ? [short, short] : [wide, high];
-  const scale = Math.min(1, largest / Math.max(wide, high));
-  const [width, height] = [w, t].map((n) => square ?? Math.max(5, Math.round(n * scale)));
-  return { x: Math.floor((wide - w) / 2), y: Math.floor((high - t) / 2), w, t, width, height };
+function cut(wide, high, { largest = Infinity, square, width: across = square, height: down = square } = {}) {
+  if (!across || !down) {
+    const scale = Math.min(1, largest / Math.max(wide, high));
+    const [width, height] = [wide, high].map((n) => Math.max(5, Math.round(n * scale)));
+    return { x: 0, y: 0, w: wide, t: high, width, height };
+  }
+  const scale = Math.min(wide / across, high / down);
+  const [w, t] = [across, down].map((n) => Math.max(1, Math.round(n * scale)));
+  return { x: Math.floor((wide - w) / 2), y: Math.floor((high - t) / 2), w, t, width: across, height: down };
 }
 
 /**
@@ -148,7 +153,9 @@ export function pictureFile(options) {
 
 /** Whether a page may ask for the camera: not from a folder, nor over plain http. */
 const hasCamera = () =>
-  Boolean(globalThis.isSecureContext && location.protocol !== "file:" && navigator.mediaDevices?.getUserMedia);
+  Boolean(
+    globalThis.isSecureContext && location.protocol !== "file:" && navigator.mediaDevices?.getUserMedia,
+  );
 
 /**
  * The camera as a preview from which one still is taken.
