@@ -10,7 +10,7 @@ import { h } from "./ui/controls.js";
 import { drawingPad } from "./ui/drawing_pad.js";
 import { imagePicker } from "./ui/image_picker.js";
 import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
-import { loadPicture, ownPicture } from "./ui/pictures.js";
+import { loadPicture, numbersOf, ownPicture } from "./ui/pictures.js";
 import { colourOf, gradientOf } from "./ui/pixel_map.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -74,18 +74,6 @@ function cutter(sheet, across, [channels, height, width]) {
     /** Image k as the network takes it. @param {number} k */
     image: (k) => numbersOf(context.getImageData(...corner(k), width, height), channels),
   };
-}
-
-/** Pixels as numbers C×H×W in [0, 1]; grey as Pillow weighs colours. @param {ImageData} pixels @param {number} channels */
-function numbersOf({ data, width, height }, channels) {
-  const area = height * width;
-  const numbers = new Float32Array(channels * area);
-  for (let i = 0, o = 0; i < area; i += 1, o += 4) {
-    if (channels === 1)
-      numbers[i] = ((19595 * data[o] + 38470 * data[o + 1] + 7471 * data[o + 2] + 32768) >> 16) / 255;
-    else for (let c = 0; c < 3; c += 1) numbers[c * area + i] = data[o + c] / 255;
-  }
-  return numbers;
 }
 
 /** An image's pixels as a picture to be seen. @param {ImageData} into @param {Float32Array} image */
@@ -399,7 +387,7 @@ function photograph([channels, height, width], wake, { target, say, onPicture })
   const context = canvas.getContext("2d");
   const own = ownPicture({
     target,
-    fit: { square: width },
+    fit: { width, height },
     onTrouble: say,
     onPicture: (pixels, name) => onPicture(numbersOf(pixels, channels), name),
   });

@@ -13,6 +13,18 @@ import { button, h, row } from "./controls.js";
 
 const MOST_PIXELS = 100e6; // of a reader's picture: more would take all memory of a phone
 
+/** Pixels as numbers C×H×W in [0, 1]; grey as Pillow weighs colours. @param {ImageData} pixels @param {number} channels */
+export function numbersOf({ data, width, height }, channels) {
+  const area = height * width;
+  const numbers = new Float32Array(channels * area);
+  for (let i = 0, o = 0; i < area; i += 1, o += 4) {
+    if (channels === 1)
+      numbers[i] = ((19595 * data[o] + 38470 * data[o + 1] + 7471 * data[o + 2] + 32768) >> 16) / 255;
+    else for (let c = 0; c < 3; c += 1) numbers[c * area + i] = data[o + c] / 255;
+  }
+  return numbers;
+}
+
 /**
  * What of a picture of this size is taken, and how large it becomes.
  * @param {number} wide @param {number} high @param {Fit} [fit]
