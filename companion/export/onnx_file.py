@@ -3,6 +3,8 @@
 What `model.py` (a module's forward) and a training step have in common.
 """
 
+import copy
+import functools
 import io
 import logging
 import re
@@ -40,7 +42,7 @@ def to_proto(
         ValueError: an operation that ONNX does not have, or one that draws random numbers.
     """
     try:
-        with quiet():
+        with quiet(), _operators_read_once():
             exported = torch.onnx.export(
                 program,
                 (),
@@ -60,6 +62,42 @@ def to_proto(
     _refuse_random(proto.graph, what)
     _anonymise(proto, what)
     return proto
+
+
+@contextmanager
+def _operators_read_once() -> Iterator[None]:
+    """Let torch's exporter read its table of operators once a process, not at every export.
+
+    It parses 500 functions for it, which is most of the time of a small export. Where torch has no
+    such table (any more), nothing changes but the time.
+    """
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+    except ImportError:
+        yield
+        return
+    if not hasattr(ONNXRegistry, "from_torchlib"):
+        yield
+        return
+    original = vars(ONNXRegistry)["from_torchlib"]
+
+    def copied(_class: type, *args: Any, **kwargs: Any) -> Any:
+        """What is kept stays as it is, whatever an export adds to its own."""
+        table = copy.copy(_operators(ONNXRegistry, original, *args, **kwargs))
+        table.functions = {name: list(entries) for name, entries in table.functions.items()}
+        return table
+
+    registry: Any = ONNXRegistry  # its method is set, which types forbid
+    registry.from_torchlib = classmethod(copied)
+    try:
+        yield
+    finally:
+        registry.from_torchlib = original
+
+
+@functools.cache
+def _operators(registry: type, read: Any, *args: Any, **kwargs: Any) -> Any:
+    return read.__func__(registry, *args, **kwargs)
 
 
 def serialise(proto: "onnx.ModelProto", what: str) -> bytes:
