@@ -10,7 +10,7 @@ import { h } from "./ui/controls.js";
 import { drawingPad } from "./ui/drawing_pad.js";
 import { imagePicker } from "./ui/image_picker.js";
 import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
-import { loadPicture, ownPicture } from "./ui/pictures.js";
+import { loadPicture, numbersOf, ownPicture } from "./ui/pictures.js";
 import { colourOf, gradientOf } from "./ui/pixel_map.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -74,18 +74,6 @@ function cutter(sheet, across, [channels, height, width]) {
     /** Image k as the network takes it. @param {number} k */
     image: (k) => numbersOf(context.getImageData(...corner(k), width, height), channels),
   };
-}
-
-/** Pixels as numbers C×H×W in [0, 1]; grey as Pillow weighs colours. @param {ImageData} pixels @param {number} channels */
-function numbersOf({ data, width, height }, channels) {
-  const area = height * width;
-  const numbers = new Float32Array(channels * area);
-  for (let i = 0, o = 0; i < area; i += 1, o += 4) {
-    if (channels === 1)
-      numbers[i] = ((19595 * data[o] + 38470 * data[o + 1] + 7471 * data[o + 2] + 32768) >> 16) / 255;
-    else for (let c = 0; c < 3; c += 1) numbers[c * area + i] = data[o + c] / 255;
-  }
-  return numbers;
 }
 
 /** An image's pixels as a picture to be seen. @param {ImageData} into @param {Float32Array} image */
@@ -293,8 +281,11 @@ function overlay([, height, width]) {
   };
 }
 
-/** A channel's filter, if the image itself is what it sees, and the parts of images at which it is strongest. */
-function findings() {
+/**
+ * A channel's filter, if the image itself is what it sees, and the parts of images at which it is strongest.
+ * @param {State["image_shape"]} shape
+ */
+function findings([, ...size]) {
   const filter = h("div");
   const row = h("ol", { class: "look-patches" });
   const words = ui.note();
@@ -353,14 +344,15 @@ function findings() {
           return h("li", {}, canvas, shown.el);
         }),
       );
-      const size = `${spans[0]}×${spans[1]} pixels`;
+      const isWhole = spans.every((span, axis) => span === size[axis]);
+      const sees = isWhole ? "all of it" : `${spans[0]}×${spans[1]} pixels`;
       words.textContent =
-        `Of all images that this figure knows, these parts make the channel strongest, each as large as what a ` +
-        `unit of this layer sees: ${size}.` +
-        (cut ? " Where one is cut off, the image ends." : "") +
+        `Of all images that this figure knows, ${isWhole ? "these" : "these parts"} make the channel strongest. ` +
+        `What a unit of this layer sees of an image: ${sees}.` +
+        (cut ? " Where a part is cut off, the image ends." : "") +
         (layer.filters.length
           ? ""
-          : " Its filter looks at the channels of the layer before, not at the image: as a picture it would say little.");
+          : " Its weights look at the layer before, not at the image: as a picture they would say little.");
     },
   };
 }
@@ -395,7 +387,7 @@ function photograph([channels, height, width], wake, { target, say, onPicture })
   const context = canvas.getContext("2d");
   const own = ownPicture({
     target,
-    fit: { square: width },
+    fit: { width, height },
     onTrouble: say,
     onPicture: (pixels, name) => onPicture(numbersOf(pixels, channels), name),
   });
@@ -661,7 +653,7 @@ function render({ model, el }) {
   const picker = layerPicker(traits);
   const grid = channelGrid((channel) => traits.put({ channel }));
   const close = closeUp(shape);
-  const known = findings();
+  const known = findings(shape);
   const title = "What makes this channel strong";
   voice.el.before(
     h(

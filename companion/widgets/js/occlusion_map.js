@@ -11,7 +11,7 @@ import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import { bindTraits, emit, lifetime, perFrame, traitSlider, whenLoaded } from "./ui/lifetime.js";
-import { loadPicture, ownPicture } from "./ui/pictures.js";
+import { loadPicture, numbersOf, ownPicture } from "./ui/pictures.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Traits } from "./ui/lifetime.js" */
@@ -49,18 +49,6 @@ import { loadPicture, ownPicture } from "./ui/pictures.js";
  */
 
 const ANOTHER = -1; // of the list of classes
-
-/** Numbers C×H×W in [0, 1] of an image's pixels; grey as Pillow weighs colours. @param {ImageData} image @param {Shape} shape */
-function numbersOf({ data }, [channels, height, width]) {
-  const area = height * width;
-  const numbers = new Float32Array(channels * area);
-  for (let i = 0, o = 0; i < area; i += 1, o += 4) {
-    if (channels === 1)
-      numbers[i] = ((19595 * data[o] + 38470 * data[o + 1] + 7471 * data[o + 2] + 32768) >> 16) / 255;
-    else for (let c = 0; c < 3; c += 1) numbers[c * area + i] = data[o + c] / 255;
-  }
-  return numbers;
-}
 
 /** Softmax of one row of logits, as an answer. @param {ArrayLike<number>} logits @returns {Answer} */
 function answerOf(logits) {
@@ -392,7 +380,7 @@ function render({ model, el }) {
     onChoose: (chosen) => traits.put({ chosen }),
     onOwn(pixels) {
       own += 1; // another picture, though its number is the same
-      pictures[model.get("pictures").length] = numbersOf(pixels, shape);
+      pictures[model.get("pictures").length] = numbersOf(pixels, shape[0]);
       traits.put({ chosen: model.get("pictures").length });
     },
   });
@@ -411,7 +399,7 @@ function render({ model, el }) {
   const load = async () => {
     const decoded = await Promise.all(model.get("pictures").map((one) => loadPicture(one.picture)));
     if (ended) return;
-    pictures.push(...decoded.map((image) => numbersOf(image, shape)));
+    pictures.push(...decoded.map((image) => numbersOf(image, shape[0])));
     draw();
     // In a notebook the network came with the widget.
     if (/** @type {any} */ (model).get("_files")?.[model.get("network").model]) network.open();

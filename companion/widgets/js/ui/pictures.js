@@ -1,6 +1,7 @@
 // Pictures as pixels: those that a widget brings, and a reader's own (a file chosen, dropped or pasted, or a
 // still of their camera), which stay in the page.
 
+import { resized } from "../maths/resize.js";
 import { button, h, row } from "./controls.js";
 
 /**
@@ -11,7 +12,20 @@ import { button, h, row } from "./controls.js";
  * @property {number} [height]
  */
 
+const AHEAD = 4; // times the size that is wanted: so large a picture is decoded
 const MOST_PIXELS = 100e6; // of a reader's picture: more would take all memory of a phone
+
+/** Pixels as numbers C×H×W in [0, 1]; grey as Pillow weighs colours. @param {ImageData} pixels @param {number} channels */
+export function numbersOf({ data, width, height }, channels) {
+  const area = height * width;
+  const numbers = new Float32Array(channels * area);
+  for (let i = 0, o = 0; i < area; i += 1, o += 4) {
+    if (channels === 1)
+      numbers[i] = ((19595 * data[o] + 38470 * data[o + 1] + 7471 * data[o + 2] + 32768) >> 16) / 255;
+    else for (let c = 0; c < 3; c += 1) numbers[c * area + i] = data[o + c] / 255;
+  }
+  return numbers;
+}
 
 /**
  * What of a picture of this size is taken, and how large it becomes.
@@ -24,8 +38,8 @@ function cut(wide, high, { largest = Infinity, square, width: across = square, h
     return { x: 0, y: 0, w: wide, t: high, width, height };
   }
   const scale = Math.min(wide / across, high / down);
-  const [w, t] = [across, down].map((n) => Math.max(1, Math.round(n * scale)));
-  return { x: Math.floor((wide - w) / 2), y: Math.floor((high - t) / 2), w, t, width: across, height: down };
+  const [w, t] = [across, down].map((n) => n * scale);
+  return { x: (wide - w) / 2, y: (high - t) / 2, w, t, width: across, height: down };
 }
 
 /**
@@ -74,12 +88,12 @@ async function sizeOf(file) {
 }
 
 /**
- * The pixels of a reader's file, upright as its camera was held. It is made small while it is decoded, beside the
- * page's own thread.
+ * The pixels of a reader's file, upright as its camera was held.
  *
- * The middle square is scaled by the browser's best filter: companion.datasets.folders.square cuts the same square
- * and scales it with Lanczos' filter, so that pixels may differ a little; a picture that has its size already is
- * taken as it is by both.
+ * The largest part in its middle is cut out and scaled with Lanczos' filter, as `companion.datasets.folders.square`
+ * does, so that a PNG file gives both the same pixels, give or take 1 in 255. A picture more than four times as large
+ * as wanted is first made smaller by the browser while it decodes, beside the page's own thread; and browsers decode
+ * JPEG a little differently from Pillow.
  * @param {Blob} file
  * @param {Fit} [fit]
  */
@@ -91,15 +105,21 @@ export async function filePixels(file, fit) {
       `it has ${Math.round((wide * high) / 1e6)} million pixels, and more than ${MOST_PIXELS / 1e6} are not read`,
     );
   const { x, y, w, t, width, height } = cut(wide, high, fit);
-  const small = await createImageBitmap(file, x, y, w, t, {
-    resizeWidth: width,
-    resizeHeight: height,
-    resizeQuality: "high",
-  });
+  const [left, top] = [Math.floor(x), Math.floor(y)];
+  const [across, down] = [Math.ceil(x + w) - left, Math.ceil(y + t) - top];
+  const shrink = Math.min(1, (AHEAD * width) / w, (AHEAD * height) / t);
+  const [resizeWidth, resizeHeight] = [across, down].map((n) => Math.max(1, Math.round(n * shrink)));
+  const size = shrink < 1 ? { resizeWidth, resizeHeight, resizeQuality: /** @type {const} */ ("high") } : {};
+  const decoded = await createImageBitmap(file, left, top, across, down, size);
   try {
-    return drawn(small, cut(width, height));
+    const { width: w1, height: t1 } = decoded;
+    const pixels = drawn(decoded, { x: 0, y: 0, w: w1, t: t1, width: w1, height: t1 });
+    const [kx, ky] = [w1 / across, t1 / down];
+    const box = { x: (x - left) * kx, y: (y - top) * ky, w: w * kx, t: t * ky };
+    if (w1 === width && t1 === height) return pixels;
+    return new ImageData(resized(pixels, box, width, height), width, height);
   } finally {
-    small.close();
+    decoded.close();
   }
 }
 
