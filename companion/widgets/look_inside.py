@@ -286,9 +286,10 @@ def _captions(
 
 
 def _atlas(pixels: Tensor) -> tuple[dict[str, Any], Tensor]:
-    """Images in one picture, some in a row, and the images as it holds them.
+    """Images in one picture, some in a row, and the images as it holds them, 8 bits a channel.
 
-    Small ones as PNG; photographs as JPEG, which changes their pixels a little.
+    Without loss: a network's probabilities can double by what JPEG changes. Small ones as PNG,
+    photographs as WebP, which takes a third less.
     """
     count, channels, height, width = pixels.shape
     small = height * width <= 64 * 64
@@ -299,8 +300,8 @@ def _atlas(pixels: Tensor) -> tuple[dict[str, Any], Tensor]:
     grid = tiles.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
     array = (255 * grid).round().to(torch.uint8).reshape(rows * height, columns * width, channels)
     image = Image.fromarray(array.squeeze(2).numpy() if channels == 1 else array.numpy())
-    buffer, kind = io.BytesIO(), "png" if small else "jpeg"
-    image.save(buffer, format=kind, quality=88, optimize=True)
+    buffer, kind = io.BytesIO(), "png" if small else "webp"
+    image.save(buffer, format=kind, lossless=True, optimize=True)
     kept = torch.from_numpy(np.asarray(Image.open(buffer)).copy()).float() / 255
     kept = kept.view(rows, height, columns, width, channels).permute(0, 2, 4, 1, 3)
     address = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
