@@ -14,7 +14,6 @@ import { loadPicture, numbersOf, ownPicture } from "./ui/pictures.js";
 import { colourOf, gradientOf } from "./ui/pixel_map.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
-/** @import { Rgb } from "./ui/colours.js" */
 /** @import { Traits } from "./ui/lifetime.js" */
 
 /**
@@ -173,9 +172,9 @@ function channelGrid(onPick) {
       const scale = scaleOf(maps);
       legend.set(ui.fixed(maps.low), ui.fixed(maps.high), gradientOf(scale, dark));
       if (!context) return;
-      const colour = colourOf(scale, maps.low, maps.high, dark);
+      const table = tableOf(maps, dark);
       for (let k = 0; k < count; k += 1) {
-        const map = painted(maps.values, k * height * width, [height, width], colour);
+        const map = painted(maps, k * height * width, [height, width], table);
         const [x, y] = [(k % across) * (cell[0] + GAP), Math.floor(k / across) * (cell[1] + GAP)];
         context.imageSmoothingEnabled = width > cell[0];
         context.drawImage(map, x, y, cell[0], cell[1]);
@@ -194,20 +193,32 @@ function channelGrid(onPick) {
 }
 
 /**
- * One map as a canvas of its own size.
- * @param {Float32Array} values @param {number} first @param {[number, number]} size height and width
- * @param {(value: number) => Rgb} colour @param {(value: number) => number} [opacity] 0 to 1
+ * The colours of a layer's maps, 256 from its low to its high end, as a canvas keeps its pixels.
+ * @param {Maps} maps @param {boolean} dark @param {(value: number) => number} [opacity] 0 to 1
  */
-function painted(values, first, [height, width], colour, opacity = () => 1) {
+function tableOf(maps, dark, opacity = () => 1) {
+  const colour = colourOf(scaleOf(maps), maps.low, maps.high, dark);
+  const bytes = new Uint8ClampedArray(4 * 256);
+  for (let k = 0; k < 256; k += 1) {
+    const value = maps.low + ((maps.high - maps.low) * k) / 255;
+    bytes.set([...colour(value), 255 * opacity(value)], 4 * k);
+  }
+  return new Uint32Array(bytes.buffer);
+}
+
+/**
+ * One map as a canvas of its own size.
+ * @param {Maps} maps @param {number} first @param {[number, number]} size height and width
+ * @param {Uint32Array} table of colours: a million pixels are not to stop the page
+ */
+function painted({ values, low, high }, first, [height, width], table) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   const buffer = context?.createImageData(width, height);
   if (!context || !buffer) return canvas;
-  for (let i = 0, o = 0; i < height * width; i += 1, o += 4) {
-    const value = values[first + i];
-    buffer.data.set(colour(value), o);
-    buffer.data[o + 3] = 255 * opacity(value);
-  }
+  const pixels = new Uint32Array(buffer.data.buffer);
+  const scale = 255 / (high - low);
+  for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[Math.round((values[first + i] - low) * scale)];
   context.putImageData(buffer, 0, 0);
   return canvas;
 }
@@ -271,8 +282,7 @@ function overlay([, height, width]) {
         context.filter = "none";
         const limit = Math.max(-maps.low, maps.high);
         const opacity = (/** @type {number} */ v) => 0.3 + 0.5 * Math.min(1, Math.abs(v) / limit);
-        const colour = colourOf(scaleOf(maps), maps.low, maps.high, dark);
-        const map = painted(maps.values, first, [rows, columns], colour, opacity);
+        const map = painted(maps, first, [rows, columns], tableOf(maps, dark, opacity));
         context.imageSmoothingEnabled = false;
         context.drawImage(map, 0, 0, canvas.width, canvas.height);
       }
