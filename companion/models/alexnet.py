@@ -89,7 +89,7 @@ class CifarAlexNet(ImageClassifier):
     Filters of 7×7 pixels in three colours are large enough to be looked at; then come 5×5 and 3×3,
     with ReLU and pooling as in AlexNet, and a single dense layer. Images are N×3×32×32, floats in
     [0, 1]; the first layer, `standardise`, makes up for the `statistics` of the data set (means
-    and standard deviations). 302,000 parameters. Chapter 9.
+    and standard deviations). 297,930 parameters. Chapter 9.
     """
 
     def __init__(

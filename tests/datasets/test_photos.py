@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from companion.datasets import load_images, read_photograph
-from companion.datasets.photos import NAMES
+from companion.datasets.photos import NAMES, crops
 
 
 @pytest.mark.parametrize(("split", "n"), [("train", 13), ("test", 2)])
@@ -105,3 +105,31 @@ class TestOwnPhotograph:
             read_photograph(tmp_path / "half.jpg")
         with pytest.raises(ValueError, match=r"^There is no file '.*none.png'\.$"):
             read_photograph(tmp_path / "none.png")
+
+
+def test_pieces_are_cut_from_the_photographs_of_their_class() -> None:
+    whole = load_images("photos", "train", image_size=160).images
+    for split, rows in (("train", slice(0, 112)), ("test", slice(112, 160))):
+        pieces = crops(split, 40, size=16, seed=3)
+        assert pieces.images.shape == (40, 3, 16, 16)
+        assert pieces.class_names == NAMES["train"]
+        assert pieces.labels is not None
+        for piece, label in zip(pieces.images, pieces.labels, strict=True):
+            windows = whole[label, :, rows].unfold(1, 16, 1).unfold(2, 16, 1)
+            assert (windows == piece[:, None, None]).all(-1).all(-1).all(0).any()
+    assert torch.equal(crops("test", 40, seed=1).images, crops("test", 40, seed=1).images)
+    assert not torch.equal(crops("test", 40, seed=1).images, crops("test", 40, seed=2).images)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("all", 4), "'train' or 'test'"),
+        (("train", 0), "count from 1"),
+        (("train", 4, 7), "8 to 48"),
+        (("train", 4, 49), "8 to 48"),
+    ],
+)
+def test_pieces_that_cannot_be_cut(arguments: tuple, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        crops(*arguments)
