@@ -106,9 +106,6 @@ def saliency(answer: Answer) -> None:
             {
                 "This is for the largest logit; the target's is wanted, whatever the network "
                 "would say.": largest[0].abs().amax(0),
-                "This is for the largest logit, and with its sign: two mistakes are left.": (
-                    largest[0].amax(0)
-                ),
                 "Strongly negative gradients are lost: take the absolute value before the "
                 "maximum.": signed.amax(0),
                 "The absolute value comes too late: take it before the maximum over the "

@@ -1,6 +1,6 @@
 """The networks of the lecture, as `torch.nn.Module` classes."""
 
-from companion.models.alexnet import AlexNet, CifarAlexNet
+from companion.models.alexnet import AlexNet
 from companion.models.autoencoder import ConvAutoencoder, default_widths
 from companion.models.classifier import ImageClassifier, he_initialise
 from companion.models.corruption import (
@@ -48,7 +48,6 @@ __all__ = [
     "SCALINGS",
     "VGG",
     "AlexNet",
-    "CifarAlexNet",
     "CifarResNet",
     "ConvAutoencoder",
     "ConvVAE",

@@ -90,7 +90,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("vote", nearest_class, "let all k vote"),
     ("vote", farthest, "largest=False"),
     ("vote", lambda e, y, q, k: -1, "most votes"),
-    ("saliency", as_given, "two mistakes are left"),
+    ("saliency", as_given, "one pixel"),
     ("saliency", of_the_largest, "largest logit; the target"),
     ("saliency", lambda m, x, t: gradient(m, x, t).amax(0), "negative"),
     ("saliency", lambda m, x, t: gradient(m, x, t).amax(0).abs(), "too late"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from companion.models.alexnet import AlexNet, CifarAlexNet
+from companion.models.alexnet import AlexNet
 from companion.models.classifier import ImageClassifier
 from companion.models.digit_cnn import DigitCNN
 from companion.models.efficientnet import (
@@ -36,7 +36,6 @@ NETWORKS: dict[str, Build] = {
     "AlexNet": AlexNet,
     "AlexNet, paper": lambda: AlexNet("paper"),
     "AlexNet, torchvision": lambda: AlexNet("torchvision"),
-    "AlexNet for 32×32": CifarAlexNet,
     "VGG-16": VGG,
     "GoogLeNet": GoogLeNet,
     "GoogLeNet, torchvision": lambda: GoogLeNet("torchvision"),

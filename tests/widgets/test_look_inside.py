@@ -105,7 +105,7 @@ def test_photographs_are_shown_and_computed_as_the_page_has_them():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     widget = LookInside(model, ["0"], photos, input="photograph")
     kept = pixels_of(widget.atlas["picture"])[:80, :80]
-    assert widget.atlas["picture"].startswith("data:image/jpeg")
+    assert widget.atlas["picture"].startswith("data:image/webp")
     with torch.no_grad():
         p = model(torch.tensor(kept).permute(2, 0, 1)[None] / 255).softmax(1)[0]
     assert widget.probabilities == pytest.approx(p.tolist(), abs=1e-4)
