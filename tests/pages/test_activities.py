@@ -246,7 +246,7 @@ def test_what_was_missed_comes_back(browser, small_book, tmp_path):
     assert page.locator("h2:visible").all_inner_texts() == ["A chapter"]
     page.clock.set_fixed_time(datetime(2026, 3, 11, 0, 5))
     page.reload()
-    assert page.locator(".recall-count").inner_text() == "2 cards due today."
+    page.locator(".recall-count", has_text="2 cards due today.").wait_for()
     answer(due.nth(0).locator("details"), "I knew it")
     assert page.locator(".recall-count").inner_text() == "1 card due today."
     focused = page.evaluate("document.activeElement.closest('details')?.dataset.card")
