@@ -184,7 +184,7 @@ def test_before_the_network_is_there_the_first_image_can_be_looked_into(page, wi
         assert shown_numbers(tab)[f"patch-{k}"] == value
     assert tab.get_by_role("img", name="The filter of channel 14").count() == 1
     tab.get_by_role("radio", name="second").check()
-    assert tab.get_by_text("32 channels, each a map of 8×8 numbers").is_visible()
+    tab.get_by_text("32 channels, each a map of 8×8 numbers").wait_for()
     assert tab.get_by_role("img", name="The filter of").count() == 0
     tab.get_by_role("radio", name="dense").check()
     tab.get_by_text("64 channels, each one number").wait_for()
