@@ -33,6 +33,20 @@ def limit_threads(root: Path = Path("/")) -> None:
     _left = min(now, allowed)
 
 
+@contextlib.contextmanager
+def keep_threads() -> Iterator[None]:
+    """PyTorch has as many threads after the block as before it.
+
+    numba starts its OpenMP threads by setting a number that PyTorch shares: a UMAP that runs on one
+    thread leaves PyTorch with as many as the machine has processors.
+    """
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def allowed_processors(root: Path = Path("/")) -> int:
     """How many processors this process may keep busy, at least 1.
 

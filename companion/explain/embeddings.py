@@ -12,6 +12,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from companion.threads import keep_threads
+
 METRICS = ("l2", "cosine")
 METHODS = ("pca", "tsne", "umap")
 
@@ -169,9 +171,10 @@ def project(
 
         plane = TSNE(2, random_state=seed, n_jobs=1, **settings).fit_transform(points)
     else:
-        from umap import UMAP
+        with keep_threads():
+            from umap import UMAP
 
-        plane = UMAP(random_state=seed, n_jobs=1, **settings).fit_transform(points)
+            plane = UMAP(random_state=seed, n_jobs=1, **settings).fit_transform(points)
     return np.asarray(plane, dtype=np.float64)
 
 

@@ -119,10 +119,12 @@ class TestProjections:
     def test_the_seed_decides(self, method):
         points = normal(80, 6)
         settings = {"tsne": {"perplexity": 10, "init": "random"}, "umap": {"n_epochs": 30}}[method]
+        threads = torch.get_num_threads()
         first, again, other = (project(points, method, seed=s, **settings) for s in (1, 1, 2))
         assert first.shape == (80, 2)
         np.testing.assert_array_equal(first, again)
         assert np.abs(first - other).max() > 1e-3
+        assert torch.get_num_threads() == threads
 
     def test_neither_is_loaded_before_it_is_asked_for(self):
         code = (
