@@ -168,6 +168,35 @@ def scatter(
     return figure.update_yaxes(range=limits, scaleanchor="x", constrain="domain")
 
 
+def planes(
+    points: Mapping[str, ArrayLike], labels: ArrayLike, class_names: Sequence[str], *, alt: str,
+    height: int = 640,
+) -> "go.Figure":  # fmt: skip
+    """N points in several planes, two in a row: `points` maps a name to N×2.
+
+    Colours and shapes as in `scatter`; a click in the legend hides a class in every plane. The axes
+    have no numbers: the unit of a projection means nothing.
+
+    Raises:
+        ValueError: points are not N×2, labels are not N numbers, or the alt text says nothing.
+    """
+    from plotly.subplots import make_subplots
+
+    rows = -(-len(points) // 2)
+    figure = plot([], x="", y="", alt=alt, height=height)
+    grid = make_subplots(rows, 2, subplot_titles=list(points), vertical_spacing=0.08)
+    figure.update_layout(grid.layout.to_plotly_json())
+    for position, plane in enumerate(points.values()):
+        axes = {"xaxis": f"x{position + 1}", "yaxis": f"y{position + 1}"}
+        for trace in scatter(plane, labels, class_names, x="", y="", alt=alt).data:
+            trace.update(**axes, legendgroup=trace.name, showlegend=position == 0)
+            trace.marker.update(size=5)
+            figure.add_trace(trace)
+    figure.update_xaxes(title="", showticklabels=False, showgrid=False, zeroline=False)
+    figure.update_yaxes(title="", showticklabels=False, showgrid=False, zeroline=False)
+    return figure.update_layout(margin={"l": 8, "r": 8, "t": 64, "b": 8}, legend={"y": 1.06})
+
+
 def heatmap(
     values: ArrayLike, *, rows: Sequence[str], columns: Sequence[str], x: str, y: str, alt: str,
     unit: str = "", **layout: Any,

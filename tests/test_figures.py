@@ -125,6 +125,19 @@ lines({"a": [1, 2, 3]}, x="x", y="y", alt="a line that rises & <falls>")
 """
 
 
+def test_planes_show_each_class_in_each_plane_and_name_it_once():
+    points = {"PCA": np.arange(12).reshape(6, 2), "UMAP": -np.arange(12).reshape(6, 2)}
+    figure = figures.planes(points, np.array([0, 0, 1, 1, 1, 0]), ["a", "b"], alt=ALT)
+    assert figure.layout.meta["alt"] == ALT
+    assert [title.text for title in figure.layout.annotations] == ["PCA", "UMAP"]
+    shown = [(t.xaxis, t.yaxis, t.name, t.showlegend, list(t.x)) for t in figure.data]
+    assert shown == [
+        ("x", "y", "a", True, [0, 2, 10]), ("x", "y", "b", True, [4, 6, 8]),
+        ("x2", "y2", "a", False, [0, -2, -10]), ("x2", "y2", "b", False, [-4, -6, -8]),
+    ]  # fmt: skip
+    assert {t.legendgroup for t in figure.data if t.name == "a"} == {"a"}
+
+
 @pytest.fixture(scope="module")
 def exported():
     """A notebook with a figure, executed and exported to HTML, and the output's mime bundle."""
