@@ -10,10 +10,12 @@ and its gradient through a deep network; `CompoundScaling` grows an EfficientNet
 what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
 `LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's
-encoder says of one image. `LiveTraining` trains any module in the page.
+encoder says of one image. `LiveTraining` trains any module in the page, `AutoencoderRace` a linear
+or a deep autoencoder beside PCA.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
+from companion.widgets.autoencoder_race import AutoencoderRace
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
@@ -32,6 +34,7 @@ from companion.widgets.top_k import TopK
 
 __all__ = [
     "AugmentationViews",
+    "AutoencoderRace",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",

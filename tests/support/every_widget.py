@@ -69,6 +69,12 @@ def _training() -> widgets.LiveTraining:
     )  # fmt: skip
 
 
+def _race() -> widgets.AutoencoderRace:
+    return widgets.AutoencoderRace(
+        _images(40, 1, 8), _images(12, 1, 8), k=2, k_max=5, widths=(8,), title=HOSTILE
+    )
+
+
 def _occlusion() -> widgets.OcclusionMap:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.Flatten(), nn.Linear(400, 6))
@@ -110,6 +116,9 @@ EXAMPLES = {
             f"rows {_signed(w.draws()[0].top, 0)} to {_signed(w.draws()[0].top + 31, 0)}, "
         ],
         {"padding": 3, "sigma": 0.5, "seed": 7},
+    ),
+    "AutoencoderRace": Example(
+        _race, lambda w: [f"PCA, k = {w.k}", f"{w.pca_error:.3f}", "step 0"], {"k": 4, "seed": 9}
     ),
     "BottleneckCounter": Example(
         lambda: widgets.BottleneckCounter(title=HOSTILE),
