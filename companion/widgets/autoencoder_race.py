@@ -14,7 +14,7 @@ from companion.models.dense_autoencoder import DenseAutoencoder, LinearAutoencod
 from companion.models.images import reconstruction_error
 from companion.widgets import page_training
 from companion.widgets.base import LiveWidget
-from companion.widgets.traits import Seed, whole_number
+from companion.widgets.traits import Choice, Seed, whole_number
 
 KINDS = ("linear", "deep")
 SHOWN = 10  # test images with their reconstructions
@@ -59,7 +59,7 @@ class AutoencoderRace(LiveWidget):
     rest = traitlets.Dict().tag(sync=True)
     k = traitlets.Any(8).tag(sync=True)
     k_max = traitlets.Int().tag(sync=True)
-    kind = traitlets.Enum(KINDS, "linear").tag(sync=True)
+    kind = Choice(KINDS).tag(sync=True)
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 
@@ -85,6 +85,8 @@ class AutoencoderRace(LiveWidget):
         most = min(pixels[0].numel(), len(pixels)) - 1
         self._k_max = whole_number("k_max", k_max, 1, min(64, most))
         k = whole_number("k", k, 1, self._k_max)
+        self.set_trait("kind", kind)
+        self.set_trait("seed", seed)
         self._floats, self._seen = page_training.floats(pixels), page_training.floats(seen)
         mean, components, errors = _pca(self._floats, self._k_max)
         self._components, self._errors = components, errors
@@ -219,7 +221,7 @@ class AutoencoderRace(LiveWidget):
             return seen
 
         seen = note(0)
-        for done in run:
+        for done, _ in run:
             if done % EVERY == 0:
                 seen = note(done)
         rest = {

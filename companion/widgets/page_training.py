@@ -77,9 +77,9 @@ def train(
     batch_size: int,
     seed: int,
     inputs: Mapping[str, float],
-) -> Iterator[int]:
-    """Train in place as the page would: its batches, its noise (`step` says which). Yields how many
-    steps are done, from 1 to `steps`, after each."""
+) -> Iterator[tuple[int, float]]:
+    """Train in place as the page would: its batches, its noise (`step` says which). After each step
+    yields how many are done, from 1 to `steps`, and the loss that this one began with."""
     pixels = floats(images)
     extra = {name: torch.tensor(value) for name, value in inputs.items()}
     for done in range(steps):
@@ -94,12 +94,12 @@ def train(
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
-        yield done + 1
+        yield done + 1, float(value.detach())
 
 
 def packed(tensor: Tensor) -> str:
-    """A tensor's bytes, row by row, in base64: uint8 as it is, all else float32."""
-    kept = tensor.detach() if tensor.dtype == torch.uint8 else tensor.detach().float()
+    """A tensor's bytes, row by row, in base64: those of one byte as they are, all else float32."""
+    kept = tensor.detach() if tensor.element_size() == 1 else tensor.detach().float()
     return base64.b64encode(kept.contiguous().numpy().tobytes()).decode()
 
 

@@ -61,7 +61,7 @@ class TestInPython:
     def test_trained_on_it_reaches_pcas_subspace_and_error_and_not_its_axes(self, digits):
         race = AutoencoderRace(*digits, k=2, k_max=4, widths=(16,))
         model, images = repeated(race, digits, 800)
-        weights = torch.cat([parameter.reshape(-1) for parameter in model.parameters()])
+        weights = vector(model)
         assert math.radians(race.angle(weights)) <= 1e-3
         x = torch.from_numpy(images).float().view(-1, 1, 8, 8)
         codes = model.encode(x) * (torch.arange(4) < 2)
@@ -78,7 +78,7 @@ class TestInPython:
         model, _ = repeated(race, digits, rest["steps"])
         weight = model.get_parameter("decoder.0.weight").detach()
         assert page_training.packed(weight) == rest["decoder"]
-        assert rest["curve"][0][1] > 2 * rest["curve"][-1][1] >= 2 * race.pca_error
+        assert rest["curve"][0][1] > 1.5 * rest["curve"][-1][1] >= 1.5 * race.pca_error
         assert rest["angles"][-1][1] < rest["angles"][0][1]
         assert race.rest["deep"]["curve"][-1][1] < race.rest["deep"]["curve"][0][1]
 
@@ -93,7 +93,7 @@ class TestInPython:
             ({"k": 1.5}, "k must be a whole number"),
             ({"k_max": 100}, "k_max must be a whole number from 1 to 63"),
             ({"widths": (0,)}, "widths must be positive integers"),
-            ({"kind": "convolutional"}, "kind"),
+            ({"kind": "convolutional"}, "kind must be one of linear, deep, not 'convolutional'"),
             ({"seed": -1}, "seed must be an integer from 0"),
         ],
     )  # fmt: skip
@@ -113,6 +113,11 @@ class TestInPython:
         files = sum(path.stat().st_size for path in race._models.values())
         script = gzip.compress((STATIC / "page-autoencoder_race.js").read_bytes(), 9)
         assert files + len(script) <= 300_000
+
+
+def vector(model):
+    """Its weights as the page has them."""
+    return torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()])
 
 
 def repeated(race, digits, steps):
@@ -171,7 +176,7 @@ class TestInABrowser:
             wait(seen, "d.training === 'paused' && d.pictured === d.steps")
             steps = int(state(seen)["steps"])
             model, _ = repeated(race, digits, steps)
-            weights = torch.cat([parameter.reshape(-1) for parameter in model.parameters()])
+            weights = vector(model)
             # The angle moves by some degrees a step: float32 differs in the page by far less.
             assert math.radians(shown(seen, "angle")) == pytest.approx(
                 math.radians(race.angle(weights)), abs=1e-3
@@ -181,7 +186,7 @@ class TestInABrowser:
             wait(seen, "d.training === 'paused' && d.pictured === '0'")
             other = AutoencoderRace(*digits, k=3, k_max=6, widths=(24,), seed=4)
             model, _ = repeated(other, digits, 0)
-            weights = torch.cat([parameter.reshape(-1) for parameter in model.parameters()])
+            weights = vector(model)
             assert math.radians(shown(seen, "angle")) == pytest.approx(
                 math.radians(race.angle(weights)), abs=1e-4
             )

@@ -223,6 +223,11 @@ export function bench(options) {
     get steps() {
       return now().steps;
     },
+    /** Before the first step: something is set otherwise, so that what Python reached may not fit any more. */
+    tell() {
+      const { state } = now().player;
+      if (state === "idle") onState(active(), state, /** @type {any} */ (undefined));
+    },
     /** Another one is active: the others pause. */
     change() {
       delete root().dataset.pictured;

@@ -115,6 +115,7 @@ export function signedRows(shape, count, columns, captions = []) {
   };
   return {
     el: grid.el,
+    cells: grid.places.map(({ cell }) => cell),
     /** @param {ArrayLike<number>} values @param {number} most the number of the fullest colour @param {string} label */
     draw(values, most, label) {
       [shown, limit] = [values, most || 1];
