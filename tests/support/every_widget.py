@@ -197,8 +197,8 @@ EXAMPLES = {
         {"channel": 1},
     ),
     "ManifoldField": Example(
-        lambda: widgets.ManifoldField(torch.rand(12, 2) - 0.5, hidden=3, title=HOSTILE),
-        lambda w: [f"best of all denoisers {w.best_loss:.3g}", "12 of 12"[-2:], f"{w.noise:.2f}"],
+        lambda: widgets.ManifoldField(torch.eye(12, 2) - 0.5, hidden=3, title=HOSTILE),
+        lambda w: [f"best of all denoisers {w.best_loss:.3g}", "of 12", f"{w.noise:.2f}"],
         {"shape": "moons", "noise": 0.2, "score": True, "selected": 7},
     ),
     "NetworkExplorer": Example(

@@ -1,4 +1,4 @@
-"""ManifoldField: its points, its training against a plain loop, and the widget in a real Chromium."""
+"""ManifoldField: its points, its training against a plain loop, and it in a real Chromium."""
 
 import gzip
 import math
@@ -79,7 +79,7 @@ class TestInPython:
             ({"data": [1, 2]}, "data must be the name of a shape or a tensor of points N×2, not"),
             (
                 {"data": torch.zeros(5, 2)},
-                r"points must be N×2 with N from 8 to 1000, not \(5, 2\)",
+                r"N×2 with N from 8 to 1000, not \(5, 2\)",
             ),
             ({"data": torch.full((9, 2), math.nan)}, "points must be numbers from −1 to 1"),
             ({"data": torch.full((9, 2), 2.0)}, "points must be numbers from −1 to 1"),
@@ -105,7 +105,7 @@ class TestInPython:
                 setattr(field, name, value)
         assert field.shape == "ring"
 
-    def test_points_of_ones_own(self, _surroundings):
+    def test_points_of_ones_own(self):
         points = torch.linspace(-0.5, 0.5, 12)[:, None].repeat(1, 2)
         field = ManifoldField(points, hidden=4)
         assert field.shape == "own"

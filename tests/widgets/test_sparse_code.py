@@ -1,4 +1,4 @@
-"""SparseCode: its loss against torch's own terms, its training, and the widget in a real Chromium."""
+"""SparseCode: its loss against torch's own terms, its training, and it in a real Chromium."""
 
 import gzip
 
