@@ -58,20 +58,18 @@ class TestInPython:
             )
         assert race.pca_error == race.pca_errors[2]
 
-    def test_trained_on_it_reaches_pcas_subspace_and_error_and_not_its_axes(self, digits):
-        race = AutoencoderRace(*digits, k=2, k_max=4, widths=(16,))
-        model, images = repeated(race, digits, 800)
-        weights = vector(model)
-        assert math.radians(race.angle(weights)) <= 1e-3
+    def test_trained_on_it_reaches_pcas_subspace_and_error_and_not_its_axes(self, race, digits):
+        model, images = repeated(race, digits, 700)
+        assert math.radians(race.angle(vector(model))) <= 1e-3
         x = torch.from_numpy(images).float().view(-1, 1, 8, 8)
-        codes = model.encode(x) * (torch.arange(4) < 2)
-        assert float(reconstruction_error(x, model.decode(codes))) == pytest.approx(
-            race.pca_error, rel=1e-5
-        )
-        columns = model.get_parameter("decoder.0.weight").detach().double()[:, :2]
+        with torch.no_grad():
+            codes = model.encode(x) * (torch.arange(race.k_max) < race.k)
+            error = float(reconstruction_error(x, model.decode(codes)))
+        assert error == pytest.approx(race.pca_error, rel=1e-5)
+        columns = model.get_parameter("decoder.0.weight").detach().double()[:, : race.k]
         columns = (columns / columns.norm(dim=0)).numpy()
         _, _, axes = np.linalg.svd(images - images.mean(0), full_matrices=False)
-        assert np.abs(axes[:2] @ columns).max() < 0.999
+        assert np.abs(axes[: race.k] @ columns).max() < 0.98
 
     def test_at_rest_it_shows_the_pages_own_training(self, race, digits):
         rest = race.rest["linear"]
