@@ -14,7 +14,14 @@ from torch.nn import functional as F
 
 from companion.datasets import load_images
 from companion.training.losses import classification_loss
-from companion.widgets import EmbeddingExplorer, LiveTraining
+from companion.widgets import (
+    AutoencoderRace,
+    EmbeddingExplorer,
+    LiveTraining,
+    ManifoldField,
+    SparseCode,
+)
+from companion.widgets.base import LiveWidget
 from companion.widgets.noise import batch_rows, step_noise
 from conftest import BROWSER_OPTIONS, chromium
 from support.engine_page import served_folder
@@ -82,6 +89,17 @@ def explorer(points: int) -> EmbeddingExplorer:
     """As many digits by their pixels, for t-SNE in the page."""
     data = load_images("digits", size=points)
     return EmbeddingExplorer(data.images, data.images, data.labels, data.class_names)
+
+
+def autoencoders() -> dict[str, tuple[str, LiveWidget]]:
+    """Chapter 10's trainings by name: what runs, and its widget."""
+    digits = load_images("digits"), load_images("digits", "test")
+    return {
+        "race": ("a linear autoencoder against PCA, all digits a step", AutoencoderRace(*digits)),
+        "deep": ("a deep autoencoder against PCA", AutoencoderRace(*digits, kind="deep")),
+        "field": ("an autoencoder on 256 points, with the score", ManifoldField(score=True)),
+        "sparse": ("a sparse autoencoder of 128 units", SparseCode(*digits)),
+    }
 
 
 # How long each frame keeps the page busy: its callbacks, layout, paint, up to the next task.
@@ -265,5 +283,19 @@ def measure() -> Iterator[Line]:
                     "ms": round(statistics.median(times), 1),
                     "p95": round(times[int(0.95 * (len(times) - 1))], 1),
                     "against": "p95 ≤ 16 ms" if points == 500 else "—",
+                }
+            for kind, (what, live) in autoencoders().items():
+                write_stage(folder / kind, live)
+                page = started(browser, f"{root}/{kind}/page.html")
+                frames = page.evaluate(FRAMES, 300)
+                page.close()
+                times = sorted(frames["times"])
+                yield {
+                    "name": f"page_autoencoder_frames_{kind}",
+                    "what": f"{what}, trains in the page: how long a frame keeps the page busy",
+                    "ms": round(statistics.median(times), 1),
+                    "p95": round(times[int(0.95 * (len(times) - 1))], 1),
+                    "per_second": round(frames["rate"]),
+                    "against": "p95 ≤ 16 ms",
                 }
         browser.close()

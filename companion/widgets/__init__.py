@@ -10,10 +10,13 @@ and its gradient through a deep network; `CompoundScaling` grows an EfficientNet
 what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
 `LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's
-encoder says of one image. `LiveTraining` trains any module in the page.
+encoder says of one image. `LiveTraining` trains any module in the page, `AutoencoderRace` a linear
+or a deep autoencoder beside PCA, `ManifoldField` one with a code of one number on points in the
+plane, and `SparseCode` one that is charged for the units that it uses.
 """
 
 from companion.widgets.augmentation_views import AugmentationViews
+from companion.widgets.autoencoder_race import AutoencoderRace
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
@@ -21,6 +24,7 @@ from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
 from companion.widgets.look_inside import LookInside
+from companion.widgets.manifold_field import ManifoldField
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
@@ -28,10 +32,12 @@ from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.scaling import CompoundScaling
 from companion.widgets.signal_depth import SignalThroughDepth
 from companion.widgets.softmax import Softmax
+from companion.widgets.sparse_code import SparseCode
 from companion.widgets.top_k import TopK
 
 __all__ = [
     "AugmentationViews",
+    "AutoencoderRace",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
@@ -40,11 +46,13 @@ __all__ = [
     "LatentTraversal",
     "LiveTraining",
     "LookInside",
+    "ManifoldField",
     "NetworkExplorer",
     "OcclusionMap",
     "PosteriorVsPrior",
     "ReceptiveField",
     "SignalThroughDepth",
     "Softmax",
+    "SparseCode",
     "TopK",
 ]

@@ -15,6 +15,7 @@ from companion.export.model import frozen_copy, named_outputs, unwrap
 from companion.export.tensors import keep_tensors
 from companion.export.training import ExportedTraining, export_training
 from companion.training.arguments import Loss
+from companion.widgets import page_training
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Seed, number, whole_number
 
@@ -161,13 +162,12 @@ class LiveTraining(LiveWidget):
                 *(path for export in exports for path in export.files),
                 *(file.path for file in files),
             ],
-            training={
-                **{name: part for name, part in first.describe().items() if name != "layout"},
-                "steps": [export.step.describe() for export in exports],
-                "data": files[0].describe(),
-                "test": files[1].describe(),
-                "given": shown.given | ({"test": shown.whole} if scores else {}),
-            },
+            training=page_training.describe(
+                exports,
+                files[0],
+                files[1],
+                shown.given | ({"test": shown.whole} if scores else {}),
+            ),
             sizes=counts,
             sliders=sliders,
             views=shown.describe(first),
@@ -309,7 +309,7 @@ class _Shown:
         function = self.chosen.get("predictions") or _forward
         try:
             with torch.no_grad():
-                value = function(frozen_copy(self.model), _floats(self.images[:2]))
+                value = function(frozen_copy(self.model), page_training.floats(self.images[:2]))
         except Exception:  # the export says what fails, if it is needed
             return None
         fits = isinstance(value, Tensor) and tuple(value.shape) == (len(self.images[:2]), classes)
@@ -360,7 +360,7 @@ class _Shown:
             found = {"maps": maps_of(model, image)}
             return found if logits is None else found | {"logits": logits(model, image)}
 
-        self.functions["feature maps"] = (maps, _floats(self.images[:1]))
+        self.functions["feature maps"] = (maps, page_training.floats(self.images[:1]))
 
     def describe(self, exported: ExportedTraining) -> list[dict[str, Any]]:
         """What the page needs to know of each view.
@@ -514,10 +514,6 @@ def _parts(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
     return list(value.values() if isinstance(value, Mapping) else value)
-
-
-def _floats(images: Tensor) -> Tensor:
-    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
 def _named(function: Any, *names: str) -> None:

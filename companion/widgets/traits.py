@@ -3,6 +3,7 @@
 No annotation subscripts a class of traitlets: Colab's traitlets 5.7 would refuse it.
 """
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -55,6 +56,20 @@ class BoundedInt(Bounded):
     def validate(self, obj: Any, value: Any) -> int:
         """The value as an int."""
         return whole_number(self.called or str(self.name), value, int(self.low), int(self.high))
+
+
+class Choice(traitlets.TraitType):
+    """One of several words; the first is the default. Another one raises a ValueError."""
+
+    def __init__(self, options: Sequence[str]) -> None:
+        super().__init__(default_value=options[0])
+        self.options = tuple(options)
+
+    def validate(self, obj: Any, value: Any) -> str:
+        """The value as a str."""
+        if value not in self.options:
+            raise ValueError(f"{self.name} must be one of {', '.join(self.options)}, not {value!r}")
+        return str(value)
 
 
 class Seed(traitlets.TraitType):

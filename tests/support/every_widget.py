@@ -69,6 +69,16 @@ def _training() -> widgets.LiveTraining:
     )  # fmt: skip
 
 
+def _race() -> widgets.AutoencoderRace:
+    return widgets.AutoencoderRace(
+        _images(40, 1, 8), _images(12, 1, 8), k=2, k_max=5, widths=(8,), title=HOSTILE
+    )
+
+
+def _sparse() -> widgets.SparseCode:
+    return widgets.SparseCode(_images(40, 1, 8), _images(12, 1, 8), units=9, title=HOSTILE)
+
+
 def _occlusion() -> widgets.OcclusionMap:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.ReLU(), nn.Flatten(), nn.Linear(400, 6))
@@ -110,6 +120,9 @@ EXAMPLES = {
             f"rows {_signed(w.draws()[0].top, 0)} to {_signed(w.draws()[0].top + 31, 0)}, "
         ],
         {"padding": 3, "sigma": 0.5, "seed": 7},
+    ),
+    "AutoencoderRace": Example(
+        _race, lambda w: [f"PCA, k = {w.k}", f"{w.pca_error:.3f}", "step 0"], {"k": 4, "seed": 9}
     ),
     "BottleneckCounter": Example(
         lambda: widgets.BottleneckCounter(title=HOSTILE),
@@ -183,6 +196,11 @@ EXAMPLES = {
         lambda w: [f"Load the network, {w.network['bytes'] / 1e6:.2f} MB"],
         {"channel": 1},
     ),
+    "ManifoldField": Example(
+        lambda: widgets.ManifoldField(torch.eye(12, 2) - 0.5, hidden=3, title=HOSTILE),
+        lambda w: [f"best of all denoisers {w.best_loss:.3g}", "of 12", f"{w.noise:.2f}"],
+        {"shape": "moons", "noise": 0.2, "score": True, "selected": 7},
+    ),
     "NetworkExplorer": Example(
         lambda: widgets.NetworkExplorer(
             {HOSTILE: widgets.network_explorer.DigitCNN()}, title=HOSTILE
@@ -232,6 +250,9 @@ EXAMPLES = {
         lambda: widgets.Softmax([2.0, -9.5, 1.0], [HOSTILE, "b", "c"], label=2, title=HOSTILE),
         lambda w: [f"L = −log {w.probabilities[2]:.3f} = {w.loss:.3f} nats"],
         {"logits": [3.0, 1.0, 2.5], "temperature": 2.0},
+    ),
+    "SparseCode": Example(
+        _sparse, lambda w: ["of 9 units are dead", f"{w.weight:g}"], {"weight": 0.5, "selected": 3}
     ),
     "TopK": Example(
         _top_k,

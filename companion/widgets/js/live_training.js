@@ -2,6 +2,7 @@
 // pictures of the present weights. The steps are those of runtime/trainer.js.
 
 import { trainer } from "./runtime/trainer.js";
+import { pictures, story, toolbar } from "./training/bench.js";
 import { charts, nameOf, three } from "./training/charts.js";
 import { bytesOf, viewsOf } from "./training/views.js";
 import { followTheme } from "./ui/colours.js";
@@ -29,10 +30,6 @@ import { bindTraits, lifetime, perFrame, reducedMotion } from "./ui/lifetime.js"
  * @property {number} seed
  * @property {string} title
  */
-
-const PAUSE = 100; // milliseconds between pictures, at least
-const CALM = 1000; // for a reader who wants less motion
-const LONGEST = 600; // however long a picture takes
 
 /**
  * The learning rate and the declared inputs.
@@ -142,88 +139,6 @@ function overshoot(model) {
   };
 }
 
-/** What goes on, in words. @param {Running} state @param {number} lr @param {number} steps @param {Error} [why] */
-function story(state, lr, steps, why) {
-  if (state === "idle")
-    return "Press Train: the steps are computed in this page, with the gradient that PyTorch wrote.";
-  if (state === "loading") return "Loading the engine, the training step and the images …";
-  if (state === "playing") return "Training. The sliders act on the next step.";
-  if (state === "paused") return steps ? "Paused." : "Back at the first weights.";
-  if (state === "failed") return `The training can't go on: ${why?.message}`;
-  return (
-    `Diverged: after step ${ui.grouped(steps)} the loss is no finite number any more; the learning rate was ` +
-    `${three(lr)}. Reset goes back to the first weights.`
-  );
-}
-
-/**
- * The buttons, and how far the training is.
- * @param {AnyModel<State>} model
- * @param {{ play: () => void, step: () => void, reset: () => void, reseed: () => void }} on
- */
-function toolbar(model, on) {
-  const play = ui.button({ label: "Train", kind: "primary", onClick: on.play });
-  play.el.dataset.wakes = "";
-  const step = ui.button({ label: "One step", title: "Take one step and pause", onClick: on.step });
-  const reset = ui.button({ label: "Reset", title: "Back to the first weights", onClick: on.reset });
-  const reseed = ui.button({
-    label: "New seed",
-    title: "From the first weights, with another order of the batches and other noise",
-    onClick: on.reseed,
-  });
-  const numbers = ui.readouts();
-  const whole = (/** @type {number} */ v) => ui.grouped(Math.round(v));
-  const progress = h(
-    "p",
-    { class: "training-progress" },
-    ...["step ", numbers.make("steps", whole), " · epoch ", numbers.make("epoch", (v) => ui.fixed(v, 1))],
-    ...[" · seed ", numbers.make("seed", String), " · ", numbers.make("speed", whole), " steps/s"],
-  );
-  let [last, since] = [0, 0];
-  return {
-    el: ui.row(play.el, step.el, reset.el, reseed.el, progress),
-    /** @param {Running} state @param {number} steps */
-    draw(state, steps) {
-      const runs = state === "playing" || state === "loading";
-      play.el.replaceChildren(runs ? "Pause" : steps ? "Go on" : "Train");
-      for (const button of [play, step]) button.enable(state !== "diverged");
-      since = 0;
-    },
-    /** @param {number} steps */
-    count(steps) {
-      numbers.set({
-        steps,
-        epoch: (steps * model.get("batch_size")) / countOf(model),
-        seed: model.get("seed"),
-      });
-      const now = performance.now();
-      if (since && now - since < 500) return;
-      if (since) numbers.set({ speed: (1000 * (steps - last)) / (now - since) });
-      [last, since] = [steps, now];
-    },
-  };
-}
-
-/**
- * Pictures of the present weights, one after the other; most of the time stays for steps.
- * @param {() => Promise<void>} take one
- */
-function pictures(take) {
-  let [busy, again, due] = [false, false, 0];
-  const now = async () => {
-    again = busy; // of many that are asked for meanwhile the last one counts
-    if (busy) return;
-    busy = true;
-    const start = performance.now();
-    await take();
-    const took = performance.now() - start;
-    due = start + took + Math.max(reducedMotion() ? CALM : PAUSE, Math.min(LONGEST, 2 * took));
-    busy = false;
-    if (again) await now();
-  };
-  return { now, whenDue: () => performance.now() > due && now() };
-}
-
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const spec = model.get("training");
@@ -259,7 +174,9 @@ function render({ model, el }) {
     warned = false;
     tools.draw(state, steps);
     const isBad = state === "diverged" || state === "failed";
-    status.set(story(state, model.get("numbers").lr, steps, why), isBad ? "error" : "info");
+    const lr = three(model.get("numbers").lr);
+    const words = story(state, { steps, why, cause: `the learning rate was ${lr}` });
+    status.set(words, isBad ? "error" : "info");
     if (state === "paused" || state === "diverged") picture.now();
   };
   const player = trainer({
@@ -308,7 +225,10 @@ function render({ model, el }) {
   };
   const drawCurves = perFrame(history.draw);
   const traits = bindTraits(model, ["numbers", "batch_size", "seed"], perFrame(draw));
-  const tools = toolbar(model, {
+  const tools = toolbar({
+    seed: () => model.get("seed"),
+    epoch: (taken) => (taken * model.get("batch_size")) / countOf(model),
+    reseeding: ["New seed", "From the first weights, with another order of the batches and other noise"],
     play: () => (["playing", "loading"].includes(player.state) ? player.pause() : player.play()),
     step: () => player.play(1),
     reset,

@@ -66,7 +66,7 @@ function remote(worker) {
     begin: (name, setup) => ask("begin", [name, setup]),
     burst: (name, burst) => ask("burst", [name, burst]),
     look: (name, wanted, seed) => ask("look", [name, wanted, seed]),
-    restart: (name) => ask("restart", [name]),
+    restart: (name, from) => ask("restart", [name, from]),
     end: (name) => ask("end", [name]),
   };
 }

@@ -6,7 +6,7 @@ import { gunzip } from "./engine.js";
 import { openModel, queued, theEngine } from "./session.js";
 
 /** @import { Numbers, Tensor, Tensors } from "./engine.js" */
-/** @import { Burst, Graph, Look, Seen, Setup, Taken } from "./training.js" */
+/** @import { Burst, Graph, Look, Seen, Setup, Start, Taken } from "./training.js" */
 /** @import { Model } from "./assets.js" */
 
 /** @typedef {{ file: string, tensors: Record<string, { type: string, shape: number[] }> }} TensorFile */
@@ -22,7 +22,7 @@ import { openModel, queued, theEngine } from "./session.js";
  * @property {TensorFile} data the training set
  * @property {TensorFile | null} test what functions are given
  * @property {Record<string, Record<string, [tensor: string, rows: number]>>} given which rows of which tensor of
- *   `test` (without one, of `data`), by function and input
+ *   `test`, or of `data` if it has none of that name, by function and input
  */
 
 /** @typedef {"idle" | "loading" | "playing" | "paused" | "diverged" | "failed"} State */
@@ -54,8 +54,11 @@ function head({ data, dims }, rows) {
   return { data: /** @type {Numbers} */ (data.slice(0, rows * size)), dims: [rows, ...dims.slice(1)] };
 }
 
-/** Load a training, and give it to the engine. @param {Spec} spec @param {Model} model */
-async function openTraining(spec, model) {
+/**
+ * Load a training, and give it to the engine.
+ * @param {Spec} spec @param {Model} model @param {(weights: Float32Array) => Start} [start]
+ */
+async function openTraining(spec, model, start) {
   page.trainings += 1;
   const name = `training ${page.trainings}`;
   const graphs = [...new Set([...spec.steps, ...Object.values(spec.functions)].map((graph) => graph.model))];
@@ -78,13 +81,15 @@ async function openTraining(spec, model) {
         Object.fromEntries(
           Object.entries(inputs).map(([input, [tensor, rows]]) => [
             input,
-            head((test ?? data)[tensor], rows),
+            head(test?.[tensor] ?? data[tensor], rows),
           ]),
         ),
       ]),
     ),
   };
   await engine.begin(name, setup);
+  const restart = () => queued(engine, "urgent", () => engine.restart(name, start?.(setup.weights)));
+  if (start) await restart();
   return {
     data: { ...data, ...test },
     budget: engine.inWorker ? BURST : BURST_IN_PAGE,
@@ -92,7 +97,7 @@ async function openTraining(spec, model) {
     burst: (burst) => queued(engine, "idle", () => engine.burst(name, burst)),
     /** @param {Look} wanted @param {number} seed @returns {Promise<Seen>} */
     look: (wanted, seed) => queued(engine, "urgent", () => engine.look(name, wanted, seed)),
-    restart: () => queued(engine, "urgent", () => engine.restart(name)),
+    restart,
     release() {
       engine.end(name).catch(() => {}); // then there is nothing left to end
       for (const session of sessions) session.release();
@@ -132,6 +137,8 @@ function watchView(el, onChange) {
  * @property {Element} el out of view nothing is computed
  * @property {boolean} [resumes] whether it goes on by itself when it comes back into view (true)
  * @property {() => Settings} settings of the next burst
+ * @property {(weights: Float32Array) => Start} [start] what it starts from, now and after each reset, given the
+ *   weights that were exported
  * @property {() => Promise<void>} [onOpen] all is loaded, and no step is taken yet
  * @property {(taken: Taken) => void} onSteps after each burst
  * @property {(state: State, why?: Error) => void} onState
@@ -141,7 +148,7 @@ function watchView(el, onChange) {
  * A training that plays. Nothing is loaded before the first step, and nothing computed that was not asked for.
  * @param {TrainerOptions} options
  */
-export function trainer({ spec, model, el, resumes = true, settings, onOpen, onSteps, onState }) {
+export function trainer({ spec, model, el, resumes = true, settings, start, onOpen, onSteps, onState }) {
   /** @type {ReturnType<typeof openTraining> | null} */
   let opening = null;
   /** @type {State} */
@@ -158,7 +165,7 @@ export function trainer({ spec, model, el, resumes = true, settings, onOpen, onS
   };
   const open = () => {
     if (!opening) {
-      opening = openTraining(spec, model);
+      opening = openTraining(spec, model, start);
       opening.catch(() => {
         opening = null;
       });

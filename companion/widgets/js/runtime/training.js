@@ -29,6 +29,7 @@ import { batches, stepNoise } from "../maths/noise.js";
  * @property {number} most steps
  */
 
+/** @typedef {{ weights?: Float32Array, data?: Tensors }} Start other weights to start from; other data, as many rows */
 /** @typedef {{ steps: number, losses: Float32Array, time: number }} Taken all steps so far, each new step's losses, milliseconds */
 /** @typedef {{ functions: Record<string, Record<string, number | Tensor>>, weights: [offset: number, size: number][] }} Look */
 /** @typedef {{ functions: Record<string, Tensors>, weights: Float32Array[], steps: number }} Seen */
@@ -69,11 +70,14 @@ export function createTrainings(ort, session, inTurn) {
     let order = batches(0, count);
     let ordered = 0; // the seed that `order` is for
 
-    const restart = () => {
+    let [start, rows] = [weights, data];
+    /** @param {Start} [from] */
+    const restart = (from = {}) => {
+      [start, rows] = [from.weights ?? start, from.data ?? rows];
       done = 0;
       for (const name of state) {
         const { shape } = steps[0].inputs[name] ?? { shape: [] };
-        const values = name === "weights" ? weights.slice() : new Float32Array(sizeOf(shape));
+        const values = name === "weights" ? start.slice() : new Float32Array(sizeOf(shape));
         now[name] = tensor("float32", values, shape);
       }
     };
@@ -110,11 +114,11 @@ export function createTrainings(ort, session, inTurn) {
       const start = performance.now();
       let good = true;
       for (let k = 0; k < most && good; k += 1) {
-        const rows = order(done, batch);
+        const batchRows = order(done, batch);
         /** @type {Record<string, OrtTensor | Tensor | number>} */
         const values = { ...numbers, ...now };
-        for (const name in data) {
-          if (graph.inputs[name]) values[name] = { data: gather(data[name], rows), dims: [] };
+        for (const name in rows) {
+          if (graph.inputs[name]) values[name] = { data: gather(rows[name], batchRows), dims: [] };
         }
         const found = await session(graph.model).run(feeds(graph, values, seed, done));
         for (const name of state) now[name] = found[`new_${name}`];
@@ -160,8 +164,8 @@ export function createTrainings(ort, session, inTurn) {
     burst: (name, burst) => inTurn(() => named(name).burst(burst)),
     /** What functions say of the present weights, and pieces of them. @param {string} name @param {Look} wanted @param {number} seed */
     look: (name, wanted, seed) => inTurn(() => named(name).look(wanted, seed)),
-    /** Back to the start. @param {string} name */
-    restart: (name) => inTurn(async () => named(name).restart()),
+    /** Back to the start. @param {string} name @param {Start} [from] */
+    restart: (name, from) => inTurn(async () => named(name).restart(from)),
     /** @param {string} name */
     end: (name) =>
       inTurn(async () => {

@@ -65,6 +65,28 @@ function isWide(lines) {
   return high > SPAN * low;
 }
 
+/** What the reader changed, and at which step. */
+export function changes() {
+  /** @type {Mark[]} */
+  let all = [];
+  return {
+    get all() {
+      return all;
+    },
+    clear() {
+      all = [];
+    },
+    /** Something was changed at a step. @param {number} x @param {string} name @param {number | string} value */
+    add(x, name, value) {
+      const label = `${nameOf(name)} ${typeof value === "number" ? three(value) : value}`;
+      const last = all.at(-1);
+      // A drag is one change.
+      if (last?.label.startsWith(`${nameOf(name)} `) && x - last.x <= Math.max(5, x / 50)) last.label = label;
+      else all = [...all, { x, label }].slice(-MARKS);
+    },
+  };
+}
+
 /**
  * What the steps left behind, and its charts.
  * @param {Spec} spec
@@ -78,13 +100,12 @@ export function charts(spec) {
   let steps = new Map();
   /** @type {Map<string, ReturnType<typeof samples>>} */
   let tests = new Map();
-  /** @type {Mark[]} */
-  let marks = [];
+  const marks = changes();
   let axis = "auto";
   const clear = () => {
     steps = new Map(spec.losses.map((name) => [name, record()]));
     tests = new Map();
-    marks = [];
+    marks.clear();
   };
   clear();
 
@@ -102,7 +123,7 @@ export function charts(spec) {
       entry === "loss" && !isTest ? steps.get("loss")?.band() : undefined,
     );
     const log = !range && wants && points.flat().some(([, v]) => v > 0);
-    chart.draw(points, { bands, marks, log });
+    chart.draw(points, { bands, marks: marks.all, log });
   };
   const draw = () => all.forEach(drawOne);
   const scale = ui.segmented({
@@ -144,14 +165,7 @@ export function charts(spec) {
         else note("accuracy", at, 100 * hits(/** @type {Float32Array} */ (data), dims[1], labels));
       }
     },
-    /** Something was changed at a step. @param {number} x @param {string} name @param {number} value */
-    mark(x, name, value) {
-      const label = `${nameOf(name)} ${three(value)}`;
-      const last = marks.at(-1);
-      // A drag is one change.
-      if (last?.label.startsWith(`${nameOf(name)} `) && x - last.x <= Math.max(5, x / 50)) last.label = label;
-      else marks = [...marks, { x, label }].slice(-MARKS);
-    },
+    mark: marks.add,
     stop: lifetime(...all.map(({ chart }) => chart.stop)),
   };
 }

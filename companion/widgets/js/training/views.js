@@ -35,9 +35,13 @@ import { imagePicker } from "../ui/image_picker.js";
 
 /** The bytes of a text in base64. @param {string} text */
 export const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+/** float32 numbers of a text in base64. @param {string} text */
+export const floatsOf = (text) => new Float32Array(bytesOf(text).buffer);
+/** Images in [0, 1] of a text in base64, uint8. @param {string} text */
+export const pixelsOf = (text) => Float32Array.from(bytesOf(text), (v) => v / 255);
 
 /** @param {ArrayLike<number>} values */
-const largest = (values) => Array.from(values).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+export const largest = (values) => Array.from(values).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
 
 /** @param {ArrayLike<number>} values @param {number} from @param {number} count */
 function argmax(values, from, count) {
@@ -92,7 +96,7 @@ function rows([, height, width], count, columns, words) {
  * blue about grey.
  * @param {number[]} shape of one @param {number} count @param {number} columns @param {string[]} captions
  */
-function signedRows(shape, count, columns, captions = []) {
+export function signedRows(shape, count, columns, captions = []) {
   const grid = rows(shape, count, columns, captions.length > 0);
   captions.forEach((caption, k) => grid.places[k].caption.append(caption));
   const [channels, height, width] = shape;
@@ -111,6 +115,7 @@ function signedRows(shape, count, columns, captions = []) {
   };
   return {
     el: grid.el,
+    cells: grid.places.map(({ cell }) => cell),
     /** @param {ArrayLike<number>} values @param {number} most the number of the fullest colour @param {string} label */
     draw(values, most, label) {
       [shown, limit] = [values, most || 1];
