@@ -5,6 +5,9 @@ READY := .venv/.ready
 PORT ?= 8000
 # Tests share the cores; a worker that has finished takes over tests of another.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# What failed is run once more, alone: beside others a slow machine loses a frame now and then.
+AGAIN := (echo "What failed, once more and alone:"; \
+  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none)
 # Node comes from PyPI, into the virtual environment.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 
@@ -34,7 +37,7 @@ test: $(READY) ## run every check and test, the built book in a real browser inc
 	@bash tools/setup.sh --browser
 	@$(MAKE) --no-print-directory style
 	@$(BIN)/python -m companion.site.build
-	@$(PYTEST)
+	@$(PYTEST) || $(AGAIN)
 
 test-%: $(READY) ## run the tests with NAME in their name or path (make test-resnet)
 	@$(BIN)/python -m companion.site.frontend

@@ -53,17 +53,6 @@ def chromium() -> str:
     return ""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser's test that fails is run a second time, and listed as rerun at the end.
-
-    On a machine that other work slows, a browser sometimes loses a start or a frame. What fails
-    twice is a failure; what is listed again and again is a fault of the test or of the page.
-    """
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @pytest.fixture(scope="session")
 def site() -> Path:
     """The built book. `make test` builds it first; a bare pytest must find it built."""

@@ -48,6 +48,8 @@ class OcclusionMap(LiveWidget):
         captions: a name for each image.
         tolerance: how much a logit may change by keeping weights in 16 bits, relative to the
             largest (`companion.export.export_model`).
+        mapped: whether the widget comes with the first image's map; without, the reader has to ask
+            for it, and may guess first.
         seed: of the noise.
         title: heading of the widget.
 
@@ -96,6 +98,7 @@ class OcclusionMap(LiveWidget):
         fill: str = "grey",
         captions: Sequence[str] | None = None,
         tolerance: float = TOLERANCE,
+        mapped: bool = True,
         seed: int = 0,
         title: str = "What does the network look at?",
     ) -> None:
@@ -145,7 +148,7 @@ class OcclusionMap(LiveWidget):
             seed=seed,
             title=str(title),
         )
-        self.known = self._first_map()
+        self.known = self._first_map(mapped)
 
     @traitlets.validate("chosen")
     def _check_chosen(self, proposal: Any) -> int:
@@ -245,17 +248,17 @@ class OcclusionMap(LiveWidget):
             f"{self.probability_whole:.3f}, under the patch {self.probability:.3f}"
         )
 
-    def _first_map(self) -> dict[str, Any]:
+    def _first_map(self, mapped: bool) -> dict[str, Any]:
         """What a page shows before it has the network."""
         whole, under = self.probabilities(self.image), self.probabilities(self.occluded)
         listed = {*_top(whole), *_top(under), self.target}
-        found = self.map()
+        drops = self.map().drops.flatten().tolist() if mapped else []
         return {
             **{name: getattr(self, name) for name in ("target", "patch", "stride", "fill")},
             "place": list(self.place),
             "whole": [[k, float(whole[k])] for k in sorted(listed)],
             "under": [[k, float(under[k])] for k in sorted(listed)],
-            "drops": [round(drop, 6) for drop in found.drops.flatten().tolist()],
+            "drops": [round(drop, 6) for drop in drops],
         }
 
 

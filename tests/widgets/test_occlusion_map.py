@@ -238,6 +238,17 @@ class TestInThePage:
             assert got["probability_whole"] == pytest.approx(made.probability_whole, abs=1e-5)
             assert seen.errors == []
 
+    def test_a_map_that_is_to_be_guessed_first_does_not_come_with_the_page(self, browser, stage):
+        made = widget(mapped=False)
+        with visit(browser, stage(made)) as seen:
+            assert made.known["drops"] == []
+            words = seen.page.inner_text("main")
+            assert "It maps once the network is loaded." in words and "Lost:" not in words
+            load(seen)
+            run_map(seen)
+            assert numbers(seen)["largest_drop"] >= drops_of(made.map())["largest_drop"] - 1e-5
+            assert seen.errors == []
+
     @pytest.mark.parametrize("fill", FILLS)
     def test_its_map_is_pythons(self, browser, stage, fill):
         made = widget(fill=fill, stride=3, seed=5)

@@ -22,7 +22,7 @@ import { colourOf, gradientOf } from "../ui/pixel_map.js";
 /**
  * @typedef {object} Options
  * @property {Shape} shape
- * @property {{ target: number, patch: number, stride: number, fill: Fill, drops: number[] }} known by Python, of
+ * @property {{ target: number, patch: number, stride: number, fill: Fill, drops: number[] }} known by Python (no drops: nothing), of
  *   picture 0
  * @property {() => { numbers: Float32Array, fill: Float32Array }} image
  * @property {(image: Float32Array, isWanted: () => boolean) => Promise<Answer | null>} ask
@@ -62,7 +62,7 @@ function record({ shape, known, whole, target }) {
   const isPythons = () => {
     const { picture, patch, stride, fill } = settings ?? {};
     const isSame = picture === 0 && patch === known.patch && stride === known.stride && fill === known.fill;
-    return isSame && !answers.size && target() === known.target;
+    return known.drops.length > 0 && isSame && !answers.size && target() === known.target;
   };
   /** All places of each pass, the coarsest first. */
   const grids = () => {
