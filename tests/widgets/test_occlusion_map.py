@@ -243,7 +243,8 @@ class TestInThePage:
         with visit(browser, stage(made)) as seen:
             assert made.known["drops"] == []
             words = seen.page.inner_text("main")
-            assert "It maps once the network is loaded." in words and "Lost:" not in words
+            assert "It maps once the network is loaded." in words
+            assert "Lost:" not in words
             load(seen)
             run_map(seen)
             assert numbers(seen)["largest_drop"] >= drops_of(made.map())["largest_drop"] - 1e-5
