@@ -212,7 +212,8 @@ function codeAxis(onPoint) {
     if (last) setAll(here, { cx: x(last.codes[last.selected]) });
   };
   const show = () => {
-    el.hidden = !last;
+    if (last) el.append(svg);
+    else svg.remove(); // nothing is known of codes yet
     if (!last || !column.width) return;
     const { codes } = last;
     const [low, high] = [Math.min(...codes), Math.max(...codes)];
