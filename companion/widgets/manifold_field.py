@@ -112,7 +112,7 @@ class ManifoldField(LiveWidget):
         super().__init__(
             [*exported.files, *(file.path for file in files)],
             training=training,
-            shapes={name: page_training.packed(points) for name, points in self._shapes.items()},
+            shapes={name: _thousandths(points) for name, points in self._shapes.items()},
             own=[] if own is None else own.tolist(),
             shape=shape,
             noise=sigma,
@@ -137,9 +137,10 @@ class ManifoldField(LiveWidget):
         if not proposal["value"]:
             return []
         try:
-            points = _points(torch.tensor(proposal["value"], dtype=torch.float32))
-        except TypeError:
+            given = torch.tensor(proposal["value"], dtype=torch.float32)
+        except (TypeError, ValueError):
             raise ValueError("own must be a list of pairs of numbers") from None
+        points = _points(given)
         if len(points) != self._count:
             raise ValueError(
                 f"own must be {self._count} points, as the other shapes are, not {len(points)}"
@@ -187,7 +188,7 @@ class ManifoldField(LiveWidget):
         return {
             "steps": REST,
             "losses": curve,
-            **{name: page_training.packed(tensor) for name, tensor in seen.items()},
+            **{name: _thousandths(tensor) for name, tensor in seen.items()},
         }
 
 
@@ -262,6 +263,10 @@ def _wave(count: int) -> Tensor:
 SHAPES: dict[str, Callable[[int], Tensor]] = {
     "ring": _ring, "spiral": _spiral, "moons": _moons, "line": _line, "wave": _wave,
 }  # fmt: skip
+
+
+def _thousandths(tensor: Tensor) -> str:
+    return page_training.packed((1000 * tensor).round().to(torch.int16))
 
 
 def _points(data: Any) -> Tensor:

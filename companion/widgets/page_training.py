@@ -98,8 +98,8 @@ def train(
 
 
 def packed(tensor: Tensor) -> str:
-    """A tensor's bytes, row by row, in base64: those of one byte as they are, all else float32."""
-    kept = tensor.detach() if tensor.element_size() == 1 else tensor.detach().float()
+    """A tensor's bytes, row by row, in base64: whole numbers as they are, the rest float32."""
+    kept = tensor.detach().float() if tensor.is_floating_point() else tensor.detach()
     return base64.b64encode(kept.contiguous().numpy().tobytes()).decode()
 
 

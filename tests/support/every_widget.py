@@ -197,7 +197,9 @@ EXAMPLES = {
         {"channel": 1},
     ),
     "ManifoldField": Example(
-        lambda: widgets.ManifoldField(torch.eye(12, 2) - 0.5, hidden=3, title=HOSTILE),
+        lambda: widgets.ManifoldField(
+            torch.linspace(-0.5, 0.5, 24).view(12, 2), hidden=3, title=HOSTILE
+        ),
         lambda w: [f"best of all denoisers {w.best_loss:.3g}", "of 12", f"{w.noise:.2f}"],
         {"shape": "moons", "noise": 0.2, "score": True, "selected": 7},
     ),

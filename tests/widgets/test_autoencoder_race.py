@@ -107,7 +107,7 @@ class TestInPython:
 
     def test_what_a_page_transfers(self, race):
         content = race._repr_mimebundle_()[0][MIME_TYPE]
-        assert len(gzip.compress(widget_html(content, "still-1").encode(), 9)) <= 25_000
+        assert len(gzip.compress(widget_html(content, "still-1").encode(), 9)) <= 40_000
         files = sum(path.stat().st_size for path in race._models.values())
         script = gzip.compress((STATIC / "page-autoencoder_race.js").read_bytes(), 9)
         assert files + len(script) <= 300_000

@@ -97,7 +97,7 @@ function comparison(model, pca) {
     "table",
     { class: "race-errors" },
     h("caption", {}, "Error ‖x − x̂‖² an image"),
-    h("tr", {}, h("td"), h("th", { scope: "col" }, "to learn from"), h("th", { scope: "col" }, "test")),
+    h("tr", {}, h("td"), h("th", { scope: "col" }, "training"), h("th", { scope: "col" }, "test")),
     h("tr", {}, h("th", { scope: "row" }, "PCA"), cell("pca-error"), cell("pca-test-error")),
     h("tr", {}, h("th", { scope: "row" }, "autoencoder"), cell("error"), cell("test-error")),
   );
@@ -216,7 +216,7 @@ function history(model) {
   const errors = lineChart({
     ...{
       x: "step",
-      y: "Error ‖x − x̂‖² on the images to learn from",
+      y: "Error ‖x − x̂‖² on the training images",
       height: 260,
       range: [0, null],
       format: three,
@@ -311,6 +311,7 @@ function render({ model, el }) {
   const training = bench({
     ...{ model, el, plans: model.get("trainings"), active: () => model.get("kind"), root: () => root },
     cause: "the steps are too large for these images",
+    acting: "Moving k starts anew.",
     numbers: () => ({ k: model.get("k") }),
     look() {
       const decoder = model.get("trainings")[model.get("kind")].decoder;

@@ -6,9 +6,9 @@ import { agreement, denoisingStep } from "./maths/score.js";
 import { bench } from "./training/bench.js";
 import { changes, three } from "./training/charts.js";
 import { record } from "./training/curves.js";
-import { floatsOf } from "./training/views.js";
+import { bytesOf } from "./training/views.js";
 import { arrow, axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
-import { followTheme, isDark, sequential } from "./ui/colours.js";
+import { sequential } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
 import { drawingPad } from "./ui/drawing_pad.js";
@@ -50,7 +50,7 @@ const maybe = (/** @type {number | null} */ v) => (v === null ? "–" : two(v));
 /** What is learnt now. @param {AnyModel<State>} model @returns {Float32Array} */
 function pointsOf(model) {
   const shape = model.get("shape");
-  return shape === "own" ? Float32Array.from(model.get("own").flat()) : floatsOf(model.get("shapes")[shape]);
+  return shape === "own" ? Float32Array.from(model.get("own").flat()) : numbersOf(model.get("shapes")[shape]);
 }
 
 /** The places of the field's arrows, row by row from the top. @param {{ reach: number, side: number }} plane */
@@ -92,8 +92,18 @@ const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, k) => [flat[
 /** The nearest of some numbers. @param {number[]} distances */
 const nearest = (distances) => distances.indexOf(Math.min(...distances));
 
-/** A code's colour, 0…1, that can be seen on either paper. @param {number} t @param {boolean} dark */
-const colourOf = (t, dark) => `rgb(${sequential(dark ? 0.3 + 0.7 * t : 0.78 * t).join()})`;
+/** A code's colour, 0…1, that can be seen on either paper. @param {number} t */
+const colourOf = (t) =>
+  `light-dark(rgb(${sequential(0.78 * t).join()}), rgb(${sequential(0.3 + 0.7 * t).join()}))`;
+
+/** Marks for the points of each bin. @param {string} cls */
+const binMarks = (cls) =>
+  Array.from({ length: BINS }, (_, bin) =>
+    mark("path", `companion-trail ${cls}`, null, { style: `stroke: ${colourOf(bin / (BINS - 1))}` }),
+  );
+
+/** Numbers of a text in base64: int16, thousandths. @param {string} text */
+const numbersOf = (text) => Float32Array.from(new Int16Array(bytesOf(text).buffer), (v) => v / 1000);
 
 /** Which colour each code has by its rank, 0 … BINS − 1; all the middle one without codes. @param {Float32Array | undefined} codes @param {number} count */
 function binsOf(codes, count) {
@@ -115,7 +125,7 @@ function plane(reach, onPoint) {
     links: mark("path", "manifold-links", "soft"),
     link: mark("path", "companion-curve", "data-5"),
   };
-  const paths = Array.from({ length: BINS }, () => mark("path", "companion-trail manifold-points", null));
+  const paths = binMarks("manifold-points");
   const ends = [
     mark("circle", "manifold-end", "data-5", { r: 7 }),
     mark("circle", "manifold-end", "data-5", { r: 4 }),
@@ -127,7 +137,6 @@ function plane(reach, onPoint) {
   );
   /** @type {{ points: Float32Array, seen: Seen | null, score: Float64Array | null, grid: Float32Array, selected: number } | null} */
   let last = null;
-  let dark = false;
   let side = 320;
   const at = (/** @type {Point} */ [x, y]) =>
     /** @type {Point} */ ([((x + reach) / (2 * reach)) * side, ((reach - y) / (2 * reach)) * side]);
@@ -160,7 +169,6 @@ function plane(reach, onPoint) {
     setAll(marks.links, { d: back.map((to, k) => path([there[k], to])).join("") });
     const bins = binsOf(seen?.codes, there.length);
     paths.forEach((each, bin) => {
-      each.style.stroke = colourOf(bin / (BINS - 1), dark);
       setAll(each, { d: dots(there.filter((_, k) => bins[k] === bin)) });
     });
     select();
@@ -187,11 +195,6 @@ function plane(reach, onPoint) {
       if (last) last.selected = selected;
       select();
     },
-    /** @param {boolean} on */
-    onTheme(on) {
-      dark = on;
-      show();
-    },
     stop: column.stop,
   };
 }
@@ -199,25 +202,24 @@ function plane(reach, onPoint) {
 /** The codes on their axis. @param {(k: number) => void} onPoint */
 function codeAxis(onPoint) {
   const bottom = axis("bottom");
-  const paths = Array.from({ length: BINS }, () => mark("path", "companion-trail manifold-codes", null));
+  const paths = binMarks("manifold-codes");
   const here = mark("circle", "manifold-end", "data-5", { r: 7, cy: 16 });
   const { el, svg } = chart({ height: 64 }, bottom.el, ...paths, here);
   /** @type {{ codes: Float32Array, selected: number } | null} */
   let last = null;
-  let dark = false;
   let x = linear([0, 1], [8, 300]);
   const select = () => {
     if (last) setAll(here, { cx: x(last.codes[last.selected]) });
   };
   const show = () => {
-    el.hidden = !last;
+    if (last) el.append(svg);
+    else svg.remove(); // nothing is known of codes yet
     if (!last || !column.width) return;
     const { codes } = last;
     const [low, high] = [Math.min(...codes), Math.max(...codes)];
     x = linear([low, high > low ? high : low + 1], [8, column.width - 8]);
     const bins = binsOf(codes, codes.length);
     paths.forEach((each, bin) => {
-      each.style.stroke = colourOf(bin / (BINS - 1), dark);
       const own = Array.from(codes).filter((_, k) => bins[k] === bin);
       setAll(each, { d: dots(own.map((z) => [x(z), 16])) });
     });
@@ -244,11 +246,6 @@ function codeAxis(onPoint) {
     select(selected) {
       if (last) last.selected = selected;
       select();
-    },
-    /** @param {boolean} on */
-    onTheme(on) {
-      dark = on;
-      show();
     },
     stop: column.stop,
   };
@@ -456,11 +453,6 @@ function linked(model, onSelect) {
       codes.draw(seen?.codes, selected);
       select();
     },
-    /** @param {{ [token: string]: string }} colours */
-    onTheme(colours) {
-      picture.onTheme(isDark(colours));
-      codes.onTheme(isDark(colours));
-    },
     stop: lifetime(picture.stop, codes.stop, () => model.off("change:selected", select)),
   };
 }
@@ -488,8 +480,8 @@ function render({ model, el }) {
   const shown = () => {
     const rest = restNow();
     if (!rest) return seen;
-    const [codes, rebuilt] = [floatsOf(rest.codes), floatsOf(rest.rebuilt)];
-    return { codes, rebuilt, curve: floatsOf(rest.curve), field: floatsOf(rest.field) };
+    const [codes, rebuilt] = [numbersOf(rest.codes), numbersOf(rest.rebuilt)];
+    return { codes, rebuilt, curve: numbersOf(rest.curve), field: numbersOf(rest.field) };
   };
   const parts = linked(model, (selected) => traits.put({ selected }));
   const drawAll = () => {
@@ -574,10 +566,7 @@ function render({ model, el }) {
   root.dataset.training = "idle";
   training.change();
   drawAll();
-  return lifetime(
-    ...[training.stop, parts.stop, losses.stop, shapes.stop, traits.stop],
-    followTheme(root, parts.onTheme),
-  );
+  return lifetime(training.stop, parts.stop, losses.stop, shapes.stop, traits.stop);
 }
 
 export default { render };

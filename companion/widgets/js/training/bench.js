@@ -19,14 +19,14 @@ const LONGEST = 600; // however long a picture takes
 /**
  * What goes on, in words.
  * @param {State} state
- * @param {{ steps: number, why?: Error, cause: string, rest?: string }} more `cause`: what a divergence may
- *   come from; `rest`: what is shown before the first step
+ * @param {{ steps: number, why?: Error, cause: string, rest?: string, acting?: string }} more `cause`: what a
+ *   divergence may come from; `rest`: what is shown before the first step; `acting`: what the sliders do
  */
-export function story(state, { steps, why, cause, rest = "" }) {
+export function story(state, { steps, why, cause, rest = "", acting = "The sliders act on the next step." }) {
   if (state === "idle")
     return `Press Train: the steps are computed in this page, with the gradient that PyTorch wrote.${rest}`;
   if (state === "loading") return "Loading the engine, the training step and the images …";
-  if (state === "playing") return "Training. The sliders act on the next step.";
+  if (state === "playing") return `Training. ${acting}`;
   if (state === "paused") return steps ? "Paused." : "Back at the first weights.";
   if (state === "failed") return `The training can't go on: ${why?.message}`;
   return (
@@ -126,6 +126,7 @@ const epochShare = ({ steps, data }) => {
  * @property {(seed: number) => void} onSeed another seed is asked for; a reset follows
  * @property {string} cause what a divergence may come from
  * @property {() => string} [rest] what is shown before the first step
+ * @property {string} [acting] what the sliders do while it trains
  */
 
 /**
@@ -147,7 +148,10 @@ export function bench(options) {
     root().dataset.training = state;
     tools.draw(state, steps);
     const isBad = state === "diverged" || state === "failed";
-    status.set(story(state, { steps, why, cause, rest: rest?.() }), isBad ? "error" : "info");
+    status.set(
+      story(state, { steps, why, cause, rest: rest?.(), acting: options.acting }),
+      isBad ? "error" : "info",
+    );
     if (state === "paused" || state === "diverged") picture.now();
   };
   const picture = pictures(async () => {
