@@ -1,14 +1,13 @@
-"""Six ways to score every place of the plane, live in the page, on points put in by hand (ch. 11)."""
+"""Six ways to score every place of the plane, live in the page, on points put in by hand."""
 
 import base64
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 import traitlets
 from numpy.typing import ArrayLike
-from torch import nn
 
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise, uniform
@@ -22,7 +21,7 @@ COPIES = 20  # of the first point
 STRETCH = 100.0  # of the first axis
 MIN_POINTS = 5  # DBSCAN's
 TREES = 100
-STEPS, RATE, HIDDEN = 1500, 0.02, 8  # of the autoencoder
+HIDDEN = 8  # of the autoencoder
 _FEWEST_SCORED = 3
 
 
@@ -58,8 +57,9 @@ class AnomalySandbox(LiveWidget):
         points: the rows [x, y] without copies; the other arguments by their names. All may be set
             and observed from Python while the widget is on show.
 
-    The page shows scikit-learn's own trees for the points that Python knows of, and for others
-    trees that it grows itself by the same rule with random numbers of its own.
+    For the points that Python sets, the page shows scikit-learn's own trees and an autoencoder that
+    it trained. Once the reader changes something, it grows trees itself, by the same rule with
+    random numbers of its own, and trains the autoencoder further.
 
     Raises:
         ValueError: an argument does not fit; the sentence says which.
@@ -70,9 +70,9 @@ class AnomalySandbox(LiveWidget):
     module = "anomaly_sandbox"
     lazy = True
 
-    points = traitlets.List().tag(sync=True)
+    points = traitlets.List(traitlets.Any()).tag(sync=True)
     datasets = traitlets.Dict().tag(sync=True)
-    forest = traitlets.Dict().tag(sync=True)
+    fitted = traitlets.Dict().tag(sync=True)
     k = BoundedInt(1, 50, default=20).tag(sync=True)
     epsilon = Bounded(1e-9, 1e9, default=0.5).tag(sync=True)
     contamination = Bounded(0.01, 0.5, default=0.1).tag(sync=True)
@@ -98,6 +98,7 @@ class AnomalySandbox(LiveWidget):
         title: str = "Six ways to score a place",
     ) -> None:
         points = toy_anomalies(data).points if isinstance(data, str) else data
+        self._is_readers = False
         super().__init__(
             points=as_pairs(points),
             datasets={
@@ -113,8 +114,16 @@ class AnomalySandbox(LiveWidget):
             shown=shown,
             title=str(title),
         )
-        self._grow()
-        self.observe(self._grow, ["points", "copies", "scaled"])
+        self._fit()
+        self.observe(self._fit, ["points", "copies", "scaled", "code"])
+
+    def set_state(self, sync_data: Any) -> None:
+        """Take what the reader set; the page fits to that itself."""
+        self._is_readers = True
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._is_readers = False
 
     @traitlets.validate("points")
     def _check_points(self, proposal: Any) -> list[list[float]]:
@@ -171,15 +180,28 @@ class AnomalySandbox(LiveWidget):
         return flags
 
     def describe(self) -> str:
+        """One line: how many points, and the settings."""
         return (
             f"AnomalySandbox: {len(self.points)} points, k = {self.k}, ε = {self.epsilon:g}, "
             f"contamination {self.contamination:g}"
         )
 
-    def _grow(self, _: Any = None) -> None:
-        """Send scikit-learn's forest for the present rows."""
+    def _fit(self, _: Any = None) -> None:
+        """Send a forest and an autoencoder for the present rows."""
+        if self._is_readers:
+            return
         rows = self.rows()
-        self.forest = exported_forest(rows) if len(rows) >= _FEWEST_SCORED else {}
+        if len(rows) < _FEWEST_SCORED:
+            self.fitted = {}
+            return
+        model = train_autoencoder(rows, self.code)
+        layers = zip(model.coefs_, model.intercepts_, strict=True)
+        self.fitted = {
+            "rows": rows.ravel().tolist(),
+            "code": self.code,
+            "weights": [w for each, bias in layers for w in (*each.T.ravel(), *bias)],
+            **exported_forest(rows),
+        }
 
 
 def as_pairs(points: ArrayLike, fewest: int = 0, most: int = MOST) -> list[list[float]]:
@@ -203,7 +225,7 @@ def as_pairs(points: ArrayLike, fewest: int = 0, most: int = MOST) -> list[list[
     return [[float(x), float(y)] for x, y in rows]
 
 
-# ------------------------------------------------------------------ what scikit-learn has no word for
+# ------------------------------------------------------------------ scores
 
 
 def core_points(rows: np.ndarray, epsilon: float) -> np.ndarray:
@@ -244,7 +266,9 @@ def cblof_scores(rows: np.ndarray, clusters: int) -> np.ndarray:
     start = first_centres(rows, clusters)
     means = KMeans(len(start), init=start, n_init=1, tol=0, max_iter=300)
     try:
-        scores: np.ndarray = CBLOF(len(start), clustering_estimator=means).fit(rows).decision_scores_
+        scores: np.ndarray = (
+            CBLOF(len(start), clustering_estimator=means).fit(rows).decision_scores_
+        )
     except ValueError:
         scores = _to_nearest(rows, means.fit(rows).cluster_centers_)
     return scores
@@ -273,7 +297,6 @@ def exported_forest(rows: np.ndarray) -> dict[str, Any]:
         cuts.append(np.where(near > cut, np.nextafter(near, np.float32(-np.inf)), near))
         sizes.append((tree.n_node_samples[leaf] - 1).astype(np.uint8))
     return {
-        "rows": rows.ravel().tolist(),
         "samples": int(fitted.max_samples_),
         "kinds": _base64(np.concatenate(kinds)),
         "cuts": _base64(np.concatenate(cuts).astype("<f4")),
@@ -285,31 +308,32 @@ def _base64(values: np.ndarray) -> str:
     return base64.b64encode(values.tobytes()).decode()
 
 
-def tiny_autoencoder(code: int, seed: int = 0) -> nn.Sequential:
-    """2–8–code–8–2 in float64, tanh in the wide layers, with the page's first weights."""
-    layers = [nn.Linear(a, b).double() for a, b in ((2, HIDDEN), (HIDDEN, code), (code, HIDDEN),
-                                                    (HIDDEN, 2))]  # fmt: skip
-    draws = uniform(seed, sum(p.numel() for layer in layers for p in layer.parameters()))
-    for layer in layers:
-        for p in layer.parameters():
-            mine, draws = draws[: p.numel()], draws[p.numel() :]
-            p.data = (2 * mine.view_as(p) - 1) / layer.in_features**0.5
-    return nn.Sequential(layers[0], nn.Tanh(), layers[1], layers[2], nn.Tanh(), layers[3])
+def standardised(rows: np.ndarray) -> np.ndarray:
+    """Rows N×2 with mean 0 and deviation 1 in each column; one that does not vary is 0."""
+    mean, deviation = rows.mean(0), rows.std(0)
+    scaled: np.ndarray = (rows - mean) / np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+    return scaled
 
 
-def autoencoder_scores(rows: np.ndarray, code: int, steps: int = STEPS) -> np.ndarray:
-    """Mean squared errors of rows N×2, each axis standardised, after `steps` of Adam on all."""
-    x = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float64))
-    mean, deviation = x.mean(0), x.std(0, correction=0)
-    x = (x - mean) / torch.where(deviation > 1e-12 * mean.abs(), deviation, 1.0)
-    model = tiny_autoencoder(code)
-    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        (model(x) - x).square().mean().backward()
-        optimizer.step()
-    with torch.no_grad():
-        errors: np.ndarray = (model(x) - x).square().mean(1).numpy()
+def train_autoencoder(rows: np.ndarray, code: int) -> Any:
+    """scikit-learn's 2–8–code–8–2 with tanh, trained by L-BFGS on standardised rows N×2."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPRegressor
+
+    model = MLPRegressor(
+        hidden_layer_sizes=(HIDDEN, code, HIDDEN), activation="tanh", solver="lbfgs", alpha=0,
+        max_iter=1000, tol=1e-7, random_state=0,
+    )  # fmt: skip
+    x = standardised(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 1,000 iterations are enough to see it
+        return model.fit(x, x)
+
+
+def autoencoder_scores(rows: np.ndarray, code: int) -> np.ndarray:
+    """Mean squared errors of rows N×2 by :func:`train_autoencoder`."""
+    x = standardised(rows)
+    errors: np.ndarray = ((train_autoencoder(rows, code).predict(x) - x) ** 2).mean(1)
     return errors
 
 
@@ -322,7 +346,9 @@ def _cloud(seed: int, count: int, centre: Sequence[float], spread: float) -> np.
 
 def _two_densities() -> tuple[np.ndarray, np.ndarray]:
     normal = np.concatenate([_cloud(1, 100, (-2, -1.5), 0.22), _cloud(2, 100, (1.5, 1), 1.0)])
-    return normal, np.array([(-2, -0.2), (-0.8, -1.6), (-2.6, -2.7), (3.6, -2.6), (-3, 3), (-1.2, -2.6)])
+    return normal, np.array(
+        [(-2, -0.2), (-0.8, -1.6), (-2.6, -2.7), (3.6, -2.6), (-3, 3), (-1.2, -2.6)]
+    )
 
 
 def _three_groups() -> tuple[np.ndarray, np.ndarray]:
@@ -341,14 +367,18 @@ def _moons() -> tuple[np.ndarray, np.ndarray]:
     angle = np.pi * uniform(8, 180).numpy()
     arc = 2.2 * np.stack([np.cos(angle), np.sin(angle)], 1)
     up = np.arange(180)[:, None] < 90
-    normal = np.where(up, arc + [-1.1, -0.5], [1.1, 0.5] - arc) + _cloud(9, 180, (0, 0), 0.16)
-    return normal, np.array([(-1.1, -1.4), (1.1, 1.5), (-3, -2.2), (3.2, 2.3), (0, -3), (3.3, -2.8)])
+    normal = np.where(up, arc - (1.1, 0.5), (1.1, 0.5) - arc) + _cloud(9, 180, (0, 0), 0.16)
+    return normal, np.array(
+        [(-1.1, -1.4), (1.1, 1.5), (-3, -2.2), (3.2, 2.3), (0, -3), (3.3, -2.8)]
+    )
 
 
 def _curve() -> tuple[np.ndarray, np.ndarray]:
     x = 7 * uniform(10, 180).numpy() - 3.5
     normal = np.stack([x, 2 * np.sin(1.1 * x)], 1) + _cloud(11, 180, (0, 0), 0.14)
-    return normal, np.array([(-1.5, 0.6), (1.4, -0.7), (0.1, 1.9), (-0.3, -1.7), (3, 1.9), (-3.1, -1.8)])
+    return normal, np.array(
+        [(-1.5, 0.6), (1.4, -0.7), (0.1, 1.9), (-0.3, -1.7), (3, 1.9), (-3.1, -1.8)]
+    )
 
 
 def _clump() -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+from torch import nn
 
 from companion.site.frontend import NODE
 from companion.widgets.anomaly_sandbox import (
@@ -23,8 +24,9 @@ from companion.widgets.anomaly_sandbox import (
     cblof_scores,
     exported_forest,
     first_centres,
-    tiny_autoencoder,
+    standardised,
     toy_anomalies,
+    train_autoencoder,
 )
 from conftest import ROOT
 
@@ -52,7 +54,8 @@ def node(code: str, /, **given):
         for name, value in given.items()
     }
     script = HEAD.replace("BASE", MATHS.as_uri()) + (
-        f"const answer = (() => {{ {code} }})();process.stdout.write(JSON.stringify(answer, plain));"
+        f"const answer = (() => {{ {code} }})();"
+        "process.stdout.write(JSON.stringify(answer, plain));"
     )
     command = [str(NODE), "--input-type=module", "--eval", script]
     done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True)
@@ -87,9 +90,7 @@ class TestNeighbours:
         far, _ = NearestNeighbors(n_neighbors=k).fit(rows).kneighbors()
         np.testing.assert_allclose(np.reshape(found["known"]["far"], far.shape), far, atol=1e-12)
         lof = LocalOutlierFactor(k).fit(rows)
-        np.testing.assert_allclose(
-            found["lof"]["scores"], -lof.negative_outlier_factor_, rtol=1e-6
-        )
+        np.testing.assert_allclose(found["lof"]["scores"], -lof.negative_outlier_factor_, rtol=1e-6)
         novelty = LocalOutlierFactor(k, novelty=True).fit(rows)
         np.testing.assert_allclose(
             found["fields"]["lof"], -novelty.score_samples(PLACES), rtol=1e-6
@@ -127,7 +128,8 @@ class TestClusters:
     def test_noise_is_dbscans_and_the_score_what_lies_beyond(self, rows, epsilon):
         found = node(
             """const core = A.corePoints(rows, given.epsilon);
-            return { core, own: A.distances(rows, core), field: run(A.distanceField(core, grid)) };""",
+            return { core, own: A.distances(rows, core),
+              field: run(A.distanceField(core, grid)) };""",
             rows=rows, epsilon=epsilon, xs=XS, ys=YS,
         )  # fmt: skip
         theirs = DBSCAN(eps=epsilon, min_samples=MIN_POINTS).fit(rows)
@@ -162,7 +164,8 @@ class TestClusters:
 
     def test_where_pyod_gives_up_all_clusters_are_large(self):
         found = node(
-            "return A.largeCentres({ centres: Float64Array.of(0, 0, 1, 1, 2, 2), sizes: [3, 3, 3] });"
+            "const centres = Float64Array.of(0, 0, 1, 1, 2, 2);"
+            "return A.largeCentres({ centres, sizes: [3, 3, 3] });"
         )
         assert found == [0, 0, 1, 1, 2, 2]
 
@@ -171,7 +174,8 @@ class TestForest:
     def test_scikit_learns_trees_give_its_scores(self, rows):
         found = node(
             """const forest = I.imported(given.forest);
-            return { own: I.forestScores(forest, rows), field: run(I.forestField(forest, grid)) };""",
+            return { own: I.forestScores(forest, rows),
+              field: run(I.forestField(forest, grid)) };""",
             rows=rows, forest=exported_forest(rows), xs=XS, ys=YS,
         )  # fmt: skip
         forest = IsolationForest(n_estimators=100, random_state=0).fit(rows)
@@ -235,20 +239,65 @@ class TestAutoencoder:
             const loss = made.step();
             const gradient = [...made.gradient];
             for (let step = 1; step < 200; step += 1) made.step();
-            return { first, loss, gradient, scores: made.scores(rows), field: run(made.field(grid)) };""",
-            rows=rows, code=code, xs=XS, ys=YS,
+            return { first, loss, gradient, scores: made.scores(rows) };""",
+            rows=rows, code=code,
         )  # fmt: skip
-        model = tiny_autoencoder(code)
-        x = torch.from_numpy((rows - rows.mean(0)) / rows.std(0))
-        loss = (model(x) - x).square().mean()
-        loss.backward()
-        assert found["first"] == torch.cat([p.ravel() for p in model.parameters()]).tolist()
-        assert found["loss"] == pytest.approx(loss.item(), rel=1e-12)
-        gradient = torch.cat([p.grad.ravel() for p in model.parameters()])
-        np.testing.assert_allclose(found["gradient"], gradient, atol=1e-12)
-        np.testing.assert_allclose(
-            found["scores"], autoencoder_scores(rows, code, 200), rtol=1e-6, atol=1e-12
+        sizes = ((2, 8), (8, code), (code, 8), (8, 2))
+        layers = [nn.Linear(*pair).double() for pair in sizes]
+        weights = [p for layer in layers for p in layer.parameters()]
+        torch.nn.utils.vector_to_parameters(torch.tensor(found["first"]).double(), weights)
+        model = nn.Sequential(
+            layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2], nn.Tanh(), layers[3]
         )
+        assert all(p.abs().max() <= layer.in_features**-0.5
+                   for layer in layers for p in layer.parameters())  # fmt: skip
+        x = torch.from_numpy(standardised(rows))
+        optimizer = torch.optim.Adam(weights, lr=0.02)
+        for step in range(200):
+            optimizer.zero_grad()
+            loss = (model(x) - x).square().mean()
+            loss.backward()
+            if step == 0:
+                assert found["loss"] == pytest.approx(loss.item(), rel=1e-6)
+                gradient = torch.cat([p.grad.ravel() for p in weights])
+                np.testing.assert_allclose(found["gradient"], gradient, atol=1e-6)
+            optimizer.step()
+        errors = (model(x) - x).square().mean(1).detach()
+        np.testing.assert_allclose(found["scores"], errors, rtol=1e-4, atol=1e-6)
+
+    def test_goes_on_from_scikit_learns(self):
+        """A whole training is chaotic: rounding decides where it ends. Weights carry it over."""
+        w = AnomalySandbox("ring")
+        found = node(
+            """const made = T.tinyAutoencoder(1, 0, given.weights);
+            made.on(rows);
+            const scores = made.scores(rows);
+            const field = run(made.field(grid));
+            const losses = Array.from({ length: 300 }, () => made.step());
+            return { scores, losses, field };""",
+            rows=w.rows(), weights=w.fitted["weights"], xs=XS, ys=YS,
+        )  # fmt: skip
+        scores = autoencoder_scores(w.rows(), 1)
+        np.testing.assert_allclose(found["scores"], scores, rtol=1e-6, atol=1e-15)
+        places = (PLACES - w.rows().mean(0)) / w.rows().std(0)
+        errors = ((train_autoencoder(w.rows(), 1).predict(places) - places) ** 2).mean(1)
+        np.testing.assert_allclose(found["field"], errors, rtol=1e-6)
+        assert found["losses"][0] == pytest.approx(scores.mean())
+        assert found["losses"][-1] < 1.2 * scores.mean()
+
+    @pytest.mark.parametrize("name", ["ring", "curve", "moons"])
+    def test_a_whole_training_in_the_page_bends_the_code(self, name):
+        rows = toy_anomalies(name).points
+        loss = node(
+            """const made = T.tinyAutoencoder(1, 0);
+            made.on(rows);
+            for (let step = 0; step < T.TRAINING; step += 1) made.step();
+            return made.step();""",
+            rows=rows,
+        )  # fmt: skip
+        x = standardised(rows)
+        straight = np.linalg.svd(x, compute_uv=False)[1] ** 2 / x.size  # what a line leaves over
+        assert loss < 0.35 * straight
 
     def test_stretching_an_axis_changes_nothing(self):
         found = node(
@@ -266,10 +315,14 @@ class TestAutoencoder:
 
     def test_an_axis_that_does_not_vary(self):
         found = node(
-            "const made = T.tinyAutoencoder(1, 0); made.on(rows); made.step(); return made.scores(rows);",
+            """const made = T.tinyAutoencoder(1, 0);
+            made.on(rows);
+            for (let step = 0; step < 300; step += 1) made.step();
+            return made.scores(rows);""",
             rows=np.array([[0.1, 3.0]] * 7),
         )
-        np.testing.assert_allclose(found, autoencoder_scores(np.array([[0.1, 3.0]] * 7), 1, 1))
+        np.testing.assert_allclose(found, np.zeros(7), atol=1e-3)
+        np.testing.assert_allclose(standardised(np.array([[0.1, 3.0]] * 7)), 0, atol=1e-12)
 
 
 class TestRanks:
@@ -278,12 +331,14 @@ class TestRanks:
     def test_shares_ranks_and_threshold(self, values):
         found = node(
             """const values = Float64Array.from(given.values);
-            return { shares: A.shares(values), ranks: A.ranks(values),
+            return { shares: A.shares(values), ranks: given.values.map((_, i) => A.rank(values, i)),
                      levels: [0.01, 0.1, 0.5].map((share) => A.threshold(values, share)) };""",
             values=values,
         )  # fmt: skip
         n = len(values)
-        np.testing.assert_allclose(found["shares"], (rankdata(values) - 0.5) / n, atol=0.5 / n + 1e-6)
+        np.testing.assert_allclose(
+            found["shares"], (rankdata(values) - 0.5) / n, atol=0.5 / n + 1e-6
+        )
         ties = np.array([values.count(v) > 1 for v in values])
         expected = (rankdata(values) - 0.5) / n
         np.testing.assert_allclose(np.array(found["shares"])[ties], expected[ties], atol=1e-6)

@@ -293,17 +293,15 @@ export function spread(fields) {
   const found = new Float64Array(fields[0].length);
   for (let at = 0; at < found.length; at += 1) {
     let sum = 0;
-    for (let a = 1; a < m; a += 1) for (let b = 0; b < a; b += 1) sum += Math.abs(fields[a][at] - fields[b][at]);
+    for (let a = 1; a < m; a += 1)
+      for (let b = 0; b < a; b += 1) sum += Math.abs(fields[a][at] - fields[b][at]);
     found[at] = (2 * sum) / (m * (m - 1));
   }
   return found;
 }
 
-/** 1 for the highest score, and so on; equals share the better place. @param {Float64Array} scores */
-export function ranks(scores) {
-  const sorted = Float64Array.from(scores).sort().reverse();
-  return Array.from(scores, (v) => sorted.indexOf(v) + 1);
-}
+/** 1 for the highest score, and so on; equals share the better place. @param {Float64Array} scores @param {number} i */
+export const rank = (scores, i) => scores.reduce((above, v) => above + Number(v > scores[i]), 1);
 
 /**
  * The line on which a field has a value: its pieces x0, y0, x1, y1 in places of the grid (marching squares).

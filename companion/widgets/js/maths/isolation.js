@@ -13,7 +13,7 @@ import { branch, uniform } from "./noise.js";
  * @property {number[]} size rows in it
  */
 /** @typedef {{ trees: Tree[], samples: number }} Forest `samples`: rows that a tree saw */
-/** @typedef {{ rows: number[], samples: number, kinds: string, cuts: string, sizes: string }} Exported see `imported` */
+/** @typedef {{ samples: number, kinds: string, cuts: string, sizes: string }} Exported see `imported` */
 
 export const TREES = 100;
 const MOST_SAMPLES = 256;

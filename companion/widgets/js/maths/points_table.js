@@ -4,7 +4,10 @@ const MOST_LENGTH = 200_000; // characters
 
 /** A number as it is written, with a decimal comma where commas part no columns. @param {string} field @param {boolean} commas */
 const numberOf = (field, commas) => {
-  const plain = field.trim().replace(/^"(.*)"$/, "$1").trim();
+  const plain = field
+    .trim()
+    .replace(/^"(.*)"$/, "$1")
+    .trim();
   const text = commas ? plain.replace(",", ".") : plain;
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
 };
@@ -19,7 +22,8 @@ const quoted = (field) => (field.length > 20 ? `“${field.slice(0, 20)}…”` 
  * @throws {Error} a sentence that says what was expected
  */
 export function readPoints(text, fewest, most) {
-  if (text.length > MOST_LENGTH) throw new Error(`That is more than a table of ${most} points: take fewer rows.`);
+  if (text.length > MOST_LENGTH)
+    throw new Error(`That is more than a table of ${most} points: take fewer rows.`);
   if (text.includes("\0") || text.includes("\uFFFD"))
     throw new Error("That is no text: a table of two columns of numbers is expected (CSV).");
   const lines = text
@@ -37,15 +41,21 @@ export function readPoints(text, fewest, most) {
   const points = [];
   for (const { at, fields } of parted) {
     if (fields.length !== 2)
-      throw new Error(`Line ${at} has ${fields.length} ${fields.length === 1 ? "column" : "columns"}: two are expected.`);
+      throw new Error(
+        `Line ${at} has ${fields.length} ${fields.length === 1 ? "column" : "columns"}: two are expected.`,
+      );
     const row = values(fields);
     const bad = row.findIndex((value) => !(Math.abs(value) <= 1e9));
     if (bad >= 0)
-      throw new Error(`Line ${at} has ${quoted(fields[bad].trim())} where a number from −1e9 to 1e9 is expected.`);
+      throw new Error(
+        `Line ${at} has ${quoted(fields[bad].trim())} where a number from −1e9 to 1e9 is expected.`,
+      );
     points.push(...row);
   }
   const count = points.length / 2;
   if (count < fewest || count > most)
-    throw new Error(`It has ${count} ${count === 1 ? "row" : "rows"} of numbers: ${fewest} to ${most} are expected.`);
+    throw new Error(
+      `It has ${count} ${count === 1 ? "row" : "rows"} of numbers: ${fewest} to ${most} are expected.`,
+    );
   return points;
 }

@@ -1,12 +1,13 @@
 // An autoencoder of points in the plane, 2–8–code–8–2 with tanh, trained by Adam on all rows at once. Each axis is
-// standardised first. Its score is the mean squared error; companion/widgets/anomaly_sandbox.py does the same with torch.
+// standardised first. Its score is the mean squared error. companion/widgets/anomaly_sandbox.py has scikit-learn train one.
 
 import { uniform } from "./noise.js";
 
 /** @typedef {import("./anomaly.js").Grid} Grid */
 
 export const HIDDEN = 8;
-export const RATE = 0.02;
+export const TRAINING = 1500; // steps of a training
+const [FAST, SLOW, SLOWING] = [0.02, 0.005, 1000]; // learning rates, and the step from which it falls
 const [BETA1, BETA2, EPSILON] = [0.9, 0.999, 1e-8];
 
 /** Means and standard deviations (1 for an axis that does not vary) of rows. @param {Float64Array} rows */
@@ -21,20 +22,28 @@ function momentsOf(rows) {
   });
 }
 
+/** The learning rate of a step. @param {number} step */
+const rateAt = (step) => {
+  const share = Math.min(1, Math.max(0, (step - SLOWING) / (TRAINING - SLOWING)));
+  return FAST + share * (SLOW - FAST);
+};
+
 /**
- * An autoencoder with its weights drawn from ±1/√inputs by `seed`.
+ * An autoencoder with its weights drawn from ±1/√inputs by `seed`, or one that is trained already.
  * @param {number} code numbers in the middle: 1 or 2
  * @param {number} seed
+ * @param {number[]} [trained] weights
  */
-export function tinyAutoencoder(code, seed) {
+export function tinyAutoencoder(code, seed, trained) {
   const sizes = [2, HIDDEN, code, HIDDEN, 2];
   const starts = [0]; // of each layer's weights (out×in, then out biases)
   for (let l = 1; l < 5; l += 1) starts.push(starts[l - 1] + sizes[l] * (sizes[l - 1] + 1));
   const count = starts[4];
-  const weights = uniform(seed, count).map((u, at) => {
+  const drawn = uniform(seed, count).map((u, at) => {
     const layer = starts.findLastIndex((start) => start <= at);
     return (2 * u - 1) / Math.sqrt(sizes[layer]);
   });
+  const weights = trained ? Float64Array.from(trained) : drawn;
   const [gradient, m, v] = [0, 1, 2].map(() => new Float64Array(count));
   const values = sizes.map((size) => new Float64Array(size));
   const errors = sizes.map((size) => new Float64Array(size));
@@ -53,7 +62,7 @@ export function tinyAutoencoder(code, seed) {
       for (let j = 0; j < to.length; j += 1) {
         let sum = weights[biases + j];
         for (let i = 0; i < from.length; i += 1, at += 1) sum += weights[at] * from[i];
-        to[j] = l % 2 ? Math.tanh(sum) : sum;
+        to[j] = l < 4 ? Math.tanh(sum) : sum;
       }
     }
     return ((values[4][0] - x) ** 2 + (values[4][1] - y) ** 2) / 2;
@@ -67,7 +76,7 @@ export function tinyAutoencoder(code, seed) {
       const biases = at + to.length * from.length;
       before.fill(0);
       for (let j = 0; j < to.length; j += 1) {
-        const e = l % 2 ? error[j] * (1 - to[j] * to[j]) : error[j];
+        const e = l < 4 ? error[j] * (1 - to[j] * to[j]) : error[j];
         gradient[biases + j] += e;
         for (let i = 0; i < from.length; i += 1, at += 1) {
           gradient[at] += e * from[i];
@@ -82,7 +91,9 @@ export function tinyAutoencoder(code, seed) {
     /** Learn from these rows from now on. @param {Float64Array} next */
     on(next) {
       [mx, my] = momentsOf(next);
-      rows = next.map((value, at) => (at % 2 ? (value - my.mean) / my.deviation : (value - mx.mean) / mx.deviation));
+      rows = next.map((value, at) =>
+        at % 2 ? (value - my.mean) / my.deviation : (value - mx.mean) / mx.deviation,
+      );
     },
     /** One step of Adam; the loss before it. */
     step() {
@@ -93,13 +104,14 @@ export function tinyAutoencoder(code, seed) {
         loss += forward(rows[2 * i], rows[2 * i + 1]) / n;
         backward(n);
       }
+      const rate = rateAt(steps + (trained ? TRAINING : 0));
       steps += 1;
       const [c1, c2] = [1 - BETA1 ** steps, 1 - BETA2 ** steps];
       for (let at = 0; at < count; at += 1) {
         const g = gradient[at];
         m[at] = BETA1 * m[at] + (1 - BETA1) * g;
         v[at] = BETA2 * v[at] + (1 - BETA2) * g * g;
-        weights[at] -= ((RATE / c1) * m[at]) / (Math.sqrt(v[at] / c2) + EPSILON);
+        weights[at] -= ((rate / c1) * m[at]) / (Math.sqrt(v[at] / c2) + EPSILON);
       }
       return loss;
     },
