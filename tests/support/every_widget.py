@@ -196,8 +196,8 @@ EXAMPLES = {
     ),
     "LOFOpened": Example(
         lambda: widgets.LOFOpened(title=HOSTILE),
-        lambda w: [f"LOF(G) = ({' + '.join(f'{row.ratio:.3f}' for row in w.table())}) / 3 = "
-                   f"{w.lof[6]:.3f}"],
+        lambda w: [f"({' + '.join(f'{row.ratio:.3f}' for row in w.table())}) / {w.k} = "
+                   f"{w.lof[w.selected]:.3f}"],
         {"k": 2, "selected": 9},
     ),
     "LookInside": Example(
