@@ -142,7 +142,7 @@ class TestClusters:
     def test_cblof_is_pyods(self, rows, clusters):
         found = node(
             """const start = A.firstCentres(rows, given.clusters, 0);
-            const means = A.kMeans(rows, start);
+            const means = run(A.kMeans(rows, start));
             const large = A.largeCentres(means);
             return { start, means, own: A.distances(rows, large), large };""",
             rows=rows, clusters=clusters,
@@ -157,7 +157,7 @@ class TestClusters:
 
     def test_equal_points_make_one_cluster(self):
         found = node(
-            "return A.kMeans(rows, A.firstCentres(rows, 4, 0));", rows=np.full((9, 2), 1.5)
+            "return run(A.kMeans(rows, A.firstCentres(rows, 4, 0)));", rows=np.full((9, 2), 1.5)
         )
         assert found == {"centres": [1.5, 1.5], "sizes": [9]}
         np.testing.assert_array_equal(cblof_scores(np.full((9, 2), 1.5), 4), np.zeros(9))
@@ -174,7 +174,7 @@ class TestForest:
     def test_scikit_learns_trees_give_its_scores(self, rows):
         found = node(
             """const forest = I.imported(given.forest);
-            return { own: I.forestScores(forest, rows),
+            return { own: run(I.forestScores(forest, rows)),
               field: run(I.forestField(forest, grid)) };""",
             rows=rows, forest=exported_forest(rows), xs=XS, ys=YS,
         )  # fmt: skip

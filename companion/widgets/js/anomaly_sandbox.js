@@ -177,7 +177,12 @@ function verdicts() {
         rank.set(is ? rankOf(scores, looked) : null);
         const isFlagged = is && own > work.level(method);
         count += Number(isFlagged);
-        flag.textContent = isFlagged ? "◆" : "";
+        if (isFlagged === flag.hasChildNodes()) continue;
+        flag.replaceChildren(
+          ...(isFlagged
+            ? [h("span", { "aria-hidden": "true" }, "◆"), h("span", { class: "companion-spoken" }, "flagged")]
+            : []),
+        );
       }
       flagged.set(count);
     },

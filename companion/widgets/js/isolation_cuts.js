@@ -161,6 +161,8 @@ function picture(onSelect) {
           );
         }),
       );
+      /** @type {Node[]} */
+      const names = [];
       marks.replaceChildren(
         ...points.flatMap((_, i) => {
           const [x, y] = places[i];
@@ -177,14 +179,12 @@ function picture(onSelect) {
             y: (y - 7).toFixed(1),
             class: "companion-halo companion-ink",
           });
-          if (i !== guess) return [dot, name];
-          return [
-            dot,
-            mark("circle", "cuts-guess", null, { cx: x.toFixed(1), cy: y.toFixed(1), r: 11 }),
-            name,
-          ];
+          names.push(name);
+          if (i !== guess) return [dot];
+          return [dot, mark("circle", "cuts-guess", null, { cx: x.toFixed(1), cy: y.toFixed(1), r: 11 })];
         }),
       );
+      marks.prepend(...names); // no name hides a point
       const alone = states.flatMap(({ size }, i) => (size === 1 ? [letter(i)] : []));
       setAll(svg, {
         "aria-label":

@@ -56,7 +56,7 @@ const COPIES = 20;
 const STRETCH = 100;
 const AFTER = 300; // steps of the autoencoder when a point was moved, put in or taken out
 const [FIRST, MORE] = [12, 150]; // steps before its panel is drawn, and drawn anew
-const BUDGET = 9; // milliseconds of a frame
+const BUDGET = 8; // milliseconds of a frame
 
 /**
  * The points as the methods get them.
@@ -169,15 +169,15 @@ export function scorer(model, { onFound, onRest }) {
       yield;
     }
     if (made.cblof !== now.cblof) {
-      const large = largeCentres(kMeans(of, firstCentres(of, clusters, 0)));
+      const start = firstCentres(of, clusters, 0);
       yield;
+      const large = largeCentres(yield* kMeans(of, start));
       settle("cblof", distances(of, large), yield* distanceField(large, grid));
       yield;
     }
     if (made.iforest !== now.iforest) {
       const trees = known ? imported(known) : yield* growForest(of, 0);
-      const scores = forestScores(trees, of);
-      yield;
+      const scores = yield* forestScores(trees, of);
       settle("iforest", scores, yield* forestField(trees, grid));
       yield;
     }

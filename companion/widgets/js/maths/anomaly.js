@@ -190,11 +190,12 @@ export function firstCentres(rows, count, seed) {
 }
 
 /**
- * Lloyd's algorithm from these centres until nobody changes sides (at most 300 rounds).
+ * Lloyd's algorithm from these centres until nobody changes sides (at most 300 rounds). A generator that yields after
+ * each round.
  * @param {Float64Array} rows @param {Float64Array} start
- * @returns {{ centres: Float64Array, sizes: number[] }} without clusters that nobody belongs to
+ * @returns {Generator<undefined, { centres: Float64Array, sizes: number[] }>} without clusters that nobody belongs to
  */
-export function kMeans(rows, start) {
+export function* kMeans(rows, start) {
   const n = rows.length / 2;
   const count = start.length / 2;
   const centres = Float64Array.from(start);
@@ -221,6 +222,7 @@ export function kMeans(rows, start) {
       const size = sums[3 * c + 2];
       if (size) centres.set([sums[3 * c] / size, sums[3 * c + 1] / size], 2 * c);
     }
+    yield;
   }
   const kept = [...Array(count).keys()].filter((c) => sums[3 * c + 2]);
   return {

@@ -164,14 +164,15 @@ export function pathLength({ axis, cut, left, right, size }, x, y) {
 /** 2^(−E[h]/c(ψ)): near 1 for whoever is soon alone. @param {number} mean E[h] @param {number} samples ψ */
 export const isolationScore = (mean, samples) => 2 ** (-mean / (averagePath(samples) || 1));
 
-/** Scores of rows. @param {Forest} forest @param {Float64Array} rows */
-export function forestScores({ trees, samples }, rows) {
+/** Scores of rows. A generator that yields after some trees. @param {Forest} forest @param {Float64Array} rows */
+export function* forestScores({ trees, samples }, rows) {
   const single = Float32Array.from(rows);
-  return Float64Array.from({ length: rows.length / 2 }, (_, i) => {
-    let sum = 0;
-    for (const tree of trees) sum += pathLength(tree, single[2 * i], single[2 * i + 1]);
-    return isolationScore(sum / trees.length, samples);
-  });
+  const sums = new Float64Array(rows.length / 2);
+  for (const [t, tree] of trees.entries()) {
+    for (let i = 0; i < sums.length; i += 1) sums[i] += pathLength(tree, single[2 * i], single[2 * i + 1]);
+    if (t % 20 === 19) yield;
+  }
+  return sums.map((sum) => isolationScore(sum / trees.length, samples));
 }
 
 /** The first of ascending values that is above a cut, from `from` on. @param {Float32Array} values @param {number} cut @param {number} from @param {number} to */
