@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from companion.datasets import load_images
 from companion.training.losses import classification_loss
 from companion.widgets import (
+    AnomalySandbox,
     AutoencoderRace,
     EmbeddingExplorer,
     LiveTraining,
@@ -121,6 +122,45 @@ FRAMES = """(steps) => new Promise((done) => {
     next();
 })"""
 
+# A point is dragged about: how long until six fields and where they disagree are drawn anew, and
+# how long each frame keeps the page busy meanwhile.
+DRAG = """async (moves) => {
+    const root = document.querySelector(".companion-live .companion");
+    const field = root.querySelector(".anomaly-field");
+    const box = field.getBoundingClientRect();
+    field.setPointerCapture = () => {};
+    const send = (type, x, y) => field.dispatchEvent(new PointerEvent(type, {
+        bubbles: true, pointerId: 1, pointerType: "mouse",
+        clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+    }));
+    const [times, answers, port] = [[], [], new MessageChannel()];
+    let [opened, on] = [0, true];
+    port.port1.onmessage = () => {
+        times.push(performance.now() - opened);
+        if (on) next();
+    };
+    const next = () => requestAnimationFrame(() => {
+        opened = performance.now();
+        port.port2.postMessage(0);
+    });
+    next();
+    send("pointerdown", 0.5, 0.5);
+    for (let k = 1; k <= moves; k += 1) {
+        const drawn = new Promise((done) => {
+            root.addEventListener("companion-painted", done, { once: true });
+        });
+        const start = performance.now();
+        send("pointermove", 0.5 + 0.2 * Math.sin(k), 0.5 + 0.2 * Math.cos(2 * k));
+        await drawn;
+        answers.push(performance.now() - start);
+        // All that follows from a move is done before the next, so that none waits for another.
+        while (root.dataset.settled !== "true") await new Promise(requestAnimationFrame);
+    }
+    send("pointerup", 0.5, 0.5);
+    on = false;
+    return { times, answers };
+}"""
+
 # Steps a second of the hand-written network on the page's own batches.
 BY_HAND = """([sizes, weights, batches, noises, steps]) => {
     const step = handWritten(sizes, Float32Array.from(weights), 64);
@@ -162,6 +202,17 @@ def laying_out(browser: Browser, address: str, steps: int) -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate(FRAMES, steps)
     page.close()
     return found
+
+
+def dragging(browser: Browser, address: str, moves: int) -> dict[str, list[float]]:
+    """Times of AnomalySandbox's answers and frames while a point moves, each in ascending order."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto(address)
+    page.get_by_role("button", name="Your own points").click()
+    page.wait_for_selector(".companion-live [data-settled=true]", timeout=120_000)
+    found = page.evaluate(DRAG, moves)
+    page.close()
+    return {name: sorted(times) for name, times in found.items()}
 
 
 def by_hand(page: Page, widget: LiveTraining, steps: int) -> dict[str, Any]:
@@ -283,6 +334,20 @@ def measure() -> Iterator[Line]:
                     "ms": round(statistics.median(times), 1),
                     "p95": round(times[int(0.95 * (len(times) - 1))], 1),
                     "against": "p95 ≤ 16 ms" if points == 500 else "—",
+                }
+            points = np.random.default_rng(0).normal(size=(400, 2))
+            write_stage(folder / "sandbox", AnomalySandbox(points))
+            moved = dragging(browser, f"{root}/sandbox/page.html", 40)
+            for name, what, against in (
+                ("answers", "a point of 400 moved: until six fields of 48×48 are new", "≤ 150 ms"),
+                ("times", "meanwhile, how long a frame keeps the page busy", "p95 ≤ 16 ms"),
+            ):
+                yield {
+                    "name": f"page_sandbox_{name}",
+                    "what": what,
+                    "ms": round(statistics.median(moved[name]), 1),
+                    "p95": round(moved[name][int(0.95 * (len(moved[name]) - 1))], 1),
+                    "against": against,
                 }
             for kind, (what, live) in autoencoders().items():
                 write_stage(folder / kind, live)

@@ -13,16 +13,23 @@ network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE a
 encoder says of one image. `LiveTraining` trains any module in the page, `AutoencoderRace` a linear
 or a deep autoencoder beside PCA, `ManifoldField` one with a code of one number on points in the
 plane, and `SparseCode` one that is charged for the units that it uses.
+
+`AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
+shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
+cuts, one after the other.
 """
 
+from companion.widgets.anomaly_sandbox import AnomalySandbox
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.autoencoder_race import AutoencoderRace
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
+from companion.widgets.isolation_cuts import IsolationCuts
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
+from companion.widgets.lof_opened import LOFOpened
 from companion.widgets.look_inside import LookInside
 from companion.widgets.manifold_field import ManifoldField
 from companion.widgets.network_explorer import NetworkExplorer
@@ -36,13 +43,16 @@ from companion.widgets.sparse_code import SparseCode
 from companion.widgets.top_k import TopK
 
 __all__ = [
+    "AnomalySandbox",
     "AugmentationViews",
     "AutoencoderRace",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
     "EmbeddingExplorer",
+    "IsolationCuts",
     "KernelLab",
+    "LOFOpened",
     "LatentTraversal",
     "LiveTraining",
     "LookInside",

@@ -109,6 +109,13 @@ def _signed(value: float, digits: int = 2) -> str:
 
 
 EXAMPLES = {
+    "AnomalySandbox": Example(
+        lambda: widgets.AnomalySandbox(
+            torch.randn(30, 2, generator=torch.Generator().manual_seed(0)), k=5, title=HOSTILE
+        ),
+        lambda w: [f"Flagged by {sum(int(flags[0]) for flags in w.flagged().values())} of 6."],
+        {"contamination": 0.35, "shown": "iforest"},
+    ),
     "AugmentationViews": Example(
         lambda: widgets.AugmentationViews(_images(2, side=32), names=[HOSTILE, "b"], title=HOSTILE),
         lambda w: [f"{len(w.views())}× the data.", "View 1 of 10: rows 0 to 27, columns 0 to 27."],
@@ -158,6 +165,11 @@ EXAMPLES = {
         lambda w: [f"{value:.3f}" for value in w.quality().values()],  # it starts from PCA
         {"perplexity": 3.0, "k": 3},
     ),
+    "IsolationCuts": Example(
+        lambda: widgets.IsolationCuts(title=HOSTILE),
+        lambda w: [f"c({len(w.points)}) = {w.average_path:.3f}"],
+        {"selected": 4, "guess": 3, "cuts": 7, "trees": 30},
+    ),
     "KernelLab": Example(
         lambda: widgets.KernelLab(_images(2), captions=[HOSTILE, "b"], bias=0.1, title=HOSTILE),
         lambda w: [
@@ -181,6 +193,12 @@ EXAMPLES = {
             f"step 0 · epoch 0.0 · seed {w.seed}",
         ],
         {"numbers": {"lr": 0.1}},
+    ),
+    "LOFOpened": Example(
+        lambda: widgets.LOFOpened(title=HOSTILE),
+        lambda w: [f"({' + '.join(f'{row.ratio:.3f}' for row in w.table())}) / {w.k} = "
+                   f"{w.lof[w.selected]:.3f}"],
+        {"k": 2, "selected": 9},
     ),
     "LookInside": Example(
         _look_inside,

@@ -13,6 +13,7 @@ import {
 } from "../maths/embeddings.js";
 import { noise } from "../maths/noise.js";
 import { affinities, descent, divergence, start } from "../maths/tsne.js";
+import { slice } from "../ui/lifetime.js";
 
 /** @import { AnyModel } from "@anywidget/types" */
 
@@ -52,19 +53,6 @@ const ENOUGH = 1000; // steps, as scikit-learn has it
 
 /** The bytes of a text in base64. @param {string} text */
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
-
-/**
- * Go on with some work until `end`, but some rows at least; null if more is to do.
- * @template T @param {Generator<undefined, T>} work @param {number} end @param {number} least
- * @returns {{ value: T } | null}
- */
-function slice(work, end, least) {
-  for (let rows = 0; ; rows += 1) {
-    const next = work.next();
-    if (next.done) return next;
-    if (rows >= least && performance.now() > end) return null;
-  }
-}
 
 /**
  * The points, the layouts that Python made, and what follows from them at once.

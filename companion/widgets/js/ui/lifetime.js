@@ -167,6 +167,19 @@ export function stepper(step, pause = 60) {
 }
 
 /**
+ * Go on with some work until `end`, but some steps at least; null if more is to do.
+ * @template T @param {Generator<undefined, T>} work @param {number} end @param {number} least steps
+ * @returns {{ value: T } | null}
+ */
+export function slice(work, end, least) {
+  for (let steps = 0; ; steps += 1) {
+    const next = work.next();
+    if (next.done) return next;
+    if (steps >= least && performance.now() > end) return null;
+  }
+}
+
+/**
  * `send`, called at most once in `pause` milliseconds, the last time always.
  * @param {() => void} send
  * @param {number} pause
