@@ -26,6 +26,11 @@ class TableAutoencoder(nn.Module):
     its images; gives the standardised columns, and their reconstruction.
     """
 
+    low: Tensor
+    span: Tensor
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, rows: Tensor, latent_dim: int, widths: Sequence[int]) -> None:
         super().__init__()
         low, high = rows.amin(0), rows.amax(0)

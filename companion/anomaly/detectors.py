@@ -81,8 +81,8 @@ def detect(method: str, X: Rows, **settings: Any) -> Detector:
       min_points=5, itself counted. scikit-learn, as PyOD has none.
     - "cblof": distance to the nearest large cluster's centre (clusters=8, seed=0). PyOD.
     - "iforest": isolation forest (trees=100, seed=0). PyOD.
-    - "pca": distances along the principal components, over their variances (all `components` if
-      not given). PyOD.
+    - "pca": distances along the principal components, over their variances (all `components` in
+      which the rows vary, if not given). PyOD.
     - "autoencoder": squared error of the reconstruction, trained by `companion.training.fit`:
       :func:`companion.anomaly.autoencoders.fit_table` and `fit_images` say the settings.
 
@@ -109,7 +109,9 @@ def detect(method: str, X: Rows, **settings: Any) -> Detector:
         return Detector(method, errors(rows), model, shape, errors)
     if method == "dbscan":
         return _dbscan(rows, shape, **settings)
-    pyod = _pyod(method, len(rows), rows.shape[1], **settings)
+    if method == "pca":
+        settings = {"components": _components(rows, **settings)}
+    pyod = _pyod(method, len(rows), **settings)
     try:
         pyod.fit(rows)
     except ValueError as error:
@@ -122,10 +124,15 @@ def detect(method: str, X: Rows, **settings: Any) -> Detector:
     return Detector(method, pyod.decision_scores_, pyod, shape, pyod.decision_function)
 
 
+def _components(rows: np.ndarray, components: int | None = None) -> int:
+    """How many directions to keep: of those in which nothing varies PyOD would make ∞."""
+    most = int(np.linalg.matrix_rank(rows - rows.mean(axis=0)))
+    return most if components is None else _whole("components", components, 1, most)
+
+
 def _pyod(
     method: str,
     count: int,
-    width: int,
     *,
     k: int | None = None,
     clusters: int = 8,
@@ -153,8 +160,6 @@ def _pyod(
         return IForest(n_estimators=_whole("trees", trees, 1, 10_000), random_state=seed)
     from pyod.models.pca import PCA
 
-    if components is not None:
-        _whole("components", components, 1, min(count, width), "rows and columns")
     return PCA(n_components=components, random_state=seed)
 
 

@@ -89,9 +89,9 @@ def cblof(X: np.ndarray, clusters: np.ndarray, alpha: float = 0.9, beta: float =
 
 
 class Node(NamedTuple):
-    """A cut of an isolation tree, or (without a column) a leaf that holds `count` points."""
+    """A cut of an isolation tree, or (without a column) a leaf that holds `size` points."""
 
-    count: int
+    size: int
     column: int | None = None
     value: float = 0.0
     left: "Node | None" = None
@@ -123,7 +123,7 @@ def path_length(tree: Node, x: np.ndarray) -> float:
     while tree.column is not None and tree.left is not None and tree.right is not None:
         tree = tree.left if x[tree.column] <= tree.value else tree.right
         length += 1
-    return length + average_path(tree.count)
+    return length + average_path(tree.size)
 
 
 def isolation_forest(
