@@ -9,6 +9,7 @@ image that training makes; `ReceptiveField` shows what a unit of a network sees;
 and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LookInside` shows
 what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
+`ThresholdLab` ties one threshold to its five views;
 `LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's
 encoder says of one image. `LiveTraining` trains any module in the page, `AutoencoderRace` a linear
 or a deep autoencoder beside PCA, `ManifoldField` one with a code of one number on points in the
@@ -40,6 +41,7 @@ from companion.widgets.scaling import CompoundScaling
 from companion.widgets.signal_depth import SignalThroughDepth
 from companion.widgets.softmax import Softmax
 from companion.widgets.sparse_code import SparseCode
+from companion.widgets.threshold_lab import ThresholdLab
 from companion.widgets.top_k import TopK
 
 __all__ = [
@@ -64,5 +66,6 @@ __all__ = [
     "SignalThroughDepth",
     "Softmax",
     "SparseCode",
+    "ThresholdLab",
     "TopK",
 ]

@@ -272,6 +272,13 @@ EXAMPLES = {
     "SparseCode": Example(
         _sparse, lambda w: ["of 9 units are dead", f"{w.weight:g}"], {"weight": 0.5, "selected": 3}
     ),
+    "ThresholdLab": Example(
+        lambda: widgets.ThresholdLab(
+            [0, 0, 1, 0, 1, 0], [0.1, 0.4, 0.35, 0.8, 0.9, 0.2], cut=3, title=HOSTILE
+        ),
+        lambda w: [f"Cost {w.cost:.0f};", f"flaggednot flaggedanomalies{w.counts['tp']}found"],
+        {"cut": 5, "miss_cost": 12.0},
+    ),
     "TopK": Example(
         _top_k,
         lambda w: [f"{100 * w.error(w.k):.1f} %", f"{100 * w.shown_error(1):.1f} %"],
