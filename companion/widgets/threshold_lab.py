@@ -1,4 +1,4 @@
-"""One threshold, and all that hangs on it: histogram, confusion matrix, ROC, precision–recall, cost."""
+"""One threshold and all that hangs on it: histogram, confusion, ROC, precision–recall, cost."""
 
 import numpy as np
 import traitlets

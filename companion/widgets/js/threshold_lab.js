@@ -255,6 +255,12 @@ function render({ model, el }) {
       ui.split(
         [confusion(numbers)],
         [
+          h(
+            "p",
+            {},
+            "Flagged: scores of at least ",
+            numbers.make("threshold", (v) => (v === null ? "∞" : ui.fixed(v, 3))),
+          ),
           row("Recall, of the anomalies found: ", numbers.make("recall", percent)),
           row("Precision, of the alarms true: ", numbers.make("precision", percent)),
           row("False alarm rate, of the normal rows: ", numbers.make("false-alarm-rate", percent)),
