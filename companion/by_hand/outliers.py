@@ -54,7 +54,7 @@ def dbscan(X: np.ndarray, eps: float, min_points: int) -> np.ndarray:
         if labels[start] >= 0:
             continue
         todo = [start]
-        while todo:  # all that can be reached from core point to core point
+        while todo:  # go from core point to core point
             i = todo.pop()
             if labels[i] < 0:
                 labels[i] = cluster
@@ -63,7 +63,12 @@ def dbscan(X: np.ndarray, eps: float, min_points: int) -> np.ndarray:
     return labels
 
 
-def cblof(X: np.ndarray, clusters: np.ndarray, alpha: float = 0.9, beta: float = 5) -> np.ndarray:
+def cblof(
+    X: np.ndarray,
+    clusters: np.ndarray,
+    alpha: float = 0.9,
+    beta: float = 5,
+) -> np.ndarray:
     """The distance of each point to the nearest centre of a large cluster: N scores.
 
     `clusters` has the number of each point's cluster, as k-means gives it. The largest clusters are
@@ -78,10 +83,10 @@ def cblof(X: np.ndarray, clusters: np.ndarray, alpha: float = 0.9, beta: float =
     order = np.argsort(-sizes)
     covers = sizes[order].cumsum()[:-1] >= alpha * len(X)
     drops = sizes[order][:-1] >= beta * sizes[order][1:]
-    cut = next((rule.argmax() for rule in (covers & drops, covers, drops) if rule.any()), None)
-    if cut is None:
-        raise ValueError("no cluster is small by either rule: take another number of clusters")
-    large = order[: cut + 1]
+    rules = [r for r in (covers & drops, covers, drops) if r.any()]
+    if not rules:
+        raise ValueError("no cluster is small by either rule")
+    large = order[: rules[0].argmax() + 1]
     centres = np.stack([X[clusters == c].mean(axis=0) for c in large])
     gaps = np.sqrt(((X[:, None] - centres[None]) ** 2).sum(2))
     own = clusters[:, None] == large
@@ -98,7 +103,11 @@ class Node(NamedTuple):
     right: "Node | None" = None
 
 
-def isolation_tree(X: np.ndarray, height: int, rng: np.random.Generator) -> Node:
+def isolation_tree(
+    X: np.ndarray,
+    height: int,
+    rng: np.random.Generator,
+) -> Node:
     """Cuts at random, in a random column between its extremes, until all are alone or `height`."""
     low, high = X.min(axis=0), X.max(axis=0)
     if height == 0 or len(X) == 1 or (low == high).all():
@@ -107,7 +116,8 @@ def isolation_tree(X: np.ndarray, height: int, rng: np.random.Generator) -> Node
     value = rng.uniform(low[column], high[column])
     is_left = X[:, column] <= value
     left = isolation_tree(X[is_left], height - 1, rng)
-    return Node(len(X), column, value, left, isolation_tree(X[~is_left], height - 1, rng))
+    right = isolation_tree(X[~is_left], height - 1, rng)
+    return Node(len(X), column, value, left, right)
 
 
 def average_path(count: int) -> float:
@@ -120,7 +130,7 @@ def average_path(count: int) -> float:
 def path_length(tree: Node, x: np.ndarray) -> float:
     """The cuts that a point passes on its way to a leaf, and c(n) for the n points there."""
     length = 0
-    while tree.column is not None and tree.left is not None and tree.right is not None:
+    while tree.left is not None and tree.right is not None:
         tree = tree.left if x[tree.column] <= tree.value else tree.right
         length += 1
     return length + average_path(tree.size)
@@ -178,7 +188,7 @@ def orca(X: np.ndarray, k: int, top: int, seed: int = 0) -> Found:
             del nearest[k:]
             counted += 1
             if len(nearest) == k and nearest[-1] < cutoff:
-                break  # k points are nearer than the cutoff: it is none of the top
+                break  # it is none of the top any more
         else:
             best = sorted([*best, (nearest[-1], i)], reverse=True)[:top]
             cutoff = best[-1][0] if len(best) == top else 0.0
