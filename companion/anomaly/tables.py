@@ -53,7 +53,9 @@ def load_table(name: str, anomalies: int = 20, seed: int = 0) -> Table:
     if not 1 <= anomalies <= len(rare):
         raise ValueError(f"anomalies must be 1 to {len(rare)} for {name!r}, got {anomalies!r}.")
     rows = rng.permutation(np.r_[np.flatnonzero(np.isin(bunch.target, normal)), rare[:anomalies]])
-    return Table(name, bunch.data[rows], tuple(bunch.feature_names), bunch.target[rows] == other)
+    return Table(
+        name, bunch.data[rows], tuple(map(str, bunch.feature_names)), bunch.target[rows] == other
+    )
 
 
 def as_rows(X: ArrayLike, columns: Collection[str] = (), *, constant: bool = False) -> np.ndarray:

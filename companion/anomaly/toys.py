@@ -21,7 +21,7 @@ def toy_points(kind: str, seed: int = 0) -> Toy:
 
     - "scattered": one cluster, and 8 points anywhere in a square around it.
     - "two densities": a dense cluster, a sparse one, and 8 points just outside of the dense one,
-      nearer to it than the points of the sparse one are to each other.
+      nearer to it than many of the sparse one are to each other.
     - "clump": one cluster, and 12 anomalies close together, far away.
     - "diagonal": two values that rise together, and 8 points where they don't.
     """
@@ -30,7 +30,7 @@ def toy_points(kind: str, seed: int = 0) -> Toy:
     if kind == "scattered":
         parts = [rng.normal(0, 1, (300, 2)), rng.uniform(-8, 8, (8, 2))]
     elif kind == "two densities":
-        angle, radius = rng.uniform(0, 2 * np.pi, 8), rng.uniform(1.2, 1.8, 8)
+        angle, radius = rng.uniform(0, 2 * np.pi, 8), rng.uniform(0.9, 1.2, 8)
         around = np.c_[radius * np.cos(angle), radius * np.sin(angle)]
         parts = [rng.normal(0, 0.25, (150, 2)), rng.normal(5, 1.5, (150, 2)), around]
     elif kind == "clump":
