@@ -9,10 +9,12 @@ image that training makes; `ReceptiveField` shows what a unit of a network sees;
 and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LookInside` shows
 what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
-`LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's
-encoder says of one image. `LiveTraining` trains any module in the page, `AutoencoderRace` a linear
-or a deep autoencoder beside PCA, `ManifoldField` one with a code of one number on points in the
-plane, and `SparseCode` one that is charged for the units that it uses.
+`ThresholdLab` ties one threshold to its five views; `TextureDefects` shows where an autoencoder
+cannot rebuild what a reader paints; `LatentTraversal` walks through a decoder's latent space;
+`PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
+the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA, `ManifoldField` one with a
+code of one number on points in the plane, and `SparseCode` one that is charged for the units that
+it uses.
 
 `AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
@@ -40,6 +42,8 @@ from companion.widgets.scaling import CompoundScaling
 from companion.widgets.signal_depth import SignalThroughDepth
 from companion.widgets.softmax import Softmax
 from companion.widgets.sparse_code import SparseCode
+from companion.widgets.texture_defects import TextureDefects
+from companion.widgets.threshold_lab import ThresholdLab
 from companion.widgets.top_k import TopK
 
 __all__ = [
@@ -64,5 +68,7 @@ __all__ = [
     "SignalThroughDepth",
     "Softmax",
     "SparseCode",
+    "TextureDefects",
+    "ThresholdLab",
     "TopK",
 ]

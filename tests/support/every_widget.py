@@ -100,6 +100,13 @@ def _look_inside(**options: Any) -> widgets.LookInside:
     )  # fmt: skip
 
 
+def _texture() -> widgets.TextureDefects:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.Conv2d(3, 1, 3, padding=1))
+    windows = _images(6, 1, 16).float() / 255
+    return widgets.TextureDefects(model, windows[:2], windows, title=HOSTILE)
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -273,6 +280,18 @@ EXAMPLES = {
     ),
     "SparseCode": Example(
         _sparse, lambda w: ["of 9 units are dead", f"{w.weight:g}"], {"weight": 0.5, "selected": 3}
+    ),
+    "TextureDefects": Example(
+        _texture,
+        lambda w: [f"No alarm. Score {w.score():.4f}; the highest of the good windows"],
+        {},
+    ),
+    "ThresholdLab": Example(
+        lambda: widgets.ThresholdLab(
+            [0, 0, 1, 0, 1, 0], [0.1, 0.4, 0.35, 0.8, 0.9, 0.2], cut=3, title=HOSTILE
+        ),
+        lambda w: [f"Cost {w.cost:.0f};", f"flaggednot flaggedanomalies{w.counts['tp']}found"],
+        {"cut": 5, "miss_cost": 12.0},
     ),
     "TopK": Example(
         _top_k,
