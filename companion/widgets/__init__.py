@@ -9,6 +9,7 @@ image that training makes; `ReceptiveField` shows what a unit of a network sees;
 and its gradient through a deep network; `CompoundScaling` grows an EfficientNet; `LookInside` shows
 what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
+`ImageRepair` damages a picture and repairs it with networks and filters;
 `LatentTraversal` walks through a decoder's latent space; `PosteriorVsPrior` shows what a VAE's
 encoder says of one image. `LiveTraining` trains any module in the page, `AutoencoderRace` a linear
 or a deep autoencoder beside PCA, `ManifoldField` one with a code of one number on points in the
@@ -20,6 +21,7 @@ from companion.widgets.autoencoder_race import AutoencoderRace
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
+from companion.widgets.image_repair import ImageRepair
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
 from companion.widgets.live_training import LiveTraining
@@ -42,6 +44,7 @@ __all__ = [
     "CompoundScaling",
     "ConvolutionByHand",
     "EmbeddingExplorer",
+    "ImageRepair",
     "KernelLab",
     "LatentTraversal",
     "LiveTraining",

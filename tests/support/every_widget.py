@@ -100,6 +100,17 @@ def _look_inside(**options: Any) -> widgets.LookInside:
     )  # fmt: skip
 
 
+def _repair(**options: Any) -> widgets.ImageRepair:
+    torch.manual_seed(0)
+    denoiser, inpainter = (
+        nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))
+        for _ in range(2)
+    )
+    return widgets.ImageRepair(
+        denoiser, inpainter, _images(3, 1, 12), [HOSTILE, "b", "c"], title=HOSTILE, **options
+    )
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -157,6 +168,11 @@ EXAMPLES = {
         _embedding,
         lambda w: [f"{value:.3f}" for value in w.quality().values()],  # it starts from PCA
         {"perplexity": 3.0, "k": 3},
+    ),
+    "ImageRepair": Example(
+        _repair,
+        lambda w: [f"{_signed(value, 1)} dB" for value in w.quality().values()],
+        {"view": "error"},
     ),
     "KernelLab": Example(
         lambda: widgets.KernelLab(_images(2), captions=[HOSTILE, "b"], bias=0.1, title=HOSTILE),
