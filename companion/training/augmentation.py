@@ -1,9 +1,9 @@
 """Changes to images that keep their meaning (chapter 4): random ones, batch by batch, for training,
 and the fixed views of the slide, over which a network's answers are averaged.
 
-`crop_and_flip`, `cutout`, `coarsen` and `colour_jitter` return what `fit` takes as `augment`: a
-function from float images N×C×H×W, on any device, to changed ones, every image with draws of its
-own from PyTorch's global generator. `compose` makes one of several.
+`crop_and_flip`, `cutout`, `coarsen`, `mix_digits` and `colour_jitter` return what `fit` takes as
+`augment`: a function from float images N×C×H×W, on any device, to changed ones, every image with
+draws of its own from PyTorch's global generator. `compose` makes one of several.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from companion.datasets import load_images
 from companion.datasets.digits import as_mnist
 
 Augmentation = Callable[[Tensor], Tensor]
@@ -102,6 +103,25 @@ def coarsen(share: float) -> Augmentation:
         coarse = as_mnist(F.adaptive_avg_pool2d(images[..., 4:24, 4:24], 8))
         chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
         return torch.where(chosen, coarse, images)
+
+    return augment
+
+
+def mix_digits(share: float) -> Augmentation:
+    """Replace a share of MNIST's images by scikit-learn's training digits, as large as MNIST's.
+
+    Each with probability `share`, by one drawn anew and shifted by up to a pixel each way. Raises
+    ValueError for a share outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be a number from 0 to 1, got {share}")
+    digits = as_mnist(load_images("digits", "train").pixels())
+    shift = crop_and_flip(1, flip=False)
+
+    def augment(images: Tensor) -> Tensor:
+        drawn = digits[torch.randint(len(digits), (len(images),))].to(images)
+        chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
+        return torch.where(chosen, shift(drawn), images)
 
     return augment
 

@@ -389,8 +389,12 @@ function render({ model, el }) {
   const shown = results(size);
   const title = "Repaired";
   voice.el.before(
-    h("div", { class: "repair-top" }, from.el, ui.stack(part.el, status.el)),
-    ui.plate({ title, name: title }, ui.row(view.el), shown.el),
+    h(
+      "div",
+      { class: "repair-top" },
+      from.el,
+      ui.stack(part.el, status.el, ui.plate({ title, name: title }, ui.row(view.el), shown.el)),
+    ),
     ui.note(
       "Numbers: PSNR in dB, of the hidden pixels alone where there is a hole; 60 at most. Each filter has its strength chosen for " +
         "this very picture, with the undamaged one known.",
