@@ -10,12 +10,14 @@ from companion.datasets import load_images, photos
 from companion.datasets.digits import as_mnist
 from companion.models import (
     NOISES,
+    DenseAutoencoder,
     LinearAutoencoder,
     fill_in,
     hide,
     reconstruction_error,
     rectangle_masks,
 )
+from companion.training import fit
 
 FILTERS = {
     "median": (median, (1, 2)),
@@ -102,3 +104,27 @@ def test_a_linear_autoencoder_converges_to_pcas_subspace(tied: bool, seed: int) 
     # The same subspace, not the same axes.
     cosines = (axes / axes.norm(dim=1, keepdim=True)) @ directions[:4].T
     assert cosines.abs().amax(1).min() < 0.95
+
+
+def test_halfway_in_the_code_and_halfway_in_pixels_then_coded_are_alike() -> None:
+    """What helps interpolation is the decoder, not a straight way through the code."""
+    train, test = load_images("digits", "train"), load_images("digits", "test")
+    x, rows = test.pixels(), train.pixels().flatten(1)
+    torch.manual_seed(0)
+    model = DenseAutoencoder((1, 8, 8), 8, (128, 64))
+    fit(
+        model, train, lambda m, images, _: reconstruction_error(images, m(images)),
+        epochs=25, batch_size=64, lr=2e-3, schedule="cosine", progress=False,
+    )  # fmt: skip
+    i, j = torch.randint(len(x), (2, 500), generator=torch.Generator().manual_seed(0))
+
+    def to_data(images: torch.Tensor) -> float:
+        return torch.cdist(images.flatten(1), rows).amin(1).square().mean().item()
+
+    with torch.no_grad():
+        z = model.encode(x)
+        in_code = to_data(model.decode((z[i] + z[j]) / 2))
+        in_pixels = to_data(model((x[i] + x[j]) / 2))
+        real = to_data(model(x))
+    assert real < in_code < to_data((x[i] + x[j]) / 2)
+    assert in_code == pytest.approx(in_pixels, rel=0.1)
