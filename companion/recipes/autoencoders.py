@@ -225,7 +225,7 @@ _autoencoder(
     loss_settings={"sides": (4, 14), "hidden_only": True},
     evaluate=also_on_digits(partial(evaluate_inpainting, sides=(6, 14))),
     must_reach=(Goal("gain", 1.0, "higher"), Goal("digits_gain", 0.5, "higher")),
-    epochs=6,
+    epochs=8,
     # On enlarged digits, smooth as they are, a network that knew only MNIST loses.
     mix_digits={"share": 0.4},
     also="; scikit-learn's training digits in place of some",
