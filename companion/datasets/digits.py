@@ -8,6 +8,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate, pad
 
 CLASS_NAMES = tuple("0123456789")
 SIZES = {"train": 1442, "test": 355}
@@ -30,3 +31,10 @@ def read(split: str) -> tuple[Tensor, Tensor]:
     earlier = (one_hot.cumsum(0) - one_hot).gather(1, labels[:, None]).squeeze(1)
     rows = (earlier % 5 == 4) if split == "test" else (earlier % 5 != 4)
     return images[rows], labels[rows]
+
+
+def as_mnist(images: Tensor) -> Tensor:
+    """8×8 digits, floats in [0, 1], as MNIST has its own: N×1×28×28, enlarged to 20×20 (bicubic)
+    in a black frame of 4 pixels. They remain softer than MNIST's.
+    """
+    return pad(interpolate(images, size=20, mode="bicubic").clamp(0, 1), [4] * 4)

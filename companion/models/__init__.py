@@ -4,13 +4,16 @@ from companion.models.alexnet import AlexNet
 from companion.models.autoencoder import ConvAutoencoder, default_widths
 from companion.models.classifier import ImageClassifier, he_initialise
 from companion.models.corruption import (
+    NOISES,
     add_noise,
     denoising_loss,
     fill_in,
     hide,
     inpainting_loss,
+    masking_noise,
     random_masks,
     rectangle_masks,
+    salt_and_pepper,
 )
 from companion.models.dense_autoencoder import (
     DenseAutoencoder,
@@ -45,6 +48,7 @@ from companion.models.vgg import VGG
 __all__ = [
     "DCGAN",
     "LITE_SCALINGS",
+    "NOISES",
     "SCALINGS",
     "VGG",
     "AlexNet",
@@ -82,10 +86,12 @@ __all__ = [
     "he_initialise",
     "hide",
     "inpainting_loss",
+    "masking_noise",
     "pretrained",
     "random_masks",
     "reconstruction_error",
     "rectangle_masks",
+    "salt_and_pepper",
     "sparse_loss",
     "torchvision_names",
     "vae_loss",

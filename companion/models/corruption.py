@@ -1,5 +1,7 @@
 """What denoising and inpainting autoencoders train on: images with noise or holes, and the losses.
 
+Three kinds of noise, as in Vincent et al. (2010): Gaussian, salt and pepper, masking.
+
 Both are ordinary autoencoders from images to images (`ConvAutoencoder`, `DenseAutoencoder`), with
 damaged images as input and the undamaged ones as target. Images are floats N×C×H×W in [0, 1].
 Chapter 10; Vincent et al. (2008) for denoising, Pathak et al. (2016) for inpainting.
@@ -10,6 +12,7 @@ time.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +33,40 @@ def add_noise(
     wrong images and negative σ.
     """
     check_images(x)
-    low, high = _noise_levels(sigma)
-    levels = low + (high - low) * _uniform(x, (len(x), 1, 1, 1), generator).to(x.dtype)
+    levels = _each_its_own(x, _noise_levels(sigma), generator).to(x.dtype)
     noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return x + levels * noise
+
+
+def salt_and_pepper(
+    x: Tensor, share: float | Sequence[float], generator: torch.Generator | None = None
+) -> Tensor:
+    """Each pixel with probability ``share`` black or white, both equally often, in all channels.
+
+    A pair as ``share`` draws one between the two for each image. Raises ValueError for wrong images
+    and shares outside [0, 1].
+    """
+    check_images(x)
+    levels = _each_its_own(x, _shares(share), generator)
+    u = _uniform(x, (len(x), 1, *x.shape[2:]), generator)
+    return torch.where(u < levels, (u < levels / 2).to(x.dtype), x)
+
+
+def masking_noise(
+    x: Tensor, share: float | Sequence[float], generator: torch.Generator | None = None
+) -> Tensor:
+    """Each pixel with probability ``share`` black, in all channels; else as salt_and_pepper."""
+    check_images(x)
+    levels = _each_its_own(x, _shares(share), generator)
+    return x.masked_fill(_uniform(x, (len(x), 1, *x.shape[2:]), generator) < levels, 0)
+
+
+NOISES: dict[str, Callable[..., Tensor]] = {
+    "gaussian": add_noise,
+    "salt and pepper": salt_and_pepper,
+    "masking": masking_noise,
+}
+"""The kinds of noise by name: ``NOISES[kind](x, strength, generator)``."""
 
 
 def random_masks(x: Tensor, share: float, generator: torch.Generator | None = None) -> Tensor:
@@ -94,16 +127,35 @@ def fill_in(model: nn.Module, damaged: Tensor, hidden: Tensor) -> Tensor:
     return torch.where(hidden, model(damaged).to(damaged.dtype), damaged)
 
 
-def denoising_loss(sigma: float | Sequence[float]) -> ImageLoss:
-    """The loss ‖x − model(x + σε)‖² for `fit`: pixels are summed, images averaged.
+def denoising_loss(
+    gaussian: float | Sequence[float] | None = None,
+    *,
+    salt_and_pepper: float | Sequence[float] | None = None,
+    masking: float | Sequence[float] | None = None,
+) -> ImageLoss:
+    """The loss ‖x − model(x with noise)‖² for `fit`: pixels are summed, images averaged.
 
-    ``sigma`` as for :func:`add_noise`; 0 gives the plain autoencoder's loss. Raises ValueError for
-    a negative one.
+    The strengths are those of :func:`add_noise`, :func:`salt_and_pepper` and :func:`masking_noise`;
+    0 gives the plain autoencoder's loss. With several kinds, each image gets one of them, drawn
+    anew. Raises ValueError if there is none, or for a strength that makes no sense.
     """
-    levels = _noise_levels(sigma)
+    noises: list[Callable[[Tensor], Tensor]] = []
+    if gaussian is not None:
+        noises.append(partial(add_noise, sigma=_noise_levels(gaussian)))
+    if salt_and_pepper is not None:
+        noises.append(partial(NOISES["salt and pepper"], share=_shares(salt_and_pepper)))
+    if masking is not None:
+        noises.append(partial(masking_noise, share=_shares(masking)))
+    if not noises:
+        raise ValueError("Give the strength of at least one kind of noise, got none.")
 
     def loss(model: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
-        return reconstruction_error(images, model(add_noise(images, levels)))
+        noisy = noises[0](images)
+        if len(noises) > 1:
+            kind = (_uniform(images, (len(images), 1, 1, 1), None) * len(noises)).long()
+            for k, noise in enumerate(noises[1:], 1):
+                noisy = torch.where(kind == k, noise(images), noisy)
+        return reconstruction_error(images, model(noisy))
 
     return loss
 
@@ -143,6 +195,24 @@ def inpainting_loss(
 def _uniform(x: Tensor, shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
     """Draws from [0, 1) on the device of x, in float32 whatever x is: bf16 could round up to 1."""
     return torch.rand(tuple(shape), generator=generator, device=x.device, dtype=torch.float32)
+
+
+def _each_its_own(
+    x: Tensor, levels: tuple[float, float], generator: torch.Generator | None
+) -> Tensor:
+    """A level for each image, N×1×1×1, between the two."""
+    low, high = levels
+    return low + (high - low) * _uniform(x, (len(x), 1, 1, 1), generator)
+
+
+def _shares(share: float | Sequence[float]) -> tuple[float, float]:
+    pair = tuple(share) if isinstance(share, Sequence) else (share, share)
+    if len(pair) != 2 or not 0 <= pair[0] <= pair[1] <= 1:
+        raise ValueError(
+            "share must be a number from 0 to 1, or a pair (lowest, highest) of such numbers, "
+            f"got {share}."
+        )
+    return pair
 
 
 def _noise_levels(sigma: float | Sequence[float]) -> tuple[float, float]:

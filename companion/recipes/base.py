@@ -20,13 +20,22 @@ from companion.recipes import weights
 from companion.recipes.weights import Card, WeightsError
 from companion.threads import limit_threads
 from companion.training import History, Loss, fit
-from companion.training.augmentation import Augmentation, compose, crop_and_flip, cutout
+from companion.training.augmentation import (
+    Augmentation,
+    coarsen,
+    compose,
+    crop_and_flip,
+    cutout,
+    mix_digits,
+)
 from companion.training.batches import Data
 
 # What a recipe's settings may do to training images, in this order.
 _CHANGES: dict[str, Callable[..., Augmentation]] = {
     "augment": crop_and_flip,
     "cutout": cutout,
+    "coarsen": coarsen,
+    "mix_digits": mix_digits,
 }
 
 
@@ -61,12 +70,13 @@ class Recipe:
     `dataset` is a name that `load_images` knows, `data` says for people what is used of it. `drawn`
     is for generated data: so many images are drawn anew for each epoch. `settings` has one mapping
     of keyword arguments for each of "model", "loss" and "fit", and perhaps "optimizer" (with the
-    `name` of a class of torch.optim), "augment" (for `crop_and_flip`) and "cutout" (for `cutout`,
-    after it); they are what the card records. `evaluate(model, images)` gives the figures on images
-    that the training never sees, `must_reach` says which of them count. With several `seeds` it is
-    trained once with each; the run that is best by the first of `must_reach` is kept, and the card
-    tells of all. A recipe that does not `ship` leaves only its card: a recorded run. `needs` are
-    the recipes whose models its figures need.
+    `name` of a class of torch.optim), "augment" (for `crop_and_flip`), "cutout", "coarsen" and
+    "mix_digits" (for the functions of these names, in this order); they are what the card records.
+    `evaluate(model, images)` gives the figures on images that the training never sees, `must_reach`
+    says which of them count. With several `seeds` it is trained once with each; the run that is
+    best by the first of `must_reach` is kept, and the card tells of all. A recipe that does not
+    `ship` leaves only its card: a recorded run. `needs` are the recipes whose models its figures
+    need.
     """
 
     name: str

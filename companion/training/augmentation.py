@@ -1,9 +1,9 @@
 """Changes to images that keep their meaning (chapter 4): random ones, batch by batch, for training,
 and the fixed views of the slide, over which a network's answers are averaged.
 
-`crop_and_flip`, `cutout` and `colour_jitter` return what `fit` takes as `augment`: a function from
-float images N×C×H×W, on any device, to changed ones, every image with draws of its own from
-PyTorch's global generator. `compose` makes one of several.
+`crop_and_flip`, `cutout`, `coarsen`, `mix_digits` and `colour_jitter` return what `fit` takes as
+`augment`: a function from float images N×C×H×W, on any device, to changed ones, every image with
+draws of its own from PyTorch's global generator. `compose` makes one of several.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from companion.datasets import load_images
+from companion.datasets.digits import as_mnist
 
 Augmentation = Callable[[Tensor], Tensor]
 
@@ -80,6 +83,45 @@ def cutout(size: int) -> Augmentation:
         ]
         square = covered[0][:, None, :, None] & covered[1][:, None, None, :]
         return torch.where(square, images.mean((2, 3), keepdim=True), images)
+
+    return augment
+
+
+def coarsen(share: float) -> Augmentation:
+    """Give a share of MNIST's images the coarseness of scikit-learn's digits.
+
+    Each with probability `share` is averaged to 8×8 numbers, and brought back as
+    `companion.datasets.digits.as_mnist` enlarges those. Raises ValueError for a share outside
+    [0, 1], or, when called, for images that are not 28×28.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be a number from 0 to 1, got {share}")
+
+    def augment(images: Tensor) -> Tensor:
+        if images.shape[2:] != (28, 28):
+            raise ValueError(f"coarsen takes images of 28×28, not {tuple(images.shape[2:])}")
+        coarse = as_mnist(F.adaptive_avg_pool2d(images[..., 4:24, 4:24], 8))
+        chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
+        return torch.where(chosen, coarse, images)
+
+    return augment
+
+
+def mix_digits(share: float) -> Augmentation:
+    """Replace a share of MNIST's images by scikit-learn's training digits, as large as MNIST's.
+
+    Each with probability `share`, by one drawn anew and shifted by up to a pixel each way. Raises
+    ValueError for a share outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be a number from 0 to 1, got {share}")
+    digits = as_mnist(load_images("digits", "train").pixels())
+    shift = crop_and_flip(1, flip=False)
+
+    def augment(images: Tensor) -> Tensor:
+        drawn = digits[torch.randint(len(digits), (len(images),))].to(images)
+        chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
+        return torch.where(chosen, shift(drawn), images)
 
     return augment
 

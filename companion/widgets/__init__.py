@@ -10,7 +10,8 @@ and its gradient through a deep network; `CompoundScaling` grows an EfficientNet
 what a network's channels answer to; `OcclusionMap` lays a patch over a photograph and shows what a
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
 `ThresholdLab` ties one threshold to its five views; `TextureDefects` shows where an autoencoder
-cannot rebuild what a reader paints; `LatentTraversal` walks through a decoder's latent space;
+cannot rebuild what a reader paints; `ImageRepair` damages a picture and repairs it with networks
+and filters; `LatentTraversal` walks through a decoder's latent space;
 `PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
 the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA, `ManifoldField` one with a
 code of one number on points in the plane, and `SparseCode` one that is charged for the units that
@@ -27,6 +28,7 @@ from companion.widgets.autoencoder_race import AutoencoderRace
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
+from companion.widgets.image_repair import ImageRepair
 from companion.widgets.isolation_cuts import IsolationCuts
 from companion.widgets.kernel_lab import KernelLab
 from companion.widgets.latent_traversal import LatentTraversal
@@ -54,6 +56,7 @@ __all__ = [
     "CompoundScaling",
     "ConvolutionByHand",
     "EmbeddingExplorer",
+    "ImageRepair",
     "IsolationCuts",
     "KernelLab",
     "LOFOpened",

@@ -11,9 +11,9 @@ import torch
 import traitlets
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from companion.datasets import ImageSet, load_images
+from companion.datasets.digits import as_mnist
 from companion.explain.activations import channel_filters
 from companion.explain.passes import hooked, named_layers
 from companion.explain.patches import map_fields, patches_by_channel
@@ -318,8 +318,7 @@ def _grey_png(pixels: np.ndarray) -> bytes:
 def _enlarged_digits() -> ImageSet:
     """scikit-learn's 8×8 digits as MNIST has its own: 20 pixels high, in the middle of 28×28."""
     data = load_images("digits", "train")
-    large = F.interpolate(data.pixels(), 20, mode="bicubic").clamp(0, 1)
-    pixels = F.pad(large, (4, 4, 4, 4))
+    pixels = as_mnist(data.pixels())
     return ImageSet(
         data.name, data.split, (255 * pixels).round().to(torch.uint8), data.labels, data.class_names
     )

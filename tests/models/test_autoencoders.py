@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from companion.models import ConvAutoencoder
 from companion.models.corruption import (
+    NOISES,
     add_noise,
     denoising_loss,
     fill_in,
@@ -335,10 +336,49 @@ def test_a_pair_of_levels_gives_each_image_its_own() -> None:
     assert levels.std().item() == pytest.approx(0.4 / math.sqrt(12), abs=0.01)
 
 
+@pytest.mark.parametrize(("kind", "values"), [("salt and pepper", (0, 1)), ("masking", (0,))])
+def test_pixels_are_hit_as_often_as_was_asked_for(kind: str, values: tuple[int, ...]) -> None:
+    x = torch.full((200, 3, 20, 20), 0.5)
+    hit = NOISES[kind](x, 0.3, seeded())
+    assert set(hit.unique().tolist()) == {0.5, *values}
+    for value in values:
+        share = (hit == value).float().mean().item()
+        assert share == pytest.approx(0.3 / len(values), abs=0.01)
+    assert torch.equal(hit[:, 0], hit[:, 2])  # all channels of a pixel
+    assert torch.equal(NOISES[kind](x, 0.0), x)
+    shares = (NOISES[kind](x, (0.1, 0.7), seeded()) != 0.5).flatten(1).float().mean(1)
+    assert shares.min() < 0.2
+    assert shares.max() > 0.6
+
+
+def test_each_image_gets_one_of_several_kinds_of_noise() -> None:
+    torch.manual_seed(0)
+    x = torch.full((300, 1, 20, 20), 0.5)
+    seen: list[Tensor] = []
+
+    class Look(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(images)
+            return images
+
+    denoising_loss(0.2, salt_and_pepper=0.5, masking=0.5)(Look(), x, None)
+    kinds = []
+    for image in seen[0]:
+        values = set(image.unique().tolist())
+        kinds.append(3 if len(values) > 3 else len(values))
+    counts = torch.bincount(torch.tensor(kinds), minlength=4)[1:]
+    assert counts[0] == 0
+    # Two values: masking; three: salt and pepper, or more: Gaussian.
+    assert counts[1].item() == pytest.approx(100, abs=30)
+    assert sum(len(image.unique()) > 3 for image in seen[0]) == pytest.approx(100, abs=30)
+
+
 def test_draws_are_those_of_the_generator() -> None:
     x = torch.rand(4, 1, 9, 9)
     for draw in (
         partial(add_noise, x, (0.1, 0.3)),
+        partial(NOISES["salt and pepper"], x, 0.5),
+        partial(NOISES["masking"], x, (0.2, 0.6)),
         partial(random_masks, x, 0.5),
         partial(rectangle_masks, x, (2, 5)),
     ):
@@ -523,6 +563,9 @@ HIDDEN = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
         (lambda: denoising_loss((0.1, 0.2, 0.3)), "sigma"),
         (lambda: add_noise(X.byte(), 0.1), r"uint8.*/ 255"),
         (lambda: add_noise(X[0], 0.1), "N×C×H×W, got 1×8×8"),
+        (lambda: NOISES["masking"](X, 1.1), "share must be a number from 0 to 1, or a pair"),
+        (lambda: denoising_loss(masking=(0.5, 0.2)), "share must be a number from 0 to 1"),
+        (lambda: denoising_loss(), "at least one kind of noise, got none"),
         (lambda: random_masks(X, 0.0), "share must be above 0 and at most 1, got 0"),
         (lambda: inpainting_loss(share=1.5), "share"),
         (lambda: rectangle_masks(X, (2, 9)), "up to 9 pixels does not fit into images of 8×8"),

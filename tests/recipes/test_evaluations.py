@@ -1,6 +1,5 @@
 """The figures on the cards of autoencoders, GAN and classifiers, against other ways to get them."""
 
-import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
@@ -9,9 +8,8 @@ from torch.nn.functional import one_hot
 
 from companion.by_hand import classification
 from companion.datasets import ImageSet, load_images
-from companion.models import DCGAN, ConvAutoencoder, DigitCNN, SparseAutoencoder, add_noise
+from companion.models import DCGAN, ConvAutoencoder, DigitCNN, SparseAutoencoder
 from companion.recipes import autoencoders, base, classifiers, gans
-from companion.recipes.autoencoders import psnr
 from companion.training import classification_loss
 from companion.training.augmentation import views
 
@@ -37,23 +35,6 @@ class Oracle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.answer
-
-
-def test_psnr_by_hand_and_by_scikit_image() -> None:
-    from skimage.metrics import peak_signal_noise_ratio
-
-    x = digits(5).pixels()
-    assert psnr(x, x + 0.1) == pytest.approx(20.0, abs=1e-4)
-    noisy = add_noise(x, 0.2, torch.Generator().manual_seed(0))
-    each = [
-        peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1)
-        for a, b in zip(x, noisy, strict=True)
-    ]
-    assert psnr(x, noisy) == pytest.approx(np.mean(each), abs=1e-3)
-    half = torch.zeros(5, 1, 8, 8, dtype=torch.bool)
-    half[..., :4] = True
-    wrong = torch.where(half, x + 0.01, x + 0.5)
-    assert psnr(x, wrong, half) == pytest.approx(40.0, abs=1e-3)
 
 
 def test_classifier_figures() -> None:
@@ -119,8 +100,10 @@ def test_the_autoencoder_is_compared_with_pca() -> None:
 
 def test_denoising_is_compared_with_the_best_of_each_filter() -> None:
     images = smooth()
-    figures = autoencoders.evaluate_denoising(Oracle(images, 0.01), images, levels=(0.2,))
-    row = figures["psnr"]["0.2"]
+    figures = autoencoders.evaluate_denoising(
+        Oracle(images, 0.01), images, levels={"gaussian": (0.2,)}
+    )
+    row = figures["psnr"]["gaussian 0.2"]
     assert row["network"] == pytest.approx(40.0, abs=1e-3)
     # Filters help on smooth images, and the gain is over the better one.
     assert min(row["median"], row["total variation"]) > row["noisy"] + 3
@@ -133,6 +116,22 @@ def test_inpainting_is_compared_with_biharmonic() -> None:
     assert figures["psnr"] == pytest.approx(40.0, abs=1e-3)
     assert figures["biharmonic_psnr"] > 15
     assert figures["gain"] == pytest.approx(figures["psnr"] - figures["biharmonic_psnr"])
+
+
+def test_figures_on_another_collection_stand_beside_the_first() -> None:
+    seen: list[ImageSet] = []
+
+    def brightness(model: object, images: ImageSet) -> dict[str, float]:
+        seen.append(images)
+        return {"mean": images.pixels().mean().item()}
+
+    images = smooth(5)
+    figures = autoencoders.also_on_digits(brightness)(None, images)
+    assert figures["mean"] == pytest.approx(images.pixels().mean().item())
+    other = next(one for one in seen if one is not images)
+    assert other.image_shape == (1, 28, 28)
+    assert len(other) == len(load_images("digits", "test"))
+    assert figures["digits_mean"] == pytest.approx(other.pixels().mean().item())
 
 
 def test_sparse_figures() -> None:

@@ -107,6 +107,17 @@ def _texture() -> widgets.TextureDefects:
     return widgets.TextureDefects(model, windows[:2], windows, title=HOSTILE)
 
 
+def _repair(**options: Any) -> widgets.ImageRepair:
+    torch.manual_seed(0)
+    denoiser, inpainter = (
+        nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))
+        for _ in range(2)
+    )
+    return widgets.ImageRepair(
+        denoiser, inpainter, _images(3, 1, 12), [HOSTILE, "b", "c"], title=HOSTILE, **options
+    )
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -176,6 +187,11 @@ EXAMPLES = {
         lambda: widgets.IsolationCuts(title=HOSTILE),
         lambda w: [f"c({len(w.points)}) = {w.average_path:.3f}"],
         {"selected": 4, "guess": 3, "cuts": 7, "trees": 30},
+    ),
+    "ImageRepair": Example(
+        _repair,
+        lambda w: [f"{_signed(value, 1)} dB" for value in w.quality().values()],
+        {"view": "error"},
     ),
     "KernelLab": Example(
         lambda: widgets.KernelLab(_images(2), captions=[HOSTILE, "b"], bias=0.1, title=HOSTILE),

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from companion.training.augmentation import compose, crop_and_flip, cutout
+from companion.datasets import load_images
+from companion.datasets.digits import as_mnist
+from companion.training.augmentation import coarsen, compose, crop_and_flip, cutout, mix_digits
 
 
 def seeded(n: int = 400) -> torch.Tensor:
@@ -106,3 +108,33 @@ def test_compose_makes_one_change_after_another() -> None:
     changed = compose(lambda x: x + 1, lambda x: x * 2)(images)
     assert torch.equal(changed, (images + 1) * 2)
     assert torch.equal(compose()(images), images)
+
+
+def test_coarse_images_hold_eight_by_eight_numbers() -> None:
+    torch.manual_seed(0)
+    images = torch.zeros(400, 1, 28, 28)
+    images[..., 4:24, 4:24] = torch.rand(400, 1, 20, 20)
+    made = coarsen(0.4)(images)
+    same = (made == images).flatten(1).all(1)
+    assert (~same).float().mean().item() == pytest.approx(0.4, abs=0.08)
+    means = F.adaptive_avg_pool2d(images[~same][..., 4:24, 4:24], 8)
+    torch.testing.assert_close(made[~same], as_mnist(means))
+    assert (made[..., :4, :] == 0).all()
+    with pytest.raises(ValueError, match="share must be a number from 0 to 1, got 2"):
+        coarsen(2)
+    with pytest.raises(ValueError, match="28×28, not"):
+        coarsen(0.5)(torch.zeros(1, 1, 8, 8))
+
+
+def test_some_images_become_training_digits() -> None:
+    torch.manual_seed(0)
+    images = torch.full((300, 1, 28, 28), 0.5)
+    made = mix_digits(0.4)(images)
+    drawn = made[(made != images).flatten(1).any(1)]
+    assert len(drawn) / 300 == pytest.approx(0.4, abs=0.1)
+    digits = as_mnist(load_images("digits", "train").pixels())
+    shifted = [digits.roll((i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    nearest = torch.cdist(drawn.flatten(1), torch.cat(shifted).flatten(1)).amin(1)
+    assert nearest.max() < 1e-2
+    with pytest.raises(ValueError, match="share must be a number from 0 to 1, got -1"):
+        mix_digits(-1)

@@ -2,7 +2,6 @@
 // for the state. Before the network is there, the first image can be looked into: its maps come with the state.
 
 import { softmax } from "./maths/classification.js";
-import { openModel } from "./runtime/session.js";
 import { colourScale } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
@@ -12,6 +11,7 @@ import { imagePicker } from "./ui/image_picker.js";
 import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
 import { loadPicture, numbersOf, ownPicture } from "./ui/pictures.js";
 import { colourOf, gradientOf } from "./ui/pixel_map.js";
+import { megabytes, wakingNetwork } from "./ui/waking.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Traits } from "./ui/lifetime.js" */
@@ -453,62 +453,24 @@ function examplePicker(model, onImage) {
 
 // ---------------------------------------------------------------- the network
 
-/** @param {number} bytes */
-const megabytes = (bytes) => `${ui.fixed(bytes / 1e6, bytes < 1e6 ? 2 : 1)} MB`;
-
 /**
- * The network in the page's worker, opened when it is first wanted: by the button `wake`, or a new image.
+ * The network, opened when it is first wanted: by the button `wake`, or a new image.
  * @param {Model} model
  * @param {{ say: (words: string, kind?: "waiting" | "error") => void, onOpen: () => void }} options
  */
-function network(model, { say, onOpen }) {
+function network(model, options) {
   const layers = model.get("layers");
-  const { model: sha256, bytes } = model.get("network");
+  const of = model.get("network");
   const isDigit = model.get("input") === "digit";
-  const wake = ui.button({
-    label: isDigit ? "Press to draw" : `Load the network, ${megabytes(bytes)}`,
-    title: `Loads the network, ${megabytes(bytes)}, once; nothing that you show it leaves your machine`,
-    kind: "primary",
-    onClick: () => open().catch(() => {}),
-  });
-  wake.el.dataset.wakes = "";
-  /** @type {ReturnType<typeof openModel> | null} */
-  let opening = null;
-  let alive = true;
-  const begin = async () => {
-    wake.enable(false);
-    say("Loading the network …", "waiting");
-    try {
-      const session = await openModel(sha256, model, {
-        onProgress(loaded, total) {
-          if (alive && loaded < total)
-            say(`Loading the network: ${megabytes(loaded)} of ${megabytes(total)}`, "waiting");
-        },
-      });
-      if (!alive) session.release();
-      say("");
-      wake.el.hidden = true;
-      if (alive) onOpen();
-      return session;
-    } catch (error) {
-      opening = null;
-      wake.enable(true);
-      say(`The network could not be loaded: ${/** @type {Error} */ (error).message}`, "error");
-      throw error;
-    }
-  };
-  const open = () => {
-    opening ??= begin();
-    return opening;
-  };
+  const label = isDigit ? "Press to draw" : `Load the network, ${megabytes(of.bytes)}`;
+  const { wake, run, stop } = wakingNetwork(model, { network: of, label, ...options });
   return {
-    wake: wake.el,
+    wake,
+    stop,
     /** What it makes of an image; null if a newer one came. @param {Float32Array} image @returns {Promise<Seen | null>} */
     async look(image) {
-      const session = await open();
-      if (!alive) return null;
-      const outputs = await session.run({ image: { data: image, dims: [1, ...model.get("image_shape")] } });
-      if (!outputs || !alive) return null;
+      const outputs = await run({ image: { data: image, dims: [1, ...model.get("image_shape")] } });
+      if (!outputs) return null;
       const maps = layers.map((_, k) => {
         const values = /** @type {Float32Array} */ (outputs[`layer${k}`].data);
         let [low, high] = [0, 1e-6];
@@ -520,10 +482,6 @@ function network(model, { say, onOpen }) {
       });
       const logits = Array.from(/** @type {Float32Array} */ (outputs.logits.data));
       return { image, probabilities: softmax(logits), maps };
-    },
-    stop() {
-      alive = false;
-      opening?.then((session) => session.release()).catch(() => {}); // said already
     },
   };
 }

@@ -115,6 +115,8 @@ function followPointer(field, picture, { width, height, radius }, { onDown, onMo
  * @property {boolean} [centre] give the image as MNIST has its digits: scaled to 20/28 of the side, its
  *   centre
  *   of mass in the middle. What the reader sees stays where it was drawn.
+ * @property {(ink: Float32Array) => ArrayLike<number>} [look] what the pad shows of its ink: an image as large;
+ *   the ink itself if not given
  * @property {(image: Float32Array) => void} [onChange] after each line; see `read`
  */
 
@@ -131,6 +133,7 @@ export function drawingPad({
   width = 28,
   radius = 1.1,
   centre = false,
+  look = (ink) => ink,
   onChange,
 } = {}) {
   const size = { height, width, radius };
@@ -142,7 +145,7 @@ export function drawingPad({
 
   const read = () => (centre ? rasterise(centred(work.strokes(), size), size) : work.image().slice());
   const show = () => {
-    picture.draw(work.image());
+    picture.draw(look(work.image()));
     const isEmpty = work.strokes().length === 0;
     undo.enable(!isEmpty);
     clear.enable(!isEmpty);
@@ -228,6 +231,8 @@ export function drawingPad({
       help,
     ),
     read,
+    /** Show anew what `look` makes of the ink. */
+    show,
     strokes: work.strokes,
     /** Show other strokes, in pixels of the image; calls nobody back. @param {Stroke[]} strokes */
     set(strokes) {
