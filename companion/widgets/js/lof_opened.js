@@ -99,6 +99,7 @@ function table() {
     const name = h("th", { scope: "row" });
     return { shown, name, el: h("tr", {}, name, ...shown.map(({ el }) => h("td", {}, el))) };
   });
+  const body = h("tbody");
   const numbers = ui.readouts(short);
   const heads = ["o", "d(p, o)", "k-distance(o)", "reach-dist", "lrd(o)", "lrd(o) / lrd(p)"];
   const own = h("strong");
@@ -114,7 +115,7 @@ function table() {
           { class: "lof-table" },
           h("caption", {}, "The neighbours o of p = ", own),
           h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, maths(head))))),
-          h("tbody", {}, ...lines.map(({ el }) => el)),
+          body,
           h(
             "tfoot",
             {},
@@ -151,9 +152,8 @@ function table() {
     draw({ k, selected }, { rows, mean, density, lof }) {
       own.textContent = letter(selected);
       for (const name of names) name.textContent = letter(selected);
-      lines.forEach(({ shown, name, el }, e) => {
-        el.hidden = e >= k;
-        if (e >= k) return;
+      body.replaceChildren(...lines.slice(0, k).map(({ el }) => el));
+      lines.slice(0, k).forEach(({ shown, name }, e) => {
         const row = rows[e];
         name.textContent = letter(row.o);
         [row.distance, row.kDistance, row.reach, row.density, row.density / density].forEach((v, c) =>
