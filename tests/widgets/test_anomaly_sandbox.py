@@ -393,7 +393,11 @@ class TestInAPage:
             for k in range(6):
                 tab.touchscreen.tap(box["x"] + 8, box["y"] + 12 + 18 * k)
             tab.wait_for_selector(".companion[data-settled=true]")
-            tab.get_by_text("Point 42 of 42").wait_for()
+            tab.locator(".companion-heading", has_text="Point 42 of 42").wait_for()
+            tab.locator(".companion-spoken[role=status]", has_text="Point 42 of 42").wait_for(
+                state="attached"
+            )
+            assert "rank –" not in tab.text_content(".companion-spoken[role=status]")
             assert shown_numbers(tab)["flagged-lof"] >= before
             sizes = tab.eval_on_selector_all(
                 ".companion-live :is(button, select, .anomaly-tile, .companion-segments label)",

@@ -401,7 +401,7 @@ function painter(model, work, small, large) {
 function render({ model, el }) {
   const voice = ui.announcer();
   const trouble = ui.notice();
-  let looked = 0;
+  let [looked, isToSay] = [0, false];
   /** @type {() => void} */
   let rested = () => {};
   const resting = new Promise((resolve) => {
@@ -413,6 +413,10 @@ function render({ model, el }) {
       paint.draw(what);
       if (what !== "spread") return;
       tell();
+      if (isToSay && looked < work.found.lof.scores.length) {
+        isToSay = false;
+        voice.say(table.words());
+      }
       emit(root, "painted");
     },
     onRest() {
@@ -448,7 +452,8 @@ function render({ model, el }) {
     if (i === looked) return;
     looked = i;
     tell();
-    voice.say(table.words());
+    isToSay = !work.rests; // scores are on their way
+    if (!isToSay) voice.say(table.words());
   };
   const tell = () => {
     const points = model.get("points");
