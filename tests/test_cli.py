@@ -280,6 +280,7 @@ def test_data(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "no data set 'emnist'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_doctor(capsys: Captured) -> None:
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out

@@ -19,6 +19,8 @@ from companion.models import (
 )
 from companion.training import fit
 
+pytestmark = pytest.mark.slow  # each trains, some several times
+
 FILTERS = {
     "median": (median, (1, 2)),
     "total variation": (total_variation, (0.1, 0.2, 0.3, 0.45, 0.7)),

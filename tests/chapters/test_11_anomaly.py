@@ -12,6 +12,8 @@ from companion.anomaly.textures import TextureAutoencoder, damaged, windows
 from companion.anomaly.toys import toy_points
 from companion.datasets import load_images
 
+pytestmark = pytest.mark.slow  # each trains, some several times
+
 
 def tables(name, anomalies):
     return [load_table(name, anomalies, seed) for seed in (0, 1, 2)]

@@ -115,7 +115,7 @@ class TestProjections:
         u, s, _ = np.linalg.svd(points - points.mean(0), full_matrices=False)
         np.testing.assert_allclose(np.abs(project(points, "pca")), np.abs(u[:, :2] * s[:2]))
 
-    @pytest.mark.parametrize("method", ["tsne", "umap"])
+    @pytest.mark.parametrize("method", ["tsne", pytest.param("umap", marks=pytest.mark.slow)])
     def test_the_seed_decides(self, method):
         points = normal(80, 6)
         settings = {"tsne": {"perplexity": 10, "init": "random"}, "umap": {"n_epochs": 30}}[method]

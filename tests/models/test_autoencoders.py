@@ -204,6 +204,7 @@ def converge(model: LinearAutoencoder, x: Tensor) -> None:
     optimizer.step(closure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_linear_autoencoder_finds_the_subspace_of_pca(tied: bool) -> None:
     x = correlated()

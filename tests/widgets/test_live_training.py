@@ -149,6 +149,7 @@ class TestArguments:
         assert keep_tensors(tensors).path == kept.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["softmax", "cnn", "vae"])
 def test_the_code_trains_as_it_stands(kind, request):
     widget = request.getfixturevalue(kind)
