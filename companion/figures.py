@@ -168,35 +168,6 @@ def scatter(
     return figure.update_yaxes(range=limits, scaleanchor="x", constrain="domain")
 
 
-def planes(
-    points: Mapping[str, ArrayLike], labels: ArrayLike, class_names: Sequence[str], *, alt: str,
-    height: int = 640,
-) -> "go.Figure":  # fmt: skip
-    """N points in several planes, two in a row: `points` maps a name to N×2.
-
-    Colours and shapes as in `scatter`; a click in the legend hides a class in every plane. The axes
-    have no numbers: the unit of a projection means nothing.
-
-    Raises:
-        ValueError: points are not N×2, labels are not N numbers, or the alt text says nothing.
-    """
-    from plotly.subplots import make_subplots
-
-    rows = -(-len(points) // 2)
-    figure = plot([], x="", y="", alt=alt, height=height)
-    grid = make_subplots(rows, 2, subplot_titles=list(points), vertical_spacing=0.08)
-    figure.update_layout(grid.layout.to_plotly_json())
-    for position, plane in enumerate(points.values()):
-        axes = {"xaxis": f"x{position + 1}", "yaxis": f"y{position + 1}"}
-        for trace in scatter(plane, labels, class_names, x="", y="", alt=alt).data:
-            trace.update(**axes, legendgroup=trace.name, showlegend=position == 0)
-            trace.marker.update(size=5)
-            figure.add_trace(trace)
-    figure.update_xaxes(title="", showticklabels=False, showgrid=False, zeroline=False)
-    figure.update_yaxes(title="", showticklabels=False, showgrid=False, zeroline=False)
-    return figure.update_layout(margin={"l": 8, "r": 8, "t": 64, "b": 8}, legend={"y": 1.06})
-
-
 def heatmap(
     values: ArrayLike, *, rows: Sequence[str], columns: Sequence[str], x: str, y: str, alt: str,
     unit: str = "", **layout: Any,
@@ -218,6 +189,71 @@ def heatmap(
         "height": 110 + 44 * len(rows),
     } | layout
     return plot([trace], x=x, y=y, alt=alt, **options)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Small drawings beside each other, with one alt text; made by `planes`."""
+
+    drawings: Mapping[str, str]  # what is written above it, and the SVG
+    alt: str
+
+    def _repr_html_(self) -> str:
+        panels = "".join(
+            f'<div><div style="font-size:.85em">{escape(name)}</div>{svg}</div>'
+            for name, svg in self.drawings.items()
+        )
+        return (
+            '<figure class="companion-picture" style="margin:0;max-width:680px">'
+            f'<div role="img" aria-label="{escape(self.alt)}" style="display:grid;'
+            f'grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 16px">{panels}</div></figure>'
+        )
+
+    def __repr__(self) -> str:
+        return f"<Planes: {self.alt}>"
+
+
+def planes(
+    points: Mapping[str, ArrayLike], labels: ArrayLike, class_names: Sequence[str], *, alt: str
+) -> Planes:
+    """N points in several planes, two in a row: `points` maps a name to N×2.
+
+    Each class has its colour, and its name at its median. Both axes have one scale, and no numbers:
+    the unit of a projection means nothing.
+
+    Raises:
+        ValueError: points are not N×2, labels are not N numbers, or the alt text says nothing.
+    """
+    kind, size, drawings = np.asarray(labels), 340, {}
+    for name, plane in points.items():
+        place = np.asarray(plane, dtype=float)
+        if place.ndim != 2 or place.shape[1] != 2 or kind.shape != place.shape[:1]:
+            raise ValueError(
+                f"expected points N×2 and labels of length N; got {place.shape} and {kind.shape}"
+            )
+        low, high = place.min(0), place.max(0)
+        scale = (size - 24) / max(float((high - low).max()), 1e-9)
+        x, y = (size / 2 + (place - (low + high) / 2) * scale * (1, -1)).T
+        dots, names = [], []
+        for number, title in enumerate(class_names):
+            of = kind == number
+            if not of.any():
+                continue
+            colour = COLOURS[number % len(COLOURS)]
+            path = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in zip(x[of], y[of], strict=True))
+            dots.append(f'<path d="{path}" stroke="{colour}"/>')
+            names.append(
+                f'<text x="{np.median(x[of]):.0f}" y="{np.median(y[of]):.0f}" fill="{colour}">'
+                f"{escape(title)}</text>"
+            )
+        drawings[name] = (
+            f'<svg viewBox="0 0 {size} {size}" style="display:block;width:100%;height:auto" '
+            'fill="none" stroke-width="6" stroke-linecap="round">'
+            f'<g stroke-opacity=".7">{"".join(dots)}</g><g font-size="30" font-weight="700" '
+            'text-anchor="middle" dominant-baseline="central" paint-order="stroke" '
+            f'style="stroke:var(--pst-color-background,#fff)">{"".join(names)}</g></svg>'
+        )
+    return Planes(drawings, _need_alt(alt))
 
 
 @dataclass(frozen=True)

@@ -125,17 +125,26 @@ lines({"a": [1, 2, 3]}, x="x", y="y", alt="a line that rises & <falls>")
 """
 
 
-def test_planes_show_each_class_in_each_plane_and_name_it_once():
-    points = {"PCA": np.arange(12).reshape(6, 2), "UMAP": -np.arange(12).reshape(6, 2)}
-    figure = figures.planes(points, np.array([0, 0, 1, 1, 1, 0]), ["a", "b"], alt=ALT)
-    assert figure.layout.meta["alt"] == ALT
-    assert [title.text for title in figure.layout.annotations] == ["PCA", "UMAP"]
-    shown = [(t.xaxis, t.yaxis, t.name, t.showlegend, list(t.x)) for t in figure.data]
-    assert shown == [
-        ("x", "y", "a", True, [0, 2, 10]), ("x", "y", "b", True, [4, 6, 8]),
-        ("x2", "y2", "a", False, [0, -2, -10]), ("x2", "y2", "b", False, [-4, -6, -8]),
+def test_planes_show_each_point_in_its_place_and_name_each_class():
+    corners = np.array([[0, 0], [0, 2], [4, 0], [4, 2.0]])
+    made = figures.planes(
+        {"PCA": corners, "<UMAP>": -corners}, np.array([0, 0, 1, 1]), ["a", "b", "none"], alt=ALT
+    )
+    html = made._repr_html_()
+    assert html.count("<svg") == 2
+    assert f'aria-label="{ALT}"' in html
+    assert "&lt;UMAP&gt;" in html
+    first = made.drawings["PCA"]
+    # 4 units are 316 of 340 wide: 79 a unit, both ways; y points upwards.
+    assert re.findall(r'd="([^"]+)"', first) == ["M12 249h0M12 91h0", "M328 249h0M328 91h0"]
+    assert re.findall(r'<text x="(\d+)" y="(\d+)"[^>]*>(\w+)<', first) == [
+        ("12", "170", "a"), ("328", "170", "b"),
     ]  # fmt: skip
-    assert {t.legendgroup for t in figure.data if t.name == "a"} == {"a"}
+    assert re.findall(r'd="([^"]+)"', made.drawings["<UMAP>"])[0] == "M328 91h0M328 249h0"
+    with pytest.raises(ValueError, match="expected points N×2"):
+        figures.planes({"PCA": corners}, np.arange(3), ["a"], alt=ALT)
+    with pytest.raises(ValueError, match="alt text"):
+        figures.planes({"PCA": corners}, np.zeros(4), ["a"], alt="")
 
 
 @pytest.fixture(scope="module")
