@@ -11,7 +11,7 @@ class Evaluation(NamedTuple):
 
     `auroc`: the chance that an anomaly scores higher than a normal row (ties count half).
     `average_precision`: mean precision at the anomalies, from the top of the ranking down.
-    `share`: of anomalies, which a random ranking has for its average precision.
+    `share`: of anomalies; the average precision of a random ranking of many rows.
     """
 
     auroc: float

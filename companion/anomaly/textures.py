@@ -2,7 +2,7 @@
 
 The textures are scikit-image's photographs of bricks, grass and gravel; the defects are drawn here,
 so that their pixels are known. They stand in for photographs of real defects, such as MVTec AD's
-(Bergmann et al. 2019), whose licence forbids to pass them on with a book.
+(Bergmann et al. 2019), whose licence forbids commercial use.
 """
 
 import numpy as np

@@ -11,7 +11,7 @@ def _precision(labels: Tensor, scores: Tensor) -> Tensor:
     return ranked.cumsum(0) / torch.arange(1, len(ranked) + 1)
 
 
-@exercise("A ranking that is no better than chance has the share of anomalies.")
+@exercise("A random ranking has about the share of anomalies.")
 def average_precision(answer: Answer) -> None:
     """`average_precision(labels, scores)`: the mean precision at the anomalies, from the top."""
     generator = torch.Generator().manual_seed(0)

@@ -68,6 +68,33 @@ class TestTables:
         assert models[1].labels_.mean() == pytest.approx(0.3, abs=0.01)
 
 
+@pytest.mark.parametrize("one", tables("breast cancer", 20))
+def test_anomalies_in_the_fit_spoil_the_reconstruction_error(one):
+    benign = np.flatnonzero(~one.labels)[::2]
+    rest = np.setdiff1d(np.arange(len(one)), benign)
+    soiled = np.r_[benign, np.flatnonzero(one.labels)]
+    Z = (one.X - one.X[benign].mean(0)) / one.X[benign].std(0)
+
+    def found(rows):
+        pca = PCA(7).fit(Z[rows])
+        beside = ((Z[rest] - pca.inverse_transform(pca.transform(Z[rest]))) ** 2).sum(1)
+        network = detect("autoencoder", Z[rows], epochs=60).score(Z[rest])
+        return [evaluate(one.labels[rest], scores).auroc for scores in (beside, network)]
+
+    assert min(found(benign)) > 0.85
+    assert max(found(soiled)) < 0.8
+
+
+def test_a_random_ranking_of_few_anomalies_has_more_than_their_share():
+    rng = np.random.default_rng(0)
+    labels = np.arange(359) < 2
+    values = [evaluate(labels, rng.random(359)).average_precision for _ in range(300)]
+    harmonic = (1 / np.arange(1, 360)).sum()
+    exact = ((359 - harmonic) / 358 + harmonic) / 359
+    assert np.mean(values) == pytest.approx(exact, abs=0.01)
+    assert exact > 3 * labels.mean()
+
+
 def test_equal_scores_are_flagged_by_nobody():
     X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 25, dtype=float)
     assert LOF(n_neighbors=5, contamination=0.1).fit(X).labels_.sum() == 0
