@@ -136,7 +136,7 @@ def test_a_linear_autoencoder_converges_to_pcas_subspace(tied: bool, seed: int) 
 
 
 def test_halfway_in_the_code_and_halfway_in_pixels_then_coded_are_alike() -> None:
-    """And measured from its own copies of real digits, PCA loses no more on the way."""
+    """And measured from its own copies of real digits, PCA loses about as little on the way."""
     train, test = load_images("digits", "train"), load_images("digits", "test")
     x, rows = test.pixels(), train.pixels().flatten(1)
     torch.manual_seed(0)
@@ -164,7 +164,8 @@ def test_halfway_in_the_code_and_halfway_in_pixels_then_coded_are_alike() -> Non
     def pca(images: torch.Tensor) -> torch.Tensor:
         return (mean + (images.flatten(1) - mean) @ V.T @ V).clamp(0, 1)
 
-    assert to_data(pca((x[i] + x[j]) / 2)) - to_data(pca(x)) < in_code - real
+    by_pca = to_data(pca((x[i] + x[j]) / 2)) - to_data(pca(x))
+    assert by_pca == pytest.approx(in_code - real, rel=0.25)
 
 
 def test_mixed_pixels_are_copied_by_a_wide_code_and_not_by_a_sparse_one() -> None:
@@ -174,7 +175,7 @@ def test_mixed_pixels_are_copied_by_a_wide_code_and_not_by_a_sparse_one() -> Non
     generator = torch.Generator().manual_seed(0)
     mixed = torch.stack([c[torch.randperm(len(c), generator=generator)] for c in columns], 1)
     mixed = mixed.view(-1, 1, 8, 8)
-    everything = reconstruction_error(mixed, mixed.mean(0, keepdim=True)).item()
+    everything = reconstruction_error(mixed, mixed.mean(0).expand_as(mixed)).item()
     left = {}
     for weight in (0.0, 0.1):
         torch.manual_seed(0)
