@@ -12,10 +12,12 @@ from companion.models import (
     NOISES,
     DenseAutoencoder,
     LinearAutoencoder,
+    SparseAutoencoder,
     fill_in,
     hide,
     reconstruction_error,
     rectangle_masks,
+    sparse_loss,
 )
 from companion.training import fit
 
@@ -39,8 +41,6 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     [
         ("gaussian", 0.3, 2.0),
         ("gaussian", 0.5, 2.5),
-        # The median's own ground: it is level there.
-        ("salt and pepper", 0.2, -0.2),
         ("salt and pepper", 0.4, 2.0),
         ("masking", 0.3, 4.0),
         ("masking", 0.5, 4.0),
@@ -57,6 +57,32 @@ def test_the_denoiser_beats_tuned_filters(digits, kind: str, strength: float, le
         assert network >= psnr(held_out, restore(noisy, best).clamp(0, 1)) + least
 
 
+@pytest.mark.parametrize(
+    ("strength", "least", "most"),
+    [(0.05, -7, -3), (0.1, -3, -0.2), (0.2, -0.5, 0.5)],
+)
+def test_at_weak_salt_and_pepper_the_median_is_ahead(
+    digits, strength: float, least: float, most: float
+) -> None:
+    chosen_on, held_out = digits
+    noisy = NOISES["salt and pepper"](held_out, strength, torch.Generator().manual_seed(1))
+    practice = NOISES["salt and pepper"](chosen_on, strength, torch.Generator().manual_seed(2))
+    best = tuned(median, (1, 2), chosen_on, practice)
+    with torch.no_grad():
+        network = psnr(held_out, recipes.load("denoiser-mnist").model(noisy))
+    assert least < network - psnr(held_out, median(noisy, best)) < most
+
+
+def test_nothing_takes_the_denoiser_beyond_25_decibels(digits) -> None:
+    """It draws every pixel anew; so against very weak noise, doing nothing is better."""
+    _, held_out = digits
+    noisy = NOISES["gaussian"](held_out, 0.05, torch.Generator().manual_seed(1)).clamp(0, 1)
+    model = recipes.load("denoiser-mnist").model
+    with torch.no_grad():
+        assert psnr(held_out, model(noisy)) < psnr(held_out, model(held_out)) + 0.1 < 25.1
+    assert psnr(held_out, noisy) > 26
+
+
 def test_on_photographs_the_denoiser_loses(digits) -> None:
     chosen_on, _ = digits
     pieces = photos.crops("test", 100, size=28).pixels().mean(1, keepdim=True)
@@ -67,6 +93,7 @@ def test_on_photographs_the_denoiser_loses(digits) -> None:
     for restore, strengths in FILTERS.values():
         best = tuned(restore, strengths, chosen_on, practice)
         assert psnr(pieces, restore(noisy, best).clamp(0, 1)) > network + 1
+    assert psnr(pieces, noisy.clamp(0, 1)) > network + 1
 
 
 @pytest.mark.parametrize("sides", [(6, 8), (9, 11), (12, 14)])
@@ -109,7 +136,7 @@ def test_a_linear_autoencoder_converges_to_pcas_subspace(tied: bool, seed: int) 
 
 
 def test_halfway_in_the_code_and_halfway_in_pixels_then_coded_are_alike() -> None:
-    """What helps interpolation is the decoder, not a straight way through the code."""
+    """And measured from its own copies of real digits, PCA loses about as little on the way."""
     train, test = load_images("digits", "train"), load_images("digits", "test")
     x, rows = test.pixels(), train.pixels().flatten(1)
     torch.manual_seed(0)
@@ -130,3 +157,56 @@ def test_halfway_in_the_code_and_halfway_in_pixels_then_coded_are_alike() -> Non
         real = to_data(model(x))
     assert real < in_code < to_data((x[i] + x[j]) / 2)
     assert in_code == pytest.approx(in_pixels, rel=0.1)
+
+    mean = rows.mean(0)
+    V = torch.linalg.svd(rows - mean, full_matrices=False).Vh[:8]
+
+    def pca(images: torch.Tensor) -> torch.Tensor:
+        return (mean + (images.flatten(1) - mean) @ V.T @ V).clamp(0, 1)
+
+    by_pca = to_data(pca((x[i] + x[j]) / 2)) - to_data(pca(x))
+    assert by_pca == pytest.approx(in_code - real, rel=0.25)
+
+
+def test_mixed_pixels_are_copied_by_a_wide_code_and_not_by_a_sparse_one() -> None:
+    """Every pixel is as in digits, and no image is a digit."""
+    train, test = load_images("digits", "train"), load_images("digits", "test")
+    columns = test.pixels().flatten(1).T
+    generator = torch.Generator().manual_seed(0)
+    mixed = torch.stack([c[torch.randperm(len(c), generator=generator)] for c in columns], 1)
+    mixed = mixed.view(-1, 1, 8, 8)
+    everything = reconstruction_error(mixed, mixed.mean(0).expand_as(mixed)).item()
+    left = {}
+    for weight in (0.0, 0.1):
+        torch.manual_seed(0)
+        model = SparseAutoencoder((1, 8, 8), 128)
+        fit(
+            model, train,
+            lambda m, images, _, w=weight: sparse_loss(images, m(images), l1=w).total,
+            epochs=35, batch_size=64, lr=3e-3, schedule="cosine", progress=False,
+        )  # fmt: skip
+        with torch.no_grad():
+            left[weight] = reconstruction_error(mixed, model(mixed).reconstruction).item()
+    assert left[0.0] < 0.2 * everything
+    assert left[0.1] > 0.7 * everything
+
+
+def test_with_32_numbers_cut_off_pca_is_as_good_as_a_deep_autoencoder_trained_long() -> None:
+    train, test = load_images("digits", "train"), load_images("digits", "test")
+    x, rows = test.pixels(), train.pixels().flatten(1)
+    mean = rows.mean(0)
+    V = torch.linalg.svd(rows - mean, full_matrices=False).Vh[:32]
+    copies = mean + (x.flatten(1) - mean) @ V.T @ V
+    torch.manual_seed(0)
+    model = DenseAutoencoder((1, 8, 8), 32, (128, 64))
+    fit(
+        model, train, lambda m, images, _: reconstruction_error(images, m(images)),
+        epochs=200, batch_size=64, lr=2e-3, schedule="cosine", progress=False,
+    )  # fmt: skip
+    with torch.no_grad():
+        deep = reconstruction_error(x, model(x)).item()
+    uncut, cut = (
+        reconstruction_error(x, c.view_as(x)).item() for c in (copies, copies.clamp(0, 1))
+    )
+    assert deep < uncut
+    assert deep == pytest.approx(cut, rel=0.05)
