@@ -161,8 +161,8 @@ class TestInABrowser:
                 assert shown(seen, "rho") == value
             wait(seen, "d.pictured > argument", int(state(seen)["steps"]) + 50)
             seen.page.get_by_role("radio", name="none").check()
-            assert not weight.is_visible()
-            assert not rho.is_visible()
+            weight.wait_for(state="hidden")
+            rho.wait_for(state="hidden")
             button(seen, "Pause").press("Enter")
             wait(seen, "d.training === 'paused' && d.pictured === d.steps")
             words = seen.page.locator(f"{ROOT} svg").first.text_content()

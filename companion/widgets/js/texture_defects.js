@@ -22,6 +22,7 @@ import { pixelMap } from "./ui/pixel_map.js";
  * @property {[number, number, number]} shape 1×H×W
  * @property {string[]} pictures
  * @property {number[]} scores of the windows as they came
+ * @property {[row: number, column: number][]} highest where their errors are largest
  * @property {number} limit the largest score of the good windows
  * @property {number} sigma of the blur
  * @property {number} chosen
@@ -115,19 +116,27 @@ function render({ model, el }) {
     const [row, column] = [Math.floor(at / width), at % width];
     const window = windows[model.get("chosen")];
     said.draw(errors[at], limit, now.filter((v, i) => Math.abs(v - window[i]) >= CHANGED).length);
-    map.describe(
-      `The error map; it is highest, ${small(errors[at])}, in row ${row + 1}, column ${column + 1}.`,
-    );
+    map.describe(label(errors[at], row, column));
     if (traits.touched)
       voice.say(
         `${errors[at] > limit ? "Alarm" : "No alarm"}: score ${small(errors[at])}, in row ${row + 1}, column ${column + 1}.`,
       );
     emit(root, "painted", { image: Array.from(now), errors: Array.from(errors) });
   };
+  const label = (/** @type {number} */ score, /** @type {number} */ row, /** @type {number} */ column) =>
+    `The error map; it is highest, ${small(score)}, in row ${row + 1}, column ${column + 1}.`;
   const draw = () => {
     ink.set(model.get("ink"));
     picker?.set(model.get("chosen"));
-    if (!windows.length) return said.draw(model.get("scores")[model.get("chosen")], limit, 0);
+    if (!windows.length) {
+      map.draw(new Float32Array(height * width), 0, 1.5 * limit); // its scale; at rest Python's picture lies there
+      const [score, place] = [
+        model.get("scores")[model.get("chosen")],
+        model.get("highest")[model.get("chosen")],
+      ];
+      map.describe(label(score, ...place));
+      return said.draw(score, limit, 0);
+    }
     shown.draw(image());
     ask();
   };
