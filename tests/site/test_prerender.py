@@ -173,6 +173,4 @@ def test_a_still_is_the_live_widget_at_rest(browser, stage, size, theme):
         assert before["labels"] == after["labels"], name
         assert before["drawn"] == pytest.approx(after["drawn"], abs=2), name  # arrows on sliders
         for side in ("x", "width", "height"):
-            # A fault that is known: ThresholdLab's charts at rest are drawn as wide as the column.
-            most = 260 if (side, name) == ("height", "ThresholdLab") else 1
-            assert before["box"][side] == pytest.approx(after["box"][side], abs=most), name
+            assert before["box"][side] == pytest.approx(after["box"][side], abs=1), name

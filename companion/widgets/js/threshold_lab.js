@@ -203,21 +203,13 @@ function render({ model, el }) {
     const words =
       `${tp[cut]} of ${anomalies} anomalies and ${fp[cut]} of ${normal} normal rows ` +
       "score at least as high as the threshold.";
-    if (column.width) {
-      const inner = Math.min(column.width, Math.max(260, Math.floor((column.width - 32) / 3)));
-      const wide =
-        column.width >= 860
-          ? inner
-          : column.width >= 560
-            ? Math.floor((column.width - 16) / 2)
-            : column.width;
-      grid.style.setProperty("--plot", `${wide}px`);
+    if (column.width && half.width) {
       histo.draw(
         column.width,
         threshold(cut),
         `Histogram of the scores, normal rows above, anomalies below. ${words}`,
       );
-      plots.draw(wide, cut, all, all.indexOf(least));
+      plots.draw(half.width, cut, all, all.indexOf(least));
     }
     if (traits.touched) voice.say(`${words} Cost ${ui.fixed(all[cut], 0)}.`);
   };
@@ -240,7 +232,7 @@ function render({ model, el }) {
   });
   const histo = histogramChart(bins);
   const plots = curves(ranking);
-  const grid = h("div", { class: "threshold-plots" }, ...plots.els);
+  const grid = h("div", { class: "companion-halves" }, ...plots.els);
   const row = (/** @type {string} */ words, /** @type {Node} */ shown) => h("p", {}, words, shown);
   const whole = (/** @type {number} */ v) => ui.grouped(Math.round(v));
   el.append(
@@ -287,8 +279,9 @@ function render({ model, el }) {
     ),
   );
   const column = observeWidth(histo.el, draw);
+  const half = observeWidth(plots.els[0], draw);
   draw();
-  return lifetime(column.stop, () => traits.stop());
+  return lifetime(column.stop, half.stop, () => traits.stop());
 }
 
 export default { render };
