@@ -123,7 +123,7 @@ class TestFrontEnd:
         tab = page(w, width)
         # Everything is flagged: the ROC's point is at the upper right, that of cost at the left.
         dots = tab.eval_on_selector_all(
-            ".threshold-plots svg",
+            ".companion-halves svg",
             """all => all.map(svg => {
               const box = svg.getBoundingClientRect();
               const dot = svg.querySelector(".companion-dot").getBoundingClientRect();
