@@ -46,7 +46,7 @@ class TextureDefects(LiveWidget):
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
     scores = traitlets.List(traitlets.Float()).tag(sync=True)
-    highest = traitlets.List().tag(sync=True)
+    highest = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     limit = traitlets.Float().tag(sync=True)
     sigma = traitlets.Float().tag(sync=True)
     chosen = traitlets.Int().tag(sync=True)
@@ -89,7 +89,7 @@ class TextureDefects(LiveWidget):
             shape=list(images.shape[1:]),
             pictures=[data_url(encode_png(picture)) for picture in to_uint8(self._images)],
             scores=maps[0].max(axis=(1, 2)).tolist(),
-            highest=[divmod(int(each.argmax()), each.shape[1]) for each in maps[0]],
+            highest=[[*divmod(int(each.argmax()), each.shape[1])] for each in maps[0]],
             limit=float(maps[1].max()),
             sigma=self._sigma,
             chosen=0,
