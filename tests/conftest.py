@@ -53,6 +53,17 @@ def chromium() -> str:
     return ""
 
 
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The front end is bundled, and what is exported goes to a folder of the module's own."""
+    from companion.site.frontend import build_frontend
+
+    build_frontend(quiet=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def site() -> Path:
     """The built book. `make test` builds it first; a bare pytest must find it built."""

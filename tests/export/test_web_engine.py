@@ -1,7 +1,7 @@
 """Decoders of every make in the engine that pages run, onnxruntime-web, beside torch."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from companion.export.decoder import ExportedDecoder, export_decoder
-from companion.site.frontend import build_frontend
 from support.engine_page import write_engine_page
 from support.pages import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
 LATENT, CHANNELS, LAYERS = 3, 4, 5
 
@@ -196,14 +195,6 @@ DECODE = """async ([name, data, dims]) => {
     const { image } = await session.run({ z: { data: Float32Array.from(data), dims } });
     return { dims: [...image.dims], data: Array.from(image.data) };
 }"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -9,7 +9,6 @@ import pytest
 
 from companion import widgets
 from companion.site.extension import widget_html
-from companion.site.frontend import build_frontend
 from companion.site.prerender import still_html, without_repeats
 from companion.widgets import base
 from companion.widgets.base import MIME_TYPE
@@ -20,12 +19,7 @@ from support.pages import visit
 CONTROLS = {"input", "select", "textarea", "button", "summary"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def content_of(widget):

@@ -12,7 +12,7 @@ from companion.datasets import load_images
 from companion.models.dense_autoencoder import LinearAutoencoder
 from companion.models.images import reconstruction_error
 from companion.site.extension import widget_html
-from companion.site.frontend import STATIC, build_frontend
+from companion.site.frontend import STATIC
 from companion.widgets import AutoencoderRace, page_training
 from companion.widgets.base import MIME_TYPE
 from support.front_end import module_page, small_text
@@ -22,12 +22,7 @@ from support.training_page import ROOT, button, shown, state, train, wait
 FEW = 200
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

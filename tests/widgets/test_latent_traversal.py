@@ -20,7 +20,6 @@ from torch import nn
 
 from companion.by_hand.gaussian import kl_to_standard_normal
 from companion.models import ConvAutoencoder, ConvVAE
-from companion.site.frontend import build_frontend
 from companion.site.prerender import still_html
 from companion.widgets import LatentTraversal, PosteriorVsPrior, base
 from companion.widgets.base import MIME_TYPE
@@ -32,12 +31,7 @@ from support.traversal import act, error_against_torch
 HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from companion.export.tensors import keep_tensors
 from companion.site.extension import widget_html
-from companion.site.frontend import STATIC, build_frontend
+from companion.site.frontend import STATIC
 from companion.widgets import LiveTraining
 from companion.widgets.base import MIME_TYPE
 from support import trainings
@@ -20,32 +20,26 @@ from support.front_end import settle, small_text
 from support.pages import visit
 from support.training_page import ROOT, button, curve, shown, state, train, wait
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
-def softmax(_surroundings):
+def softmax(own_cache):
     return trainings.widget("softmax")
 
 
 @pytest.fixture(scope="module")
-def cnn(_surroundings):
+def cnn(own_cache):
     return trainings.widget("cnn")
 
 
 @pytest.fixture(scope="module")
-def vae(_surroundings):
+def vae(own_cache):
     return trainings.widget("vae")
 
 
 @pytest.fixture
-def build(_surroundings):
+def build(own_cache):
     """A function that makes a small widget with some arguments changed."""
     return partial(trainings.widget, "softmax")
 

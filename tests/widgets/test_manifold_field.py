@@ -8,7 +8,7 @@ import torch
 
 from companion.by_hand.score import mixture_score
 from companion.site.extension import widget_html
-from companion.site.frontend import STATIC, build_frontend
+from companion.site.frontend import STATIC
 from companion.widgets import ManifoldField, page_training
 from companion.widgets.base import MIME_TYPE
 from companion.widgets.manifold_field import GAIN, RATE, SHAPES, PlaneAutoencoder
@@ -17,17 +17,11 @@ from support.front_end import module_page, settle, small_text
 from support.pages import visit
 from support.training_page import ROOT, button, shown, state, train, wait
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
-def field(_surroundings):
+def field(own_cache):
     return ManifoldField(hidden=16, seed=5)
 
 

@@ -12,7 +12,6 @@ from companion.datasets import load_images, read_photograph
 from companion.explain.occlusion import FILLS, filling, occlusion_map, places
 from companion.models.classifier import Standardise
 from companion.models.pretrained import pretrained
-from companion.site.frontend import build_frontend
 from companion.widgets import OcclusionMap
 from companion.widgets.noise import uniform
 from conftest import BROWSER_OPTIONS, chromium
@@ -22,12 +21,7 @@ from support.pages import visit
 SIDE = 32
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def network(channels=3, classes=20, side=SIDE):

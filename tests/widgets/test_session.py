@@ -13,19 +13,10 @@ from torch import nn
 
 from companion.export import export_model
 from companion.site.extension import SECURITY_POLICY
-from companion.site.frontend import build_frontend
 from support.engine_page import served_folder, write_engine_page
 from support.pages import visit
 
-pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("own_cache")]
 
 
 class Conditional(nn.Module):

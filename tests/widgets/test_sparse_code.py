@@ -9,7 +9,7 @@ from torch.distributions import Bernoulli, kl_divergence
 from companion.datasets import load_images
 from companion.models.dense_autoencoder import SparseAutoencoder, sparse_loss
 from companion.site.extension import widget_html
-from companion.site.frontend import STATIC, build_frontend
+from companion.site.frontend import STATIC
 from companion.widgets import SparseCode, page_training
 from companion.widgets.base import MIME_TYPE
 from companion.widgets.noise import batch_rows
@@ -21,12 +21,7 @@ from support.training_page import ROOT, button, shown, state, train, wait
 UNITS = 24
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _surroundings(tmp_path_factory):
-    build_frontend(quiet=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -337,12 +337,7 @@ function render({ model, el }) {
       drawRest();
     },
     onSeed: (seed) => traits.put({ seed }),
-    rest() {
-      const rest = restNow();
-      return rest
-        ? ` Shown until then: what the same ${rest.steps} steps reached while this page was made.`
-        : "";
-    },
+    rest: restNow,
   });
 
   let [k, kind, seed] = [model.get("k"), model.get("kind"), model.get("seed")];

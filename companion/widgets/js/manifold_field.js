@@ -514,12 +514,7 @@ function render({ model, el }) {
       drawAll();
     },
     onSeed: (seed) => traits.put({ seed }),
-    rest() {
-      const rest = restNow();
-      return rest
-        ? ` Shown until then: what the same ${rest.steps} steps reached while this page was made.`
-        : "";
-    },
+    rest: restNow,
   });
 
   const settings = () => [

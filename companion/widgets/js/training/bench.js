@@ -125,7 +125,7 @@ const epochShare = ({ steps, data }) => {
  * @property {() => void} onReset nothing is trained yet
  * @property {(seed: number) => void} onSeed another seed is asked for; a reset follows
  * @property {string} cause what a divergence may come from
- * @property {() => string} [rest] what is shown before the first step
+ * @property {() => { steps: number } | null} rest what Python reached, as long as it is on show
  * @property {string} [acting] what the sliders do while it trains
  */
 
@@ -145,11 +145,13 @@ export function bench(options) {
   const onState = (/** @type {string} */ name, /** @type {State} */ state, /** @type {Error} */ why) => {
     if (name !== active()) return;
     const { steps } = all[name];
+    const reached = rest();
+    const shown = ` Shown until then: what the same ${reached?.steps} steps reached while this page was made.`;
     root().dataset.training = state;
     tools.draw(state, steps);
     const isBad = state === "diverged" || state === "failed";
     status.set(
-      story(state, { steps, why, cause, rest: rest?.(), acting: options.acting }),
+      story(state, { steps, why, cause, rest: reached ? shown : "", acting: options.acting }),
       isBad ? "error" : "info",
     );
     if (state === "paused" || state === "diverged") picture.now();
