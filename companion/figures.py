@@ -207,7 +207,8 @@ class Planes:
         return (
             '<figure class="companion-picture" style="margin:0;max-width:680px">'
             f'<div role="img" aria-label="{escape(self.alt)}" style="display:grid;'
-            f'grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 16px">{panels}</div></figure>'
+            'grid-template-columns:repeat(auto-fit,minmax(min(100%,230px),1fr));gap:8px 16px">'
+            f"{panels}</div></figure>"
         )
 
     def __repr__(self) -> str:
@@ -218,7 +219,7 @@ def planes(
     points: Mapping[str, ArrayLike], labels: ArrayLike, class_names: Sequence[str], *, alt: str,
     limits: Mapping[str, float] | None = None, filled: "Mapping[str, Any] | None" = None,
 ) -> Planes:  # fmt: skip
-    """N points in several planes, two in a row: `points` maps a name to N×2.
+    """N points in several planes, two in a row where there is room: `points` maps a name to N×2.
 
     Each class has its colour, and its name at its median. Both axes have one scale, and no numbers:
     the unit of a projection means nothing. Where it does, `limits` gives a plane's ends, ±limit on
@@ -266,7 +267,7 @@ def planes(
         side = round(len(images) ** 0.5)
         if side**2 != len(images):
             raise ValueError(f"expected n·n images that fill a square; got {len(images)}")
-        png = image_grid(images, alt=alt, columns=side, gap=0).rows[""]
+        png = image_grid(images, alt=alt, columns=side, gap=1).rows[""]
         drawings[name] = (
             f'<img src="{data_url(png)}" alt="" '
             'style="display:block;width:100%;image-rendering:pixelated">'
