@@ -267,7 +267,7 @@ def planes(
         side = round(len(images) ** 0.5)
         if side**2 != len(images):
             raise ValueError(f"expected n·n images that fill a square; got {len(images)}")
-        png = image_grid(images, alt=alt, columns=side, gap=1).rows[""]
+        (png,) = _files(image_grid(images, alt=alt, columns=side, gap=1).rows[""])
         drawings[name] = (
             f'<img src="{data_url(png)}" alt="" '
             'style="display:block;width:100%;image-rendering:pixelated">'
@@ -308,11 +308,11 @@ class Picture:
         for label, row in self.rows.items():
             if labelled:
                 cells.append(f'<span style="font-size:.85em">{escape(label)}</span>')
-            parts = [row] if isinstance(row, bytes) else row
+            images = [
             images = [
                 f'<img src="{data_url(file)}" alt="{next(alts)}" '
                 'style="width:100%;image-rendering:pixelated">'
-                for file in parts
+                for file in _files(row)
             ]
             cells.append(
                 images[0]
@@ -329,6 +329,10 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<Picture: {self.alt}>"
+
+
+def _files(row: bytes | Sequence[bytes]) -> Sequence[bytes]:
+    return [row] if isinstance(row, bytes) else row
 
 
 @dataclass(frozen=True)

@@ -184,9 +184,7 @@ def test_planes_with_ends_share_them_with_what_fills_them():
     assert "(4, 4)" in made.drawings["codes"]
     assert made.drawings["decoded"].startswith("<img")
     with pytest.raises(ValueError, match="fill a square; got 8"):
-        figures.planes(
-            {}, np.array([]), [], alt=ALT, filled={"decoded": torch.zeros(8, 1, 2, 2)}
-        )
+        figures.planes({}, np.array([]), [], alt=ALT, filled={"decoded": torch.zeros(8, 1, 2, 2)})
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,15 @@ def phi_for(answer: Answer) -> None:
 @exercise("This is the rule of the authors' code, and of our EfficientNet.")
 def round_channels(answer: Answer) -> None:
     """`round_channels(channels, width)`."""
-    for channels, width in ((32, 1.1), (112, 1.1), (40, 1.1), (20, 1.0), (52, 1.0), (11, 1.0), (3, 1.0)):
+    for channels, width in (
+        (32, 1.1),
+        (112, 1.1),
+        (40, 1.1),
+        (20, 1.0),
+        (52, 1.0),
+        (11, 1.0),
+        (3, 1.0),
+    ):
         got, exact = answer.number(channels, width), channels * width
         plain = max(8, int(exact + 4) // 8 * 8)
         agree(

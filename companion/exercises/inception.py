@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from companion.exercises import Answer, Hint, agree, exercise, shape
@@ -16,9 +15,7 @@ class _Convolutions(TorchDispatchMode):
 
     seen = False
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.seen = self.seen or "conv" in func.__name__
         return func(*args, **(kwargs or {}))
 

@@ -275,7 +275,7 @@ def _examples(
     exported: ExportedDecoder,
     widths: Tensor | None,
 ) -> list[dict[str, Any]]:
-    """What the page needs of each image: code, its σ where the encoder gives it, thumbnail, name."""
+    """What the page needs of each image: code, σ if the encoder gives it, thumbnail, name."""
     if examples is None:
         return []
     codes, images = torch.as_tensor(examples[0]).float(), examples[1]

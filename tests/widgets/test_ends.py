@@ -21,10 +21,11 @@ CUT_OFF = """() => {
   const frame = document.querySelector(".companion").getBoundingClientRect();
   return [...document.querySelectorAll(".companion *")].filter((el) => {
     const words = [...el.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    if (!words || !el.checkVisibility({ visibilityProperty: true }) || el.closest("[inert]")) return false;
+    if (!words || !el.checkVisibility({ visibilityProperty: true })) return false;
     const box = el.getBoundingClientRect();
     if (box.width < 2 || el.closest(".companion-hidden, [aria-live]")) return false;
-    const hides = getComputedStyle(el).overflowX !== "visible" && el.scrollWidth > el.clientWidth + 1;
+    const hides = el.scrollWidth > el.clientWidth + 1
+      && getComputedStyle(el).overflowX !== "visible";
     return box.right > frame.right + 1 || box.left < frame.left - 1 || hides;
   }).map((el) => el.outerHTML.slice(0, 120));
 }"""
