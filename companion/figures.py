@@ -309,7 +309,6 @@ class Picture:
             if labelled:
                 cells.append(f'<span style="font-size:.85em">{escape(label)}</span>')
             images = [
-            images = [
                 f'<img src="{data_url(file)}" alt="{next(alts)}" '
                 'style="width:100%;image-rendering:pixelated">'
                 for file in _files(row)

@@ -100,12 +100,12 @@ def batch_norm(answer: Answer) -> None:
             "All channels have the same statistics here; each should have its own.": normalised(
                 (0, 1, 2, 3)
             ),
-            "Only the faint channel is wrong: ε = 1e-5 is added to the variance, under the root.": gamma.view(
-                1, -1, 1, 1
-            )
-            * (x - x.mean((0, 2, 3), keepdim=True))
-            / (x.var((0, 2, 3), correction=0, keepdim=True).sqrt() + 1e-5)
-            + beta.view(1, -1, 1, 1),
+            "Only the faint channel is wrong: ε = 1e-5 is added to the variance, under the root.": (
+                gamma.view(1, -1, 1, 1)
+                * (x - x.mean((0, 2, 3), keepdim=True))
+                / (x.var((0, 2, 3), correction=0, keepdim=True).sqrt() + 1e-5)
+                + beta.view(1, -1, 1, 1)
+            ),
             "That is another ε than 1e-5.": normalised((0, 2, 3), eps=1e-3),
             "This divides by the variance; the standard deviation is wanted.": normalised(
                 (0, 2, 3), root=False
