@@ -291,7 +291,7 @@ class Picture:
     """One image, or labelled rows of images, with alt text, for every notebook front end.
 
     `rows` maps a label ("" for none) to a file of :func:`encode_image`, or to several that go below
-    each other where the screen is narrow; `width` is the largest width on the screen, in CSS pixels.
+    each other where the screen is narrow; `width` is the largest on the screen, in CSS pixels.
     """
 
     rows: Mapping[str, bytes | Sequence[bytes]]
