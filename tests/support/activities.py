@@ -115,19 +115,6 @@ Which cause fits picture 1, all black?
 ```
 
 ```{quiz}
-:label: weights
-How many weights have three 3×3 layers from 64 to 64 channels?
-= 110592 ± 0 | $27 \\cdot 64^2$.
-≠ 1728 | That is for one output channel.
-```
-
-```{quiz}
-:label: root
-By which factor does the width of the effective field grow with twice the depth?
-= 1.414 ± 0.002
-```
-
-```{quiz}
 :label: slide
 > VGG-16 has 138 layers and 16 million parameters.
 
