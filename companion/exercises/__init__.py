@@ -81,6 +81,8 @@ class Answer:
     def __init__(self, value: Any) -> None:
         if value is None or value is ...:
             raise _Unanswered
+        if isinstance(value, tuple | list) and any(part is ... for part in value):
+            raise _Unanswered
         self.value = value
 
     def __call__(self, *arguments: Any) -> Any:
