@@ -29,7 +29,19 @@ from torch import Tensor
 
 from companion.jupyter import in_notebook
 
-__all__ = ["Answer", "Hint", "Verdict", "agree", "check", "count", "exercise", "judge", "rounded", "shape", "truth"]
+__all__ = [
+    "Answer",
+    "Hint",
+    "Verdict",
+    "agree",
+    "check",
+    "count",
+    "exercise",
+    "judge",
+    "rounded",
+    "shape",
+    "truth",
+]
 
 #: The type of what a cell tells to a prediction of the page.
 TRUTH = "application/vnd.companion.truth+json"

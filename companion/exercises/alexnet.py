@@ -29,16 +29,21 @@ def input_sides(answer: Answer) -> None:
             "smaller input does as well. Walk back from 6: which maps can give it?"
         )
     if largest == 255:
-        raise Hint("255 fits. But conv1 leaves up to three pixels over at the end: can there be more?")
+        raise Hint("255 fits. But conv1 may leave up to three pixels over: can there be more?")
     raise Hint(
-        f"227 is right. With an input of {largest:g} pool3 has a side of {_after_pool3(largest)}, or "
+        f"227 is right. An input of {largest:g} gives pool3 a side of {_after_pool3(largest)}, or "
         "a larger input does as well."
     )
 
 
 def _after_pool3(n: float) -> int:
     m = int(n)
-    for kernel, stride in ((11, 4), (3, 2), (3, 2), (3, 2)):  # the padded convolutions keep the side
+    for kernel, stride in (
+        (11, 4),
+        (3, 2),
+        (3, 2),
+        (3, 2),
+    ):  # the padded convolutions keep the side
         m = (m - kernel) // stride + 1
     return m
 
@@ -64,7 +69,7 @@ def sustained(answer: Answer) -> None:
             )
             if abs(got / right / factor - 1) < 0.06
         ),
-        "Multiplications of one image, forward and backward, times images, times passes, over seconds.",
+        "Multiplications of one image, both ways, times images, times passes, over seconds.",
     )
     if abs(got / right - 1) > 0.06:
         raise Hint(near)
@@ -81,7 +86,7 @@ def dropout_variance(answer: Answer) -> None:
             got,
             x**2 * p / (1 - p),
             {
-                "That is the mean of the square; the square of the mean is still to be taken off.": (
+                "That is the mean of the square; take off the square of the mean.": (
                     x**2 / (1 - p)
                 ),
                 "The kept numbers are divided by 1 − p, and so is what they add to the variance.": (

@@ -123,7 +123,9 @@ def parameters(answer: Answer) -> None:
     )
 
 
-@exercise("So padding makes border pixels count more than without it, and still less than inner ones.")
+@exercise(
+    "So padding makes border pixels count more than without it, and still less than inner ones."
+)
 def windows(answer: Answer) -> None:
     """In how many 5×5 windows with padding 2 a corner, an edge and an inner pixel lie."""
     expected = "Three numbers are expected: corner, edge, inside"
@@ -136,7 +138,7 @@ def windows(answer: Answer) -> None:
     if len(parts) != 3:
         raise Hint(f"{expected}; {len(parts)} came.")
     got = tuple(Answer(part).number() for part in parts)
-    known = {
+    known: dict[tuple[float, ...], str] = {
         (9.0, 15.0, 25.0): "",
         (25.0, 25.0, 25.0): "A window's centre must lie on a pixel of the image, not on the frame.",
         (1.0, 5.0, 25.0): "That is without padding. The frame adds windows.",

@@ -91,13 +91,13 @@ def squared_gradient(answer: Answer) -> None:
             "The sign is turned round.": -right,
             "This is the gradient with respect to p; the softmax is still to be passed.": 2 * e,
             "This is cross-entropy's gradient.": e,
-            "A logit also moves the other probabilities: the chain rule has a sum over all of them.": (
+            "A logit also moves the other probabilities: sum over all of them.": (
                 2 * e * p * (1 - p)
             ),
             "One image at a time: this is the mean over the images.": right / 4,
         },
-        "Chain rule: 2(p_j − y_j) times ∂p_j/∂z_k = p_j([j = k] − p_k), summed over j. Compare with "
-        "autograd.",
+        "Chain rule: 2(p_j − y_j) times ∂p_j/∂z_k = p_j([j = k] − p_k), summed over j. "
+        "Compare with autograd.",
     )
 
 

@@ -21,7 +21,7 @@ def fit_side_by_side(
     seeds: Sequence[int],
     momentum: float = 0.0,
 ) -> None:
-    """Train models of one architecture in place, each with its own rate and its own order of images.
+    """Train models of one architecture in place, each with its own rate and order of images.
 
     As if each were trained alone by SGD, but a step of all of them is one batched computation: for
     small models many times as fast. `x` are float inputs N×…, `loss(logits, labels)` gives a number

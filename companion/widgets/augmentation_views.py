@@ -26,7 +26,7 @@ DRAWS = 10
 
 
 class Draw(NamedTuple):
-    """One random view: where its crop begins, whether it is mirrored, the three α of its colours."""
+    """One random view: where its crop begins, whether it is mirrored, the α of its colours."""
 
     top: int
     left: int

@@ -33,8 +33,11 @@ RIGHT: dict[str, list[Any]] = {
         lambda x, h: signal.convolve2d(x, h, mode="valid"),
         lambda x, h: torch.from_numpy(convolve2d(x, h)),
     ],
-    "shift": [[[0, 0, 0], [1, 0, 0], [0, 0, 0]], np.array([[0, 0, 0], [1.0, 0, 0], [0, 0, 0]]),
-              torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 0, 0]])[None, None]],
+    "shift": [
+        [[0, 0, 0], [1, 0, 0], [0, 0, 0]],
+        np.array([[0, 0, 0], [1.0, 0, 0], [0, 0, 0]]),
+        torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 0, 0]])[None, None],
+    ],
     "parameters": [614_656, 614656.0, "614,656", (614, 656), torch.tensor(614_656)],
     "windows": [(9, 15, 25), [9, 15, 25.0], np.array([9, 15, 25]), torch.tensor([9, 15, 25])],
     "kernel_gradient": [correlate2d, by_autograd],

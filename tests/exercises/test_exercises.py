@@ -48,7 +48,9 @@ def test_thousands_as_the_book_writes_them(answer: Any, status: str) -> None:
      (48_000, 47_500, True), (47_000, 47_500, True), (47_400, 47_500, False), (0.1, 0.1, True),
      (float("nan"), 2.7, False), (float("inf"), 2.7, False), (-2.7, 2.7307, False)],
 )  # fmt: skip
-def test_an_answer_rounded_rightly_is_the_exact_one(got: float, exact: float, is_that: bool) -> None:
+def test_an_answer_rounded_rightly_is_the_exact_one(
+    got: float, exact: float, is_that: bool
+) -> None:
     assert (exercises.rounded(got, exact) == exact) is is_that
 
 
