@@ -79,7 +79,7 @@ def _colour(kind: str) -> str:
 
 
 def _block(width: float, height: float, colour: str) -> str:
-    room, tall = _ROOM
+    room, tall = _ROOM[0], math.ceil(height) + 4
     return (
         f'<svg viewBox="0 0 {room} {tall}" width="{room}" height="{tall}" aria-hidden="true">'
         f'<rect x="{(room - width) / 2:.1f}" y="{tall - 2 - height:.1f}" width="{width:.1f}" '
