@@ -94,7 +94,8 @@ def _svg(flow: Flow) -> str:
     level = _levels(flow)
     margin = 40 if any(level[b] - level[a] > 1 for a, b in flow.arrows) else 4
     room = _WIDTH - 2 * margin
-    boxes, places = [], {}
+    boxes: list[str] = []
+    places: dict[str, tuple[float, float, float]] = {}
     for k, row in enumerate(flow.rows):
         wide = (room - (len(row) - 1) * _GAP) / len(row)
         for column, (name, words) in enumerate(row):
@@ -112,15 +113,16 @@ def _svg(flow: Flow) -> str:
                 f'font-weight="{weight}">{escape(line)}</text>'
                 for line, at, size, weight in lines
             ]
-    lines, heads = [], []
+    ways: list[str] = []
+    heads: list[str] = []
     for a, b in flow.arrows:
         (x0, y0, right0), (x1, y1, right1) = places[a], places[b]
         if level[b] - level[a] == 1:
-            lines.append(f"M{x0:.1f} {y0 + _BOX}L{x1:.1f} {y1 - 6}")
+            ways.append(f"M{x0:.1f} {y0 + _BOX}L{x1:.1f} {y1 - 6}")
             heads.append(f"M{x1:.1f} {y1}l-4 -8h8z")
         else:
             out, y2 = max(right0, right1) + 30, y1 + _BOX / 2
-            lines.append(
+            ways.append(
                 f"M{right0:.1f} {y0 + _BOX / 2}C{out:.1f} {y0 + _BOX / 2} {out:.1f} {y2} "
                 f"{right1 + 6:.1f} {y2}"
             )
@@ -131,7 +133,7 @@ def _svg(flow: Flow) -> str:
         f'<svg viewBox="0 0 {_WIDTH} {height}" style="display:block;width:100%;'
         f'max-width:{_WIDTH}px;height:auto" aria-hidden="true" fill="none" stroke="{NEUTRAL}" '
         f'stroke-width="1.5">'
-        f'<path d="{"".join(lines)}"/><path d="{"".join(heads)}" fill="{NEUTRAL}" stroke="none"/>'
+        f'<path d="{"".join(ways)}"/><path d="{"".join(heads)}" fill="{NEUTRAL}" stroke="none"/>'
         f'{rects}<g fill="currentColor" stroke="none" text-anchor="middle" '
         f'dominant-baseline="central">{texts}</g></svg>'
     )
