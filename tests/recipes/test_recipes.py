@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from companion import recipes
-from companion.by_hand.disentanglement import explained
+from companion.disentanglement.explained import explained
 from companion.cli import main
 from companion.datasets import ImageSet, is_here, load_images
 from companion.models import ConvVAE
