@@ -51,7 +51,7 @@ class Run(NamedTuple):
 
     `rate` is the mean KL and `distortion` C·‖x − x̂‖², both in nats an image; `kl_per_dim` has the
     rate of each latent; `explained` is the share of each latent's variance that each factor
-    explains, and `separation` what follows from it (`companion.by_hand.disentanglement`).
+    explains, and `separation` what follows from it (`companion.disentanglement`).
     """
 
     line: str

@@ -9,10 +9,9 @@ import torch
 import traitlets
 from torch import Tensor, nn
 
-from companion.by_hand.alignment import align
-from companion.by_hand.disentanglement import explained
 from companion.by_hand.gaussian import kl_to_standard_normal
 from companion.datasets import ImageSet
+from companion.disentanglement import align, explained
 from companion.export import export_model
 from companion.export.model import frozen_copy
 from companion.figures import encode_png, to_uint8
@@ -30,7 +29,7 @@ _FRAMES = 7
 class BetaLineup(LiveWidget):
     """One slider for each factor moves, in all models, the latent that answers for this factor.
 
-    Which latent that is, `companion.by_hand.alignment` says: no latent answers twice, and the shares
+    Which latent that is, `companion.disentanglement.align` says: no latent answers twice, and the shares
     of variance that the factors explain add up to the most. A shift is in standard deviations of
     that latent's mean over `images`, towards more of the factor.
 
@@ -56,7 +55,7 @@ class BetaLineup(LiveWidget):
     network = traitlets.Dict().tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     factors = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    models = traitlets.List(traitlets.Dict()).tag(sync=True)
+    lines = traitlets.List(traitlets.Dict()).tag(sync=True)
     pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
     chosen = traitlets.Int().tag(sync=True)
@@ -101,7 +100,7 @@ class BetaLineup(LiveWidget):
             network={"model": exported.sha256, "bytes": exported.path.stat().st_size},
             shape=list(examples.shape[1:]),
             factors=list(images.factors),
-            models=lines,
+            lines=lines,
             pictures=[data_url(encode_png(picture)) for picture in to_uint8(examples)],
             captions=[str(caption) for caption in captions],
             shifts=[0.0] * len(images.factors),
@@ -129,7 +128,7 @@ class BetaLineup(LiveWidget):
         """What each model's decoder is given, one row: the example's code, its latents shifted."""
         shifts = self.shifts if shifts is None else shifts
         found = []
-        for line in self.models:
+        for line in self.lines:
             code = torch.tensor(line["codes"][self.chosen])
             for latent, step, shift in zip(line["latents"], line["steps"], shifts, strict=True):
                 code[latent] += step * shift
@@ -158,7 +157,7 @@ class BetaLineup(LiveWidget):
         """One line: the factor that is shown, and how far each model's latent follows it."""
         name = self.factors[self.factor]
         shares = ", ".join(
-            f"{line['name']} {line['shares'][self.factor]:.2f}" for line in self.models
+            f"{line['name']} {line['shares'][self.factor]:.2f}" for line in self.lines
         )
         return f"BetaLineup: share of the latent for {name} that it explains: {shares}"
 

@@ -162,7 +162,7 @@ EXAMPLES = {
     ),
     "BetaLineup": Example(
         _lineup,
-        lambda w: [f"{line['shares'][0]:.2f} of its variance" for line in w.models],
+        lambda w: [f"{line['shares'][w.factor]:.2f} of its variance" for line in w.lines],
         {"factor": 1},
     ),
     "BottleneckCounter": Example(

@@ -26,7 +26,7 @@ import { wakingNetwork } from "./ui/waking.js";
  * @property {{ model: string, bytes: number }} network the decoders as one
  * @property {[number, number, number]} shape C×H×W
  * @property {string[]} factors
- * @property {Line[]} models
+ * @property {Line[]} lines
  * @property {string[]} pictures
  * @property {string[]} captions
  * @property {number} chosen example
@@ -91,7 +91,7 @@ function modelRow(line, index, shape) {
 
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
-  const [lines, factors, shape] = [model.get("models"), model.get("factors"), model.get("shape")];
+  const [lines, factors, shape] = [model.get("lines"), model.get("factors"), model.get("shape")];
   const rows = lines.map((line, index) => modelRow(line, index, shape));
   const voice = ui.announcer();
   const status = ui.notice("", "waiting");

@@ -18,7 +18,7 @@ def match_latents(shares: Tensor) -> list[int]:
     """A latent for each of F factors, no latent twice, such that their shares add up to the most.
 
     `shares` (F×d, d ≥ F) has how much each factor explains of each latent, as
-    `companion.by_hand.disentanglement.explained` gives it. A latent is given to every factor,
+    `explained` gives it. A latent is given to every factor,
     also to one that no latent follows: read the share. Raises ValueError for fewer latents than
     factors.
     """
