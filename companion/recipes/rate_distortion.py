@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from companion.datasets import ImageSet, load_images
+from companion.disentanglement import dci, factor_vae_score, mig, sap
 from companion.models import ConvVAE
 from companion.paths import cache_dir, data_dir
 from companion.recipes.base import rounded
@@ -51,7 +52,8 @@ class Run(NamedTuple):
 
     `rate` is the mean KL and `distortion` C·‖x − x̂‖², both in nats an image; `kl_per_dim` has the
     rate of each latent; `explained` is the share of each latent's variance that each factor
-    explains, and `separation` what follows from it (`companion.disentanglement`).
+    explains, and `separation` what follows from it; `scores` are the metrics of the latent means
+    (all of `companion.disentanglement`; `dci` with a linear regressor, by its three letters).
     """
 
     line: str
@@ -62,6 +64,7 @@ class Run(NamedTuple):
     explained: dict[str, list[float]]
     separation: float
     seconds: float
+    scores: dict[str, float]
 
 
 def images(split: str) -> ImageSet:
@@ -88,8 +91,25 @@ def train(line: str, seed: int, data: ImageSet, held_out: ImageSet) -> tuple[Con
         rate=figures["kl"],
         distortion=figures["reconstruction"],
         seconds=round(seconds, 1),
+        scores=scores(model, held_out),
         **{name: figures[name] for name in ("kl_per_dim", "explained", "separation")},
     )
+
+
+def scores(model: ConvVAE, held_out: ImageSet) -> dict[str, float]:
+    """Four metrics of the means μ of all held-out images."""
+    with torch.no_grad():
+        mu = torch.cat([model.encode(part)[0] for part in held_out.pixels().split(256)]).numpy()
+    factors = held_out.factors or {}
+    letters = dci(factors, mu)
+    return {
+        "MIG": mig(factors, mu),
+        "SAP": sap(factors, mu),
+        "D": letters.disentanglement,
+        "C": letters.completeness,
+        "I": letters.informativeness,
+        "FactorVAE": factor_vae_score(factors, mu),
+    }
 
 
 def main(path: Path) -> None:
