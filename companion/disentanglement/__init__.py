@@ -12,6 +12,7 @@ lengths that differ, and for a factor or a latent that is the same in all rows.
 `rotated_negative_elbo` are about what a VAE's loss cannot see.
 """
 
+from companion.disentanglement.alignment import Match, align, match_latents
 from companion.disentanglement.explained import explained, separation
 from companion.disentanglement.information import (
     entropies,
@@ -30,12 +31,15 @@ from companion.disentanglement.toys import spoil
 
 __all__ = [
     "DCI",
+    "Match",
+    "align",
     "dci",
     "diagonal_loss",
     "entropies",
     "explained",
     "factor_vae_score",
     "gap",
+    "match_latents",
     "mig",
     "mutual_information",
     "posterior_information",

@@ -11,7 +11,8 @@ what a network's channels answer to; `OcclusionMap` lays a patch over a photogra
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
 `ThresholdLab` ties one threshold to its five views; `TextureDefects` shows where an autoencoder
 cannot rebuild what a reader paints; `ImageRepair` damages a picture and repairs it with networks
-and filters; `LatentTraversal` walks through a decoder's latent space;
+and filters; `LatentTraversal` walks through a decoder's latent space; `BetaLineup` moves one factor in several
+models;
 `PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
 the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA, `ManifoldField` one with a
 code of one number on points in the plane, and `SparseCode` one that is charged for the units that
@@ -25,6 +26,7 @@ cuts, one after the other.
 from companion.widgets.anomaly_sandbox import AnomalySandbox
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.autoencoder_race import AutoencoderRace
+from companion.widgets.beta_lineup import BetaLineup
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
@@ -52,6 +54,7 @@ __all__ = [
     "AnomalySandbox",
     "AugmentationViews",
     "AutoencoderRace",
+    "BetaLineup",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",

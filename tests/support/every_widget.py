@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from companion import widgets
+from companion.datasets import ImageSet
+from companion.models import ConvVAE
 from companion.training.losses import classification_loss
 from companion.widgets.base import LiveWidget
 from support.front_end import HOSTILE
@@ -45,6 +47,15 @@ def _traversal(latent_dim: int) -> widgets.LatentTraversal:
         _decoder(latent_dim), latent_dim, kl_per_dim=kl, labels=[HOSTILE, *"bcd"][:latent_dim],
         examples=(codes, _images(3, side=8)), captions=[HOSTILE, "b", "c"], title=HOSTILE,
     )  # fmt: skip
+
+
+def _lineup() -> widgets.BetaLineup:
+    models = {name: ConvVAE((3, 8, 8), 3, (4,), 8) for name in (HOSTILE, "second")}
+    values = {HOSTILE: torch.linspace(0, 1, 40), "b": torch.arange(40) % 3}
+    images = ImageSet("toy", "test", _images(40, side=8), factors=values)
+    return widgets.BetaLineup(
+        models, images, _images(2, side=8).float() / 255, [HOSTILE, "b"], title=HOSTILE
+    )
 
 
 def _embedding(**options: Any) -> widgets.EmbeddingExplorer:
@@ -148,6 +159,11 @@ EXAMPLES = {
     ),
     "AutoencoderRace": Example(
         _race, lambda w: [f"PCA, k = {w.k}", f"{w.pca_error:.3f}", "step 0"], {"k": 4, "seed": 9}
+    ),
+    "BetaLineup": Example(
+        _lineup,
+        lambda w: [f"{line['shares'][w.factor]:.2f} of its variance" for line in w.lines],
+        {"factor": 1},
     ),
     "BottleneckCounter": Example(
         lambda: widgets.BottleneckCounter(title=HOSTILE),
