@@ -49,6 +49,7 @@ from companion.widgets.sparse_code import SparseCode
 from companion.widgets.texture_defects import TextureDefects
 from companion.widgets.threshold_lab import ThresholdLab
 from companion.widgets.top_k import TopK
+from companion.widgets.toy_codes import ToyCodes
 
 __all__ = [
     "AnomalySandbox",
@@ -77,4 +78,5 @@ __all__ = [
     "TextureDefects",
     "ThresholdLab",
     "TopK",
+    "ToyCodes",
 ]

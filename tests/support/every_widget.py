@@ -330,4 +330,9 @@ EXAMPLES = {
         lambda w: [f"{100 * w.error(w.k):.1f} %", f"{100 * w.shown_error(1):.1f} %"],
         {"k": 2},
     ),
+    "ToyCodes": Example(
+        lambda: widgets.ToyCodes(angle=20, copies=2, rows=250, title=HOSTILE),
+        lambda w: [f"{value:.2f}" for value in w.scores().values()],
+        {"noise": 0.5, "copies": 1, "bins": 10},
+    ),
 }  # fmt: skip

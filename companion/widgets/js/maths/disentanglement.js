@@ -348,8 +348,7 @@ export function rotatedPosterior(mu, logVar, plane, angle) {
   }
   mu.forEach((column, k) => {
     if (k === i || k === j) return;
-    for (let n = 0; n < count; n += 1)
-      kl += Math.exp(logVar[k][n]) + column[n] ** 2 - logVar[k][n] - 1;
+    for (let n = 0; n < count; n += 1) kl += Math.exp(logVar[k][n]) + column[n] ** 2 - logVar[k][n] - 1;
   });
   return { kl: kl / (2 * count), missed: missed / (2 * count) };
 }
