@@ -42,6 +42,7 @@ from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
+from companion.widgets.rotate_latent import RotateLatent
 from companion.widgets.scaling import CompoundScaling
 from companion.widgets.signal_depth import SignalThroughDepth
 from companion.widgets.softmax import Softmax
@@ -72,6 +73,7 @@ __all__ = [
     "OcclusionMap",
     "PosteriorVsPrior",
     "ReceptiveField",
+    "RotateLatent",
     "SignalThroughDepth",
     "Softmax",
     "SparseCode",

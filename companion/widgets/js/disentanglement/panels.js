@@ -93,7 +93,7 @@ export function informationTable({ rows, columns, caption }) {
           el.hidden = i >= row.length;
           if (el.hidden) return;
           number.set(row[i]);
-          tint(el, row[i], 1);
+          tint(el, row[i], 0.75); // so much is rare
           el.toggleAttribute("data-best", row[i] === best);
         });
       });
