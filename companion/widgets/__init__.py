@@ -38,6 +38,7 @@ from companion.widgets.live_training import LiveTraining
 from companion.widgets.lof_opened import LOFOpened
 from companion.widgets.look_inside import LookInside
 from companion.widgets.manifold_field import ManifoldField
+from companion.widgets.name_the_slider import NameTheSlider
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
@@ -69,6 +70,7 @@ __all__ = [
     "LiveTraining",
     "LookInside",
     "ManifoldField",
+    "NameTheSlider",
     "NetworkExplorer",
     "OcclusionMap",
     "PosteriorVsPrior",

@@ -110,7 +110,7 @@ class RotateLatent(LiveWidget):
             image_shape=list(self._exported.image_shape),
             factors=[
                 {
-                    "name": name,
+                    "name": name.replace("_", " "),
                     "values": as_base64(values),
                     "classes": int(values.max()) + 1 if is_discrete(values) else 0,
                 }

@@ -110,5 +110,7 @@ def test_rotated_posteriors_are_pythons(angle):
 
 def test_turned_columns_are_the_rotations():
     z = noise(3, 60).view(30, 2).numpy()
-    found = node("return M.turned(columns[0], columns[1], 33).map((c) => [...c]);", codes=z.T.tolist())
+    found = node(
+        "return M.turned(columns[0], columns[1], 33).map((c) => [...c]);", codes=z.T.tolist()
+    )
     np.testing.assert_allclose(np.array(found).T, z @ rotation(2, (0, 1), 33).T, atol=1e-12)
