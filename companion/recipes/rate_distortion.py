@@ -72,9 +72,7 @@ def images(split: str) -> ImageSet:
     size = TRAINED_ON if split == "train" else HELD_OUT
     large = load_images("sprites", split, size=size)
     small = torch.cat([F.avg_pool2d(part.float(), 2) for part in large.images.split(1024)])
-    return ImageSet(
-        large.name, split, small.round().to(torch.uint8), factors=large.factors
-    )
+    return ImageSet(large.name, split, small.round().to(torch.uint8), factors=large.factors)
 
 
 def train(line: str, seed: int, data: ImageSet, held_out: ImageSet) -> tuple[ConvVAE, Run]:

@@ -38,10 +38,12 @@ from companion.widgets.live_training import LiveTraining
 from companion.widgets.lof_opened import LOFOpened
 from companion.widgets.look_inside import LookInside
 from companion.widgets.manifold_field import ManifoldField
+from companion.widgets.name_the_slider import NameTheSlider
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
+from companion.widgets.rotate_latent import RotateLatent
 from companion.widgets.scaling import CompoundScaling
 from companion.widgets.signal_depth import SignalThroughDepth
 from companion.widgets.softmax import Softmax
@@ -49,6 +51,7 @@ from companion.widgets.sparse_code import SparseCode
 from companion.widgets.texture_defects import TextureDefects
 from companion.widgets.threshold_lab import ThresholdLab
 from companion.widgets.top_k import TopK
+from companion.widgets.toy_codes import ToyCodes
 
 __all__ = [
     "AnomalySandbox",
@@ -67,14 +70,17 @@ __all__ = [
     "LiveTraining",
     "LookInside",
     "ManifoldField",
+    "NameTheSlider",
     "NetworkExplorer",
     "OcclusionMap",
     "PosteriorVsPrior",
     "ReceptiveField",
+    "RotateLatent",
     "SignalThroughDepth",
     "Softmax",
     "SparseCode",
     "TextureDefects",
     "ThresholdLab",
     "TopK",
+    "ToyCodes",
 ]

@@ -129,6 +129,37 @@ def _repair(**options: Any) -> widgets.ImageRepair:
     )
 
 
+class _TinyVAE(nn.Module):
+    """A VAE on 8×8 images with four latents, one of them collapsed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.to_mu = nn.Linear(192, 4)
+        self.decoder = _decoder(4)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scale = torch.tensor([3.0, 3.0, 3.0, 1e-3])
+        return self.to_mu(x.flatten(1)) * scale, torch.tensor([-3.0, -2.0, -1.0, 0.0]).expand(
+            len(x), 4
+        )
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        images: torch.Tensor = self.decoder(z)
+        return images
+
+
+def _with_factors(count: int = 120) -> ImageSet:
+    images = _images(count, side=8)
+    brightness = images.float().mean((1, 2, 3))
+    factors = {
+        HOSTILE: brightness,
+        "kind": torch.arange(count) % 3,
+        "left": images[..., :4].float().mean((1, 2, 3)),
+    }
+    return ImageSet("tiny", "test", images, factors=factors)
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -260,6 +291,11 @@ EXAMPLES = {
         lambda w: [f"best of all denoisers {w.best_loss:.3g}", "of 12", f"{w.noise:.2f}"],
         {"shape": "moons", "noise": 0.2, "score": True, "selected": 7},
     ),
+    "NameTheSlider": Example(
+        lambda: widgets.NameTheSlider(_TinyVAE(), _with_factors(), title=HOSTILE),
+        lambda w: ["0 of 4 are named.", "Latent 3"],
+        {},
+    ),
     "NetworkExplorer": Example(
         lambda: widgets.NetworkExplorer(
             {HOSTILE: widgets.network_explorer.DigitCNN()}, title=HOSTILE
@@ -300,6 +336,15 @@ EXAMPLES = {
         ],
         {"layer": 1, "unit": [5, 0]},
     ),
+    "RotateLatent": Example(
+        lambda: widgets.RotateLatent(_TinyVAE(), _with_factors(), angle=25, title=HOSTILE),
+        lambda w: [
+            *(f"{value:.2f}" for value in w.scores().values()),
+            f"{w.losses()['negative-elbo']:.4f} nats",
+            f"{w.losses()['diagonal-loss']:.3f} nats",
+        ],
+        {},
+    ),
     "SignalThroughDepth": Example(
         lambda: widgets.SignalThroughDepth(50, 1.7, "tanh", shortcuts=True, title=HOSTILE),
         lambda w: [f"{float(w.sizes.signal[-1]):.3g}", f"{float(w.sizes.gradient[0]):.3g}"],
@@ -329,5 +374,10 @@ EXAMPLES = {
         _top_k,
         lambda w: [f"{100 * w.error(w.k):.1f} %", f"{100 * w.shown_error(1):.1f} %"],
         {"k": 2},
+    ),
+    "ToyCodes": Example(
+        lambda: widgets.ToyCodes(angle=20, copies=2, rows=250, title=HOSTILE),
+        lambda w: [f"{value:.2f}" for value in w.scores().values()],
+        {"noise": 0.5, "copies": 1, "bins": 10},
     ),
 }  # fmt: skip
