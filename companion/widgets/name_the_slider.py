@@ -18,8 +18,8 @@ from companion.widgets.base import LiveWidget
 from companion.widgets.rotate_latent import Decode
 
 NOTHING = "nothing"
-COLLAPSED = 0.1
-"""Nats of KL below which "nothing" is the right name of a latent."""
+LEAST = 0.05
+"""Share of a factor's entropy; "nothing" is the right name of a latent that tells less of each."""
 
 # As in name_the_slider.js, which draws the same picture.
 REACH = 2.5
@@ -33,8 +33,8 @@ class NameTheSlider(LiveWidget):
     latent tells of each factor, as a share of the factor's entropy
     (`companion.disentanglement.posterior_information`), and scores the names: a name is right if it
     is the factor of which the latent tells most; it is worth its information over that of the best
-    name. Of a latent with a KL below 0.1 nats the right name is "nothing", worth 1; elsewhere
-    "nothing" is worth 0.
+    name. The right name of a latent that tells less than 5 % of each factor is "nothing", worth 1;
+    elsewhere "nothing" is worth 0. (Together with others such a latent may tell more.)
 
     Args:
         model: a VAE with encode(x) → (μ, log σ²) and decode(z) → images in [0, 1].
@@ -117,19 +117,20 @@ class NameTheSlider(LiveWidget):
         """The right name of each latent."""
         table = np.array(self.shares)
         return [
-            NOTHING if kl < COLLAPSED else self.factors[int(table[:, i].argmax())]
-            for i, kl in enumerate(self.kl)
+            self.factors[int(latent.argmax())] if latent.max() >= LEAST else NOTHING
+            for latent in table.T
         ]
 
     def worth(self) -> list[float]:
         """What each of the reader's names is worth, 0 to 1."""
-        table = np.array(self.shares)
         found = []
-        for i, (name, kl) in enumerate(zip(self.names, self.kl, strict=True)):
-            if kl < COLLAPSED or name not in self.factors:
-                found.append(float(kl < COLLAPSED and name == NOTHING))
+        for name, best, latent in zip(
+            self.names, self.best(), np.array(self.shares).T, strict=True
+        ):
+            if NOTHING in (name, best) or not name:
+                found.append(float(name == best))
             else:
-                found.append(float(table[self.factors.index(name), i] / table[:, i].max()))
+                found.append(float(latent[self.factors.index(name)] / latent.max()))
         return found
 
     @property

@@ -25,22 +25,20 @@ import { bindTraits, emit, failing, lifetime, perFrame, whenLoaded } from "./ui/
  */
 
 const NOTHING = "nothing";
-const COLLAPSED = 0.1;
+const LEAST = 0.05;
 const REACH = 2.5;
 const FRAMES = 7;
 
 /**
  * The right name of each latent, and what the reader's are worth.
- * @param {Pick<State, "factors" | "shares" | "kl" | "names">} state
+ * @param {Pick<State, "factors" | "shares" | "names">} state
  */
-export function judge({ factors, shares, kl, names }) {
-  const best = kl.map((nats, i) => {
-    if (nats < COLLAPSED) return NOTHING;
-    return factors[shares.reduce((top, row, j) => (row[i] > shares[top][i] ? j : top), 0)];
-  });
+export function judge({ factors, shares, names }) {
+  const tops = names.map((_, i) => shares.reduce((top, row, j) => (row[i] > shares[top][i] ? j : top), 0));
+  const best = tops.map((top, i) => (shares[top][i] < LEAST ? NOTHING : factors[top]));
   const worth = names.map((name, i) => {
-    if (kl[i] < COLLAPSED || !factors.includes(name)) return Number(kl[i] < COLLAPSED && name === NOTHING);
-    return shares[factors.indexOf(name)][i] / shares[factors.indexOf(best[i])][i];
+    if (!name || name === NOTHING || best[i] === NOTHING) return Number(name === best[i]);
+    return shares[factors.indexOf(name)][i] / shares[tops[i]][i];
   });
   return {
     best,
@@ -102,7 +100,7 @@ function truth(model) {
     rows: model.get("factors"),
     columns: model.get("kl").map((_, i) => String(i)),
     caption:
-      "Information that draws of a latent have about a factor, in % of the factor’s entropy. Below: KL in nats.",
+      "Information that draws of a latent have about a factor, in % of the factor’s entropy. “Nothing” is right for a latent with less than 5 % everywhere.",
   });
   const nats = h("p", { class: "companion-note" });
   const el = h("div", { class: "name-truth", hidden: true });
@@ -214,7 +212,7 @@ function render({ model, el }) {
     const names = model.get("names");
     const named = names.filter(Boolean).length;
     const judged = model.get("revealed")
-      ? judge({ names, factors: model.get("factors"), shares: model.get("shares"), kl: model.get("kl") })
+      ? judge({ names, factors: model.get("factors"), shares: model.get("shares") })
       : null;
     numbers.set({ named });
     check.enable(named === count && !judged);
