@@ -91,9 +91,8 @@ export function informationTable({ rows, columns, caption }) {
         const best = Math.max(...row);
         grid[j].forEach(({ el, number }, i) => {
           el.hidden = i >= row.length;
-          if (el.hidden) return;
-          number.set(row[i]);
-          tint(el, row[i], 0.75); // so much is rare
+          number.set(row[i] ?? 0);
+          tint(el, row[i] ?? 0, 0.75); // so much is rare
           el.toggleAttribute("data-best", row[i] === best);
         });
       });
