@@ -52,7 +52,8 @@ def capacity_loss(answer: Answer) -> None:
                 "Too few nats are charged, too: this is 0 below the capacity.": (
                     distortion.mean() + gamma * away.clamp(min=0)
                 ),
-                "Images are to be averaged.": distortion.sum() + gamma * (rates.sum() - capacity).abs(),
+                "Images are to be averaged.": distortion.sum()
+                + gamma * (rates.sum() - capacity).abs(),
                 "The capacity is not charged by its square.": (
                     distortion.mean() + gamma * away.square()
                 ),
@@ -66,14 +67,9 @@ def capacity_loss(answer: Answer) -> None:
 def beta_at(answer: Answer) -> None:
     """`beta_at(progress, first, last, anneal)`: β falling geometrically, then constant."""
     for first, last, anneal in ((200.0, 4.0, 0.75), (32.0, 4.0, 0.5)):
-
-        def right(progress: float, first: float = first, last: float = last) -> float:
-            done = min(1.0, progress / anneal)
-            return float(first * (last / first) ** done)
-
         places = np.array([0.0, 0.1, 0.3, anneal, 0.9, 1.0])
         got = np.array([answer.number(place, first, last, anneal) for place in places])
-        expected = np.array([right(place) for place in places])
+        expected = first * (last / first) ** np.minimum(1, places / anneal)
         if np.allclose(got, expected, rtol=1e-6):
             continue
         late = places >= anneal

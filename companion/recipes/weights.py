@@ -265,6 +265,7 @@ def _first_difference(
 
 
 def versions() -> dict[str, str]:
+    """What a result was made with, for its card."""
     import lightning_fabric
 
     import companion

@@ -11,9 +11,8 @@ what a network's channels answer to; `OcclusionMap` lays a patch over a photogra
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
 `ThresholdLab` ties one threshold to its five views; `TextureDefects` shows where an autoencoder
 cannot rebuild what a reader paints; `ImageRepair` damages a picture and repairs it with networks
-and filters; `LatentTraversal` walks through a decoder's latent space; `BetaLineup` moves one factor in several
-models;
-`PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
+and filters; `LatentTraversal` walks through a decoder's latent space; `BetaLineup` moves one factor
+in several models; `PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
 the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA, `ManifoldField` one with a
 code of one number on points in the plane, and `SparseCode` one that is charged for the units that
 it uses.

@@ -29,8 +29,8 @@ _FRAMES = 7
 class BetaLineup(LiveWidget):
     """One slider for each factor moves, in all models, the latent that answers for this factor.
 
-    Which latent that is, `companion.disentanglement.align` says: no latent answers twice, and the shares
-    of variance that the factors explain add up to the most. A shift is in standard deviations of
+    Which latent that is, `companion.disentanglement.align` says: no latent answers twice, and the
+    shares of variance that the factors explain add up to the most. A shift is in standard deviations of
     that latent's mean over `images`, towards more of the factor.
 
     Args:
