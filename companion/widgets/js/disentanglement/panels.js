@@ -67,7 +67,8 @@ export function informationTable({ rows, columns, caption }) {
   const grid = rows.map((_, j) =>
     columns.map((__, i) => {
       const number = ui.number({ quantity: `information-${j}-${i}`, value: 0, format: percent });
-      return { el: h("td", { class: "information-cell" }, number.el), number };
+      const empty = { class: "information-cell", data: { sign: "plus" }, style: "--t: 0.000;" };
+      return { el: h("td", empty, number.el), number };
     }),
   );
   const body = rows.map((name, j) =>
