@@ -12,10 +12,10 @@ network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE a
 `ThresholdLab` ties one threshold to its five views; `TextureDefects` shows where an autoencoder
 cannot rebuild what a reader paints; `ImageRepair` damages a picture and repairs it with networks
 and filters; `LatentTraversal` walks through a decoder's latent space; `BetaLineup` moves one factor
-in several models; `PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
-the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA, `ManifoldField` one with a
-code of one number on points in the plane, and `SparseCode` one that is charged for the units that
-it uses.
+in several models; `PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining`
+trains any module in the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA,
+`ManifoldField` one with a code of one number on points in the plane, and `SparseCode` one that is
+charged for the units that it uses.
 
 `AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random

@@ -30,8 +30,8 @@ class BetaLineup(LiveWidget):
     """One slider for each factor moves, in all models, the latent that answers for this factor.
 
     Which latent that is, `companion.disentanglement.align` says: no latent answers twice, and the
-    shares of variance that the factors explain add up to the most. A shift is in standard deviations of
-    that latent's mean over `images`, towards more of the factor.
+    shares of variance that the factors explain add up to the most. A shift is in standard
+    deviations of that latent's mean over `images`, towards more of the factor.
 
     Args:
         models: 1 to 4 VAEs by name (`encode(x)` gives μ and log σ², `decode(z)` images in [0, 1]).
