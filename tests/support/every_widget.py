@@ -129,7 +129,7 @@ def _repair(**options: Any) -> widgets.ImageRepair:
     )
 
 
-class _TinyVAE(nn.Module):
+class TinyVAE(nn.Module):
     """A VAE on 8×8 images with four latents, one of them collapsed."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class _TinyVAE(nn.Module):
         return images
 
 
-def _with_factors(count: int = 120) -> ImageSet:
+def with_factors(count: int = 120) -> ImageSet:
     images = _images(count, side=8)
     brightness = images.float().mean((1, 2, 3))
     factors = {
@@ -292,7 +292,7 @@ EXAMPLES = {
         {"shape": "moons", "noise": 0.2, "score": True, "selected": 7},
     ),
     "NameTheSlider": Example(
-        lambda: widgets.NameTheSlider(_TinyVAE(), _with_factors(), title=HOSTILE),
+        lambda: widgets.NameTheSlider(TinyVAE(), with_factors(), title=HOSTILE),
         lambda w: ["0 of 4 are named.", "Latent 3"],
         {},
     ),
@@ -337,7 +337,7 @@ EXAMPLES = {
         {"layer": 1, "unit": [5, 0]},
     ),
     "RotateLatent": Example(
-        lambda: widgets.RotateLatent(_TinyVAE(), _with_factors(), angle=25, title=HOSTILE),
+        lambda: widgets.RotateLatent(TinyVAE(), with_factors(), angle=25, title=HOSTILE),
         lambda w: [
             *(f"{value:.2f}" for value in w.scores().values()),
             f"{w.losses()['negative-elbo']:.4f} nats",
