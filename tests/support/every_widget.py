@@ -130,19 +130,23 @@ def _repair(**options: Any) -> widgets.ImageRepair:
 
 
 class TinyVAE(nn.Module):
-    """A VAE on 8×8 images with four latents, one of them collapsed."""
+    """A VAE on 8×8 images: brightness, that of the left half, a mixture, a collapsed latent."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.to_mu = nn.Linear(192, 4)
+        left = torch.zeros(3, 8, 8)
+        left[..., :4] = 1
+        mixture = torch.randn(192)
+        self.register_buffer(
+            "weights", torch.stack([torch.ones(192), 2 * left.flatten(), mixture, mixture])
+        )
         self.decoder = _decoder(4)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        scale = torch.tensor([3.0, 3.0, 3.0, 1e-3])
-        return self.to_mu(x.flatten(1)) * scale, torch.tensor([-3.0, -2.0, -1.0, 0.0]).expand(
-            len(x), 4
-        )
+        scale = torch.tensor([0.7, 0.5, 0.3, 1e-4])
+        mu = (x.flatten(1) - 0.5) @ self.weights.T * scale
+        return mu, torch.tensor([-3.0, -2.0, -1.0, 0.0]).expand(len(x), 4)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         images: torch.Tensor = self.decoder(z)

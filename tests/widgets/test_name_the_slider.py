@@ -43,7 +43,7 @@ class TestPython:
         assert w.factors == ["the first", "kind", "b"]
         w.names = w.best()
         assert (w.right, w.score) == (4, 1)
-        w.names = ["nothing"] * 3 + ["b"]
+        w.names = ["b" if name == "nothing" else "nothing" for name in w.best()]
         assert (w.right, w.score) == (0, 0)
         best = w.best()[0]
         second = next(name for name in w.factors if name != best)
