@@ -129,27 +129,31 @@ def _repair(**options: Any) -> widgets.ImageRepair:
     )
 
 
-class _TinyVAE(nn.Module):
-    """A VAE on 8×8 images with four latents, one of them collapsed."""
+class TinyVAE(nn.Module):
+    """A VAE on 8×8 images: brightness, that of the left half, a mixture, a collapsed latent."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.to_mu = nn.Linear(192, 4)
+        left = torch.zeros(3, 8, 8)
+        left[..., :4] = 1
+        mixture = torch.randn(192)
+        self.register_buffer(
+            "weights", torch.stack([torch.ones(192), 2 * left.flatten(), mixture, mixture])
+        )
         self.decoder = _decoder(4)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        scale = torch.tensor([3.0, 3.0, 3.0, 1e-3])
-        return self.to_mu(x.flatten(1)) * scale, torch.tensor([-3.0, -2.0, -1.0, 0.0]).expand(
-            len(x), 4
-        )
+        scale = torch.tensor([0.7, 0.5, 0.3, 1e-4])
+        mu = (x.flatten(1) - 0.5) @ self.weights.T * scale
+        return mu, torch.tensor([-3.0, -2.0, -1.0, 0.0]).expand(len(x), 4)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         images: torch.Tensor = self.decoder(z)
         return images
 
 
-def _with_factors(count: int = 120) -> ImageSet:
+def with_factors(count: int = 120) -> ImageSet:
     images = _images(count, side=8)
     brightness = images.float().mean((1, 2, 3))
     factors = {
@@ -292,7 +296,7 @@ EXAMPLES = {
         {"shape": "moons", "noise": 0.2, "score": True, "selected": 7},
     ),
     "NameTheSlider": Example(
-        lambda: widgets.NameTheSlider(_TinyVAE(), _with_factors(), title=HOSTILE),
+        lambda: widgets.NameTheSlider(TinyVAE(), with_factors(), title=HOSTILE),
         lambda w: ["0 of 4 are named.", "Latent 3"],
         {},
     ),
@@ -337,7 +341,7 @@ EXAMPLES = {
         {"layer": 1, "unit": [5, 0]},
     ),
     "RotateLatent": Example(
-        lambda: widgets.RotateLatent(_TinyVAE(), _with_factors(), angle=25, title=HOSTILE),
+        lambda: widgets.RotateLatent(TinyVAE(), with_factors(), angle=25, title=HOSTILE),
         lambda w: [
             *(f"{value:.2f}" for value in w.scores().values()),
             f"{w.losses()['negative-elbo']:.4f} nats",

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from companion.disentanglement import entropies
 from companion.widgets import ToyCodes
-from support.front_end import settle, shown_numbers
+from support.front_end import shown_numbers
 
 SETTINGS = [
     {},
@@ -57,8 +58,6 @@ class TestPage:
         shown = shown_numbers(page(w))
         for name, value in w.scores().items():
             assert shown[name] == pytest.approx(value, abs=1e-6)
-        from companion.disentanglement import entropies
-
         shares = w.table() / entropies(w.factors(), bins=w.bins)[:, None]
         for (j, i), value in np.ndenumerate(shares):
             assert shown[f"information-{j}-{i}"] == pytest.approx(value, abs=1e-6)
@@ -114,8 +113,7 @@ class TestPage:
                 vae(moved);
                 times.push(performance.now() - start);
               }
-              return times.sort((a, b) => a - b)[20];
+              return Math.min(...times); // others may compute beside
             }"""
         )
-        settle(tab)
-        assert spent < 16
+        assert spent < 10

@@ -36,7 +36,10 @@ function below(sorted, value) {
 /** Bins of equal counts; equal values share one. @param {Float64Array} values @param {number} bins */
 export function binNumbers(values, bins) {
   const sorted = values.slice().sort();
-  return Int32Array.from(values, (value) => Math.floor((below(sorted, value) * bins) / values.length));
+  const numbers = new Int32Array(values.length);
+  for (let i = 0; i < values.length; i += 1)
+    numbers[i] = Math.floor((below(sorted, values[i]) * bins) / values.length);
+  return numbers;
 }
 
 /**
@@ -116,7 +119,11 @@ function targets({ values, classes }) {
 }
 
 /** Every other number, from a start on. @param {Float64Array} values @param {0 | 1} start */
-const half = (values, start) => values.filter((_, i) => i % 2 === start);
+function half(values, start) {
+  const part = new Float64Array(Math.ceil((values.length - start) / 2));
+  for (let i = 0; i < part.length; i += 1) part[i] = values[2 * i + start];
+  return part;
+}
 
 /** Σ a·b / n. @param {Float64Array} a @param {Float64Array} b */
 function product(a, b) {
@@ -246,11 +253,14 @@ export function scorer(factors, bins) {
     const whole = sizes.flat().reduce((a, b) => a + b, 0);
     const informativeness = average(
       known.map(({ factor, truth, means }, k) => {
-        const predicted = truth.map((column, c) =>
-          column.map((_, n) =>
-            latents.reduce((sum, one, i) => sum + one.heldOut[n] * importances[k][i][c], means[c]),
-          ),
-        );
+        const predicted = truth.map((column, c) => {
+          const line = new Float64Array(column.length).fill(means[c]);
+          latents.forEach(({ heldOut }, i) => {
+            const weight = importances[k][i][c];
+            for (let n = 0; n < line.length; n += 1) line[n] += weight * heldOut[n];
+          });
+          return line;
+        });
         return informed(factor, predicted, truth);
       }),
     );
