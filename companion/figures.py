@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -206,7 +207,8 @@ class Planes:
         return (
             '<figure class="companion-picture" style="margin:0;max-width:680px">'
             f'<div role="img" aria-label="{escape(self.alt)}" style="display:grid;'
-            f'grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 16px">{panels}</div></figure>'
+            'grid-template-columns:repeat(auto-fit,minmax(min(100%,230px),1fr));gap:8px 16px">'
+            f"{panels}</div></figure>"
         )
 
     def __repr__(self) -> str:
@@ -214,15 +216,19 @@ class Planes:
 
 
 def planes(
-    points: Mapping[str, ArrayLike], labels: ArrayLike, class_names: Sequence[str], *, alt: str
-) -> Planes:
-    """N points in several planes, two in a row: `points` maps a name to N×2.
+    points: Mapping[str, ArrayLike], labels: ArrayLike, class_names: Sequence[str], *, alt: str,
+    limits: Mapping[str, float] | None = None, filled: "Mapping[str, Any] | None" = None,
+) -> Planes:  # fmt: skip
+    """N points in several planes, two in a row where there is room: `points` maps a name to N×2.
 
     Each class has its colour, and its name at its median. Both axes have one scale, and no numbers:
-    the unit of a projection means nothing.
+    the unit of a projection means nothing. Where it does, `limits` gives a plane's ends, ±limit on
+    both axes, written at its corners. `filled` maps more names to n·n images, a plane of their own:
+    row after row from the upper left, as a decoder fills it.
 
     Raises:
-        ValueError: points are not N×2, labels are not N numbers, or the alt text says nothing.
+        ValueError: points are not N×2, labels are not N numbers, the images fill no square, or the
+            alt text says nothing.
     """
     kind, size, drawings = np.asarray(labels), 340, {}
     for name, plane in points.items():
@@ -232,6 +238,9 @@ def planes(
                 f"expected points N×2 and labels of length N; got {place.shape} and {kind.shape}"
             )
         low, high = place.min(0), place.max(0)
+        limit = (limits or {}).get(name)
+        if limit is not None:
+            low, high = np.full(2, -limit), np.full(2, limit)
         scale = (size - 24) / max(float((high - low).max()), 1e-9)
         x, y = (size / 2 + (place - (low + high) / 2) * scale * (1, -1)).T
         dots, names = [], []
@@ -251,20 +260,41 @@ def planes(
             'fill="none" stroke-width="6" stroke-linecap="round">'
             f'<g stroke-opacity=".7">{"".join(dots)}</g><g font-size="30" font-weight="700" '
             'text-anchor="middle" dominant-baseline="central" paint-order="stroke" '
-            f'style="stroke:var(--pst-color-background,#fff)">{"".join(names)}</g></svg>'
+            f'style="stroke:var(--pst-color-background,#fff)">{"".join(names)}</g>'
+            f"{'' if limit is None else _corners(limit, size)}</svg>"
+        )
+    for name, images in (filled or {}).items():
+        side = round(len(images) ** 0.5)
+        if side**2 != len(images):
+            raise ValueError(f"expected n·n images that fill a square; got {len(images)}")
+        (png,) = _files(image_grid(images, alt=alt, columns=side, gap=1).rows[""])
+        drawings[name] = (
+            f'<img src="{data_url(png)}" alt="" '
+            'style="display:block;width:100%;image-rendering:pixelated">'
         )
     return Planes(drawings, _need_alt(alt))
+
+
+def _corners(limit: float, size: int) -> str:
+    """The frame of a plane that goes from −limit to limit, and its ends."""
+    text = f'font-size="15" fill="{NEUTRAL}"'
+    return (
+        f'<rect x="12" y="12" width="{size - 24}" height="{size - 24}" stroke="{NEUTRAL}" '
+        f'stroke-opacity=".5" stroke-width="1"/><text x="16" y="{size - 18}" {text}>'
+        f'(−{limit:g}, −{limit:g})</text><text x="{size - 16}" y="28" text-anchor="end" {text}>'
+        f"({limit:g}, {limit:g})</text>"
+    )
 
 
 @dataclass(frozen=True)
 class Picture:
     """One image, or labelled rows of images, with alt text, for every notebook front end.
 
-    `rows` maps a label ("" for none) to a file of :func:`encode_image`; `width` is the largest
-    width on the screen, in CSS pixels.
+    `rows` maps a label ("" for none) to a file of :func:`encode_image`, or to several that go below
+    each other where the screen is narrow; `width` is the largest on the screen, in CSS pixels.
     """
 
-    rows: Mapping[str, bytes]
+    rows: Mapping[str, bytes | Sequence[bytes]]
     alt: str
     width: int
     caption: str = ""
@@ -273,14 +303,21 @@ class Picture:
         labelled = any(self.rows)
         columns = "max-content minmax(0,1fr)" if labelled else "minmax(0,1fr)"
         cells = []
-        for number, (label, file) in enumerate(self.rows.items()):
+        # The alt text tells of the whole; a row of its own has nothing to add.
+        alts = chain([escape(self.alt)], repeat(""))
+        for label, row in self.rows.items():
             if labelled:
                 cells.append(f'<span style="font-size:.85em">{escape(label)}</span>')
-            # The alt text tells of the whole; a row of its own has nothing to add.
-            alt = escape(self.alt) if number == 0 else ""
-            cells.append(
-                f'<img src="{data_url(file)}" alt="{alt}" '
+            images = [
+                f'<img src="{data_url(file)}" alt="{next(alts)}" '
                 'style="width:100%;image-rendering:pixelated">'
+                for file in _files(row)
+            ]
+            cells.append(
+                images[0]
+                if len(images) == 1
+                else '<div style="display:grid;gap:2px;grid-template-columns:'
+                f'repeat(auto-fit,minmax(150px,1fr))">{"".join(images)}</div>'
             )
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
         return (
@@ -291,6 +328,10 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<Picture: {self.alt}>"
+
+
+def _files(row: bytes | Sequence[bytes]) -> Sequence[bytes]:
+    return [row] if isinstance(row, bytes) else row
 
 
 @dataclass(frozen=True)
@@ -467,17 +508,25 @@ def image_grid(
     return Picture({"": encode_image(canvas)}, _need_alt(alt), shown, caption)
 
 
+_ON_A_LINE = 6  # small images that can still be judged on a phone
+
+
 def image_rows(
     rows: "Mapping[str, Tensor | ArrayLike]", *, alt: str, gap: int = 1, caption: str = ""
 ) -> Picture:
     """Rows of images, each with its label: `rows` maps a label to N×C×H×W images.
 
-    Takes and raises what :func:`image_grid` does.
+    On a narrow screen a row of 12, 18, … images goes on below itself, six on a line. Takes and
+    raises what :func:`image_grid` does.
     """
-    strips = {
-        label: image_grid(images, alt=alt, columns=max(1, len(images)), gap=gap)  # type: ignore[arg-type]
-        for label, images in rows.items()
-    }
+    strips: dict[str, list[Any]] = {}
+    for label, images in rows.items():
+        count = max(1, len(images))  # type: ignore[arg-type]
+        line = _ON_A_LINE if count > _ON_A_LINE and count % _ON_A_LINE == 0 else count
+        parts = (images[k : k + line] for k in range(0, count, line))  # type: ignore[index]
+        strips[label] = [
+            image_grid(part, alt=alt, columns=line, gap=gap).rows[""] for part in parts
+        ]
     if not strips:
         raise ValueError("expected at least one row of images; got none")
-    return Picture({k: p.rows[""] for k, p in strips.items()}, _need_alt(alt), 760, caption)
+    return Picture(strips, _need_alt(alt), 760, caption)

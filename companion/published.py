@@ -68,6 +68,7 @@ _TAN = "Tan 2019, table 2"
 STATE_OF_THE_ART = (
     Result("AlexNet", 2012.9, 59.3, 61, None, "", "Krizhevsky 2012, table 2"),
     Result("VGG-19", 2014.7, 74.5, 144, None, "", "Simonyan 2015, table 3"),
+    Result("ResNet-152", 2015.9, 77.8, 60, 11, "", _TAN),
     Result("Inception-v3", 2015.9, 78.8, 24, 5.7, "", _TAN),
     Result("Inception-ResNet-v2", 2016.2, 80.1, 56, 13, "", _TAN),
     Result("ResNeXt-101", 2016.9, 80.9, 84, 32, "", _TAN),

@@ -102,6 +102,16 @@ def test_rows_have_labels_and_one_alt_text():
     assert "A &amp; B" in html
 
 
+@pytest.mark.parametrize(("count", "parts"), [(5, 1), (9, 1), (12, 2), (14, 1), (24, 4)])
+def test_long_rows_go_on_below_where_the_screen_is_narrow(count, parts):
+    images = torch.arange(count).view(count, 1, 1, 1).expand(count, 1, 2, 2).to(torch.uint8)
+    picture = figures.image_rows({"row": images}, alt=ALT, gap=0)
+    shown = pictures(picture)
+    assert [alt for alt, _ in shown] == [ALT] + [""] * (parts - 1)
+    whole = np.concatenate([pixels for _, pixels in shown], axis=1)
+    assert whole[0, ::2, 0].tolist() == list(range(count))
+
+
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 4, 8, 8), (2, 2, 3, 8, 8)])
 def test_shapes_that_are_no_images(shape):
     with pytest.raises(ValueError, match="N×1×H×W or N×3×H×W"):
@@ -161,6 +171,20 @@ def test_planes_show_each_point_in_its_place_and_name_each_class():
         figures.planes({"PCA": corners}, np.arange(3), ["a"], alt=ALT)
     with pytest.raises(ValueError, match="alt text"):
         figures.planes({"PCA": corners}, np.zeros(4), ["a"], alt="")
+
+
+def test_planes_with_ends_share_them_with_what_fills_them():
+    made = figures.planes(
+        {"codes": np.array([[0, 0], [2, -2.0]])}, np.array([0, 0]), ["a"], alt=ALT,
+        limits={"codes": 4.0}, filled={"decoded": torch.zeros(9, 1, 2, 2)},
+    )  # fmt: skip
+    # ±4 are 316 of 340: 39.5 a unit from the middle, 170.
+    assert 'd="M170 170h0M249 249h0"' in made.drawings["codes"]
+    assert "(−4, −4)" in made.drawings["codes"]
+    assert "(4, 4)" in made.drawings["codes"]
+    assert made.drawings["decoded"].startswith("<img")
+    with pytest.raises(ValueError, match="fill a square; got 8"):
+        figures.planes({}, np.array([]), [], alt=ALT, filled={"decoded": torch.zeros(8, 1, 2, 2)})
 
 
 @pytest.fixture(scope="module")

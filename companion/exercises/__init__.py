@@ -104,6 +104,8 @@ class Answer:
         """The function's result as a float64 tensor, connected to what it was computed from."""
         result = self(*arguments)
         try:
+            if isinstance(result, list | tuple) and any(isinstance(r, Tensor) for r in result):
+                result = torch.stack([torch.as_tensor(row) for row in result])
             return torch.as_tensor(result).cpu().double()
         except (TypeError, ValueError, RuntimeError) as error:
             raise Hint(f"A tensor is expected, your function returned {_kind(result)}.") from error

@@ -67,13 +67,20 @@ def he_std(answer: Answer) -> None:
 def batch_norm(answer: Answer) -> None:
     """`batch_norm(x, gamma, beta)`: training mode, ε = 1e-5, N×C×H×W."""
     generator = torch.Generator().manual_seed(3)
-    x = 2 + 3 * torch.randn(3, 4, 2, 2, generator=generator, dtype=torch.float64)
-    gamma, beta = torch.randn(2, 4, generator=generator, dtype=torch.float64)
+    x = 2 + 3 * torch.randn(3, 4, 2, 2, generator=generator)
+    x[:, 2] = 0.01 * x[:, 2]  # so faint that ε matters
+    x[:, 3] = 1
+    gamma, beta = torch.randn(2, 4, generator=generator)
     got = answer.tensor(x, gamma, beta)
     shape(got, tuple(x.shape), "Batch norm keeps the shape.")
+    if got.isnan().any():
+        raise Hint("A channel that is 1 everywhere has the variance 0; there, ε is what is left.")
+    x, gamma, beta = x.double(), gamma.double(), beta.double()
 
-    def normalised(over: tuple[int, ...], correction: int = 0, root: bool = True) -> Tensor:
-        variance = x.var(over, correction=correction, keepdim=True) + 1e-5
+    def normalised(
+        over: tuple[int, ...], correction: int = 0, root: bool = True, eps: float = 1e-5
+    ) -> Tensor:
+        variance = x.var(over, correction=correction, keepdim=True) + eps
         centred = x - x.mean(over, keepdim=True)
         y = centred / (variance.sqrt() if root else variance)
         return gamma.view(1, -1, 1, 1) * y + beta.view(1, -1, 1, 1)
@@ -93,6 +100,13 @@ def batch_norm(answer: Answer) -> None:
             "All channels have the same statistics here; each should have its own.": normalised(
                 (0, 1, 2, 3)
             ),
+            "Only the faint channel is wrong: ε = 1e-5 is added to the variance, under the root.": (
+                gamma.view(1, -1, 1, 1)
+                * (x - x.mean((0, 2, 3), keepdim=True))
+                / (x.var((0, 2, 3), correction=0, keepdim=True).sqrt() + 1e-5)
+                + beta.view(1, -1, 1, 1)
+            ),
+            "That is another ε than 1e-5.": normalised((0, 2, 3), eps=1e-3),
             "This divides by the variance; the standard deviation is wanted.": normalised(
                 (0, 2, 3), root=False
             ),

@@ -131,9 +131,12 @@ def stack_parameters(answer: Answer) -> None:
 def sigma(answer: Answer) -> None:
     """σ of conv 3, conv 3, pool 2 stride 2, conv 3, conv 3."""
     below, pool, above = 2 * 8 / 12, 3 / 12, 2 * 4 * 8 / 12
+    got, right = answer.number(), (below + pool + above) ** 0.5
+    if got == round(right, 1):
+        raise Hint("Perhaps; but two decimals are asked for, as near misses agree in the first.")
     agree(
-        answer.number(),
-        (below + pool + above) ** 0.5,
+        right if got == round(got, 2) == round(right, 2) else got,
+        right,
         {
             "This is the variance; take the root.": below + pool + above,
             "The layers above the pooling step by 2 pixels: their variance counts 2² times.": (

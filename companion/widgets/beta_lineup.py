@@ -14,8 +14,8 @@ from companion.datasets import ImageSet
 from companion.disentanglement import align, explained
 from companion.export import export_model
 from companion.export.model import frozen_copy
-from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget, data_url
+from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
 REACH = 2.5
@@ -101,7 +101,7 @@ class BetaLineup(LiveWidget):
             shape=list(examples.shape[1:]),
             factors=list(images.factors),
             lines=lines,
-            pictures=[data_url(encode_png(picture)) for picture in to_uint8(examples)],
+            pictures=[data_url(encode_image(picture)) for picture in to_uint8(examples)],
             captions=[str(caption) for caption in captions],
             shifts=[0.0] * len(images.factors),
             title=str(title),
@@ -148,9 +148,9 @@ class BetaLineup(LiveWidget):
             moved = [shift if k == self.factor else each for k, each in enumerate(self.shifts)]
             frames.append(self.decoded(moved))
         for k, now in enumerate(self.decoded()):
-            pictures[f"now-{k}"] = encode_png(to_uint8(now[None])[0])
+            pictures[f"now-{k}"] = encode_image(to_uint8(now[None])[0])
             film = [to_uint8(frame[k][None])[0] for frame in frames]
-            pictures[f"film-{k}"] = encode_png(np.hstack(film))
+            pictures[f"film-{k}"] = encode_image(np.hstack(film))
         return pictures
 
     def describe(self) -> str:

@@ -35,10 +35,11 @@ class LatentTraversal(LiveWidget):
         latent_dim: length of z; `model.latent_dim` if not given.
         images: N×C×H×W, uint8 or floats in [0, 1], for `model.encode`, which returns the codes
             (N×latent_dim) or a tuple or list of mu and log_var. They give each latent's KL (with
-            a log_var), and the first 8 are the images to interpolate between. An ImageSet serves
-            too.
+            a log_var), and the first 8 are the images to interpolate between, and to draw codes
+            around (with a log_var). An ImageSet serves too.
         kl_per_dim: nats for each latent, instead of what `images` give. The sliders are ordered by
-            it, largest first; below 0.05 nats a latent is marked as unused by the model.
+            it, largest first (two latents stay as they are, so that axes are those of any other
+            picture of the plane); below 0.05 nats a latent is marked as unused by the model.
         examples: (codes N×latent_dim, images N×C×H×W) to interpolate between, instead of `images`.
         labels: a name for each latent; "latent 0", … if not given.
         captions: a name for each image to interpolate between.
@@ -87,6 +88,7 @@ class LatentTraversal(LiveWidget):
         title: str = "Walk through the latent space",
     ) -> None:
         model = unwrap(model)
+        widths: Tensor | None = None
         if latent_dim is None:
             latent_dim = getattr(model, "latent_dim", None)
             if latent_dim is None:
@@ -97,13 +99,17 @@ class LatentTraversal(LiveWidget):
         exported = export_decoder(_decoder_of(model), latent_dim)
         if images is not None:
             pixels = _float_images(images, exported.image_shape)
-            codes, measured = _encode(model, pixels, latent_dim)
-            kl_per_dim = measured if kl_per_dim is None else kl_per_dim
+            codes, log_vars = _encode(model, pixels, latent_dim)
+            if log_vars is not None:
+                sigmas = torch.exp(0.5 * log_vars)
+                if kl_per_dim is None:
+                    kl_per_dim = kl_to_standard_normal(codes, sigmas).mean(0)
             if examples is None:
                 examples = codes[:EXAMPLES], pixels[:EXAMPLES]
+                widths = None if log_vars is None else sigmas[:EXAMPLES]
         kl = None if kl_per_dim is None else _numbers(kl_per_dim, latent_dim, "kl_per_dim")
         order = list(range(latent_dim))
-        if kl is not None:
+        if kl is not None and latent_dim > 2:
             order.sort(key=lambda i: -kl[i])
         names = [f"latent {i}" for i in range(latent_dim)] if labels is None else list(labels)
         if len(names) != latent_dim:
@@ -119,7 +125,7 @@ class LatentTraversal(LiveWidget):
             order=order,
             unused=[i for i in order if kl is not None and kl[i] < UNUSED],
             labels=[str(name) for name in names],
-            examples=_examples(examples, captions, exported),
+            examples=_examples(examples, captions, exported, widths),
             value_range=[low, high],
             seed=seed,
             title=str(title),
@@ -197,15 +203,15 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _encode(model: nn.Module, images: Tensor, latent_dim: int) -> tuple[Tensor, list[float] | None]:
-    """Codes (μ, N×latent_dim) of images; the mean KL of each latent if the encoder gives one."""
+def _encode(model: nn.Module, images: Tensor, latent_dim: int) -> tuple[Tensor, Tensor | None]:
+    """Codes (μ, N×latent_dim) of images, float64; log σ² as well if the encoder gives it."""
     encode = getattr(model, "encode", None)
     if not callable(encode):
         raise ValueError(
             "images need a model with encode(x); for a decoder alone give kl_per_dim and examples"
         )
     weight = next(model.parameters(), images)
-    mus, kls = [], []
+    mus, log_vars = [], []
     with _evaluating(model):
         for batch in images.split(256):
             try:
@@ -215,10 +221,9 @@ def _encode(model: nn.Module, images: Tensor, latent_dim: int) -> tuple[Tensor, 
                     f"encode fails on images of shape {tuple(batch.shape)}: {cause(error)}"
                 ) from error
             mu, *rest = _codes(code, (len(batch), latent_dim))
-            mus.append(mu.float())
-            if rest:
-                kls.append(kl_to_standard_normal(mu, torch.exp(0.5 * rest[0])))
-    return torch.cat(mus), torch.cat(kls).mean(0).tolist() if kls else None
+            mus.append(mu)
+            log_vars += rest
+    return torch.cat(mus), torch.cat(log_vars) if log_vars else None
 
 
 def _codes(code: Any, shape: tuple[int, int]) -> list[Tensor]:
@@ -265,9 +270,12 @@ def _numbers(values: Sequence[float] | Tensor, count: int, name: str) -> list[fl
 
 
 def _examples(
-    examples: tuple[Any, Any] | None, captions: Sequence[str] | None, exported: ExportedDecoder
+    examples: tuple[Any, Any] | None,
+    captions: Sequence[str] | None,
+    exported: ExportedDecoder,
+    widths: Tensor | None,
 ) -> list[dict[str, Any]]:
-    """What the page needs of each image to interpolate between: code, thumbnail, name."""
+    """What the page needs of each image: code, σ if the encoder gives it, thumbnail, name."""
     if examples is None:
         return []
     codes, images = torch.as_tensor(examples[0]).float(), examples[1]
@@ -280,11 +288,15 @@ def _examples(
     names = [f"image {k + 1}" for k in range(len(pixels))] if captions is None else list(captions)
     if len(names) < len(pixels):
         raise ValueError(f"expected {len(pixels)} captions, one an image, but got {len(names)}")
+    sigmas = None if widths is None else [[round(v, 4) for v in row] for row in widths.tolist()]
     return [
         {
             "code": [round(value, 4) for value in code],
             "picture": data_url(encode_image(picture)),
             "caption": str(name),
+            **({} if sigmas is None else {"sigma": sigmas[k]}),
         }
-        for code, picture, name in zip(codes.tolist(), to_uint8(pixels), names, strict=False)
+        for k, (code, picture, name) in enumerate(
+            zip(codes.tolist(), to_uint8(pixels), names, strict=False)
+        )
     ]

@@ -13,7 +13,7 @@ from companion.datasets import ImageSet
 from companion.disentanglement import entropies, posterior_information
 from companion.export.decoder import export_decoder
 from companion.export.model import frozen_copy
-from companion.figures import encode_png, to_uint8
+from companion.figures import encode_image, to_uint8
 from companion.widgets.base import LiveWidget
 from companion.widgets.rotate_latent import Decode
 
@@ -149,7 +149,7 @@ class NameTheSlider(LiveWidget):
         way = z.repeat(FRAMES, 1)
         way[:, 0] = torch.linspace(-REACH, REACH, FRAMES)
         images = to_uint8(self._exported.decode(torch.cat([z[None], way])))
-        return {"hero": encode_png(images[0]), "way": encode_png(np.hstack(list(images[1:])))}
+        return {"hero": encode_image(images[0]), "way": encode_image(np.hstack(list(images[1:])))}
 
     def describe(self) -> str:
         """One line: how many latents are named, and once it is shown how many of them right."""

@@ -25,7 +25,7 @@ from companion.disentanglement import (
 from companion.disentanglement.tables import as_factors, is_discrete
 from companion.export.decoder import export_decoder
 from companion.export.model import frozen_copy
-from companion.figures import encode_png, to_uint8
+from companion.figures import encode_image, to_uint8
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import branch, noise, uniform
 from companion.widgets.traits import Bounded, Seed
@@ -197,7 +197,7 @@ class RotateLatent(LiveWidget):
             "way-1": images[FRAMES : 2 * FRAMES],
             "samples": images[2 * FRAMES :],
         }
-        return {name: encode_png(np.hstack(part)) for name, part in parts.items()}
+        return {name: encode_image(np.hstack(part)) for name, part in parts.items()}
 
     def describe(self) -> str:
         """One line: the angle, −ELBO and MIG."""

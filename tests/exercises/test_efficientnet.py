@@ -19,10 +19,16 @@ def round_channels(channels, width):
     return rounded + 8 if rounded < 0.9 * exact else rounded
 
 
+def to_even(channels, width):
+    exact = channels * width
+    rounded = max(8, round(exact / 8) * 8)
+    return rounded + 8 if rounded < 0.9 * exact else rounded
+
+
 RIGHT = {
     "separable_saving": [lambda c, k: c * k**2 / (c + k**2)],
     "squeeze_excite": [squeeze_excite],
-    "phi_for": [lambda factor: math.log(factor, 1.92), math.log(10, 1.92)],
+    "phi_for": [lambda factor: math.log(factor, 1.92), math.log(10, 1.92), 3.5, 3.53],
     "round_channels": [round_channels],
 }
 
@@ -44,6 +50,7 @@ WRONG = [
     ("phi_for", lambda f: f / 1.92, "power"),
     ("phi_for", math.log, "divide by"),
     ("round_channels", lambda c, w: c * w, "multiple of 8"),
+    ("round_channels", to_even, "A tie goes up"),
     ("round_channels", lambda c, w: max(8, int(c * w) // 8 * 8), "always down"),
     (
         "round_channels",

@@ -35,6 +35,8 @@ WRONG = [
     ("conv1x1", lambda x, w, b: x.movedim(1, -1) @ w.T + b, "ended up last"),
     ("conv1x1", lambda x, w, b: conv1x1(x, w, b).relu(), "ReLU"),
     ("conv1x1", lambda x, w, b: conv1x1(x, w, -b), "taken away"),
+    ("conv1x1", lambda x, w, b: F.conv2d(x, w[:, :, None, None], b), "A convolution did"),
+    ("conv1x1", lambda x, w, b: torch.conv2d(x, w[..., None, None], b), "A convolution did"),
     ("branch_cost", lambda n, d, w, o, k: n**2 * k**2 * (w or d) * o, "not counted"),
     ("branch_cost", lambda *a: branch_cost(*a) / a[0], "size twice"),
     ("branch_cost", lambda *a: branch_cost(*a) / a[0] ** 2, "number of weights"),
@@ -49,6 +51,13 @@ WRONG = [
     ("loss", lambda o, y: sum(F.cross_entropy(z, y) for z in o), "0.3 each"),
     ("loss", lambda o, y: 0.3 * sum(F.cross_entropy(z, y) for z in o), "main loss"),
 ]
+
+
+def taken_for_a_triple(output, labels):
+    return loss(tuple(output) if len(output) == 3 else output, labels)
+
+
+WRONG.append(("loss", taken_for_a_triple, "raised|of 3 images"))
 
 
 test_right, test_wrong, test_unanswered, test_complete = answer_tests("inception", RIGHT, WRONG)

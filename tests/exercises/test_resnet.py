@@ -20,6 +20,21 @@ def unbiased(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
     return gamma.view(-1, 1, 1) * y + beta.view(-1, 1, 1)
 
 
+def through_a_module(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    module = nn.BatchNorm2d(x.shape[1])
+    module.weight, module.bias = nn.Parameter(gamma), nn.Parameter(beta)
+    return module(x)
+
+
+def with_epsilon(under: float, beside: float) -> Any:
+    def normalise(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        variance = x.var((0, 2, 3), correction=0, keepdim=True)
+        y = (x - x.mean((0, 2, 3), keepdim=True)) / ((variance + under).sqrt() + beside)
+        return gamma.view(-1, 1, 1) * y + beta.view(-1, 1, 1)
+
+    return normalise
+
+
 def torchs_he(weight: Tensor) -> float:
     fan_in, _ = nn.init._calculate_fan_in_and_fan_out(weight)
     return nn.init.calculate_gain("relu") / fan_in**0.5
@@ -28,7 +43,7 @@ def torchs_he(weight: Tensor) -> float:
 RIGHT: dict[str, list[Any]] = {
     "residual": [lambda x, f: torch.relu(f(x) + x), lambda x, f: (x + f(x)).clamp(min=0)],
     "he_std": [lambda w: math.sqrt(2 / w[0].numel()), torchs_he],
-    "batch_norm": [batch_norm],
+    "batch_norm": [batch_norm, through_a_module],
     "bottleneck_weights": [lambda wide, narrow: 2 * wide * narrow + 9 * narrow**2],
     "xavier_after_50": [2**-25, 2.98e-8, lambda layers, gain: (gain / 2) ** (layers / 2)],
 }
@@ -52,6 +67,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("batch_norm", lambda x, g, b: batch_norm(x, g / g, 0 * b), "γ and β are missing"),
     ("batch_norm", lambda x, g, b: batch_norm(x, g / g, b), "^γ is missing"),
     ("batch_norm", lambda x, g, b: batch_norm(x, g, 0 * b), "^β is missing"),
+    ("batch_norm", with_epsilon(0, 0), "variance 0"),
+    ("batch_norm", with_epsilon(0, 1e-5), "under the root"),
+    ("batch_norm", with_epsilon(1e-3, 0), "another ε"),
     ("batch_norm", unbiased, "correction=0"),
     ("batch_norm", lambda x, g, b: x.mean((0, 2, 3)), "keeps the shape"),
     ("bottleneck_weights", lambda w, n: w * n + 9 * n**2, "back up"),

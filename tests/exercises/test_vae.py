@@ -55,6 +55,8 @@ RIGHT: dict[str, list[Any]] = {
         lambda sigma: 1 / (2 * sigma**2),
     ],
     "interpolate": [
+        lambda a, b, n: torch.lerp(a, b, torch.linspace(0, 1, n)[:, None]),
+        lambda a, b, n: [a + k / (n - 1) * (b - a) for k in range(n)],
         interpolate,
         lambda a, b, n: torch.stack([a + (b - a) * k / (n - 1) for k in range(n)]),
     ],
@@ -134,7 +136,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("active_units", lambda k, t: active_units(k, t).flip(0), "wrong order"),
     ("active_units", lambda k, t: (k > t).nonzero().flatten(), "not in the order"),
     ("active_units", lambda k, t: (k > t).nonzero(), r"\(4, 1\)"),
-    ("active_units", lambda k, t: k.argsort(descending=True), "carry less"),
+    ("active_units", lambda k, t: k.argsort(descending=True), "do not carry more"),
+    ("active_units", lambda k, t: active_units(k, t - 1e-6), "2.5 nats .* do not carry more"),
     ("active_units", lambda k, t: active_units(k, 0.1), "threshold = 2.0"),
     ("active_units", lambda k, t: k[k > t].argsort(descending=True), "among the active"),
     ("active_units", lambda k, t: active_units(k, t)[:2], "should be 4 active"),

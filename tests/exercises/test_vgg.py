@@ -49,7 +49,7 @@ RIGHT: dict[str, list[Any]] = {
     "pixels": [pixels],
     "layers_needed": [sizes(kernel_less=1)],
     "stack_parameters": [lambda n, k, C: n * C * (k * k * C + 1)],
-    "sigma": [VARIANCE**0.5],
+    "sigma": [VARIANCE**0.5, 2.63, 2.6300],
 }
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -74,6 +74,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("layers_needed", sizes(kernel_less=1, more=1), "One layer too many"),
     ("stack_parameters", lambda n, k, C: n * C * k * k * C, "also has a bias"),
     ("stack_parameters", lambda n, k, C: n * (k * k * C + 1), "one output channel"),
+    ("sigma", 2.6, "two decimals"),
+    ("sigma", 2.58, "window of its own|Add up"),
     ("sigma", VARIANCE, "take the root"),
     ("sigma", (4 * 8 / 12 + 3 / 12) ** 0.5, "step by 2 pixels"),
     ("sigma", (VARIANCE - 3 / 12) ** 0.5, "window of its own"),

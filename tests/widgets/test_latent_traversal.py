@@ -75,6 +75,10 @@ def test_order_and_kl_come_from_the_encoder(vae, images):
     assert [e["code"] for e in widget.examples] == [
         pytest.approx(row.tolist(), abs=1e-4) for row in mu[:8]
     ]
+    sigma = torch.exp(0.5 * log_var)
+    assert [e["sigma"] for e in widget.examples] == [
+        pytest.approx(row.tolist(), abs=1e-4) for row in sigma[:8]
+    ]
     same = LatentTraversal(vae, images=images.float() / 255)
     assert same.kl_per_dim == widget.kl_per_dim
 
@@ -87,11 +91,17 @@ def test_unused_latents_are_marked():
     assert "unused" not in still(LatentTraversal(tiny(), 3))
 
 
+def test_a_plane_keeps_its_axes():
+    """So that it can be compared with a scatter plot of the codes."""
+    assert LatentTraversal(tiny(2), 2, kl_per_dim=[1.0, 2.0]).order == [0, 1]
+
+
 def test_an_autoencoder_has_codes_but_no_kl():
     model = ConvAutoencoder((1, 8, 8), latent_dim=2)
     widget = LatentTraversal(model, images=torch.rand(3, 1, 8, 8))
     assert widget.kl_per_dim is None
     assert len(widget.examples) == 3
+    assert all("sigma" not in example for example in widget.examples)
 
 
 class Encodes(nn.Module):
@@ -357,8 +367,46 @@ def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, s
         middle = np.mean([widget.examples[2]["code"], widget.examples[5]["code"]], axis=0)
         assert shown["z"] == pytest.approx(middle.tolist(), abs=1e-4)
         assert error_against_torch(vae, shown) < 1e-3
+
+        page.get_by_role("radio", name="Around an image").check()
+        panel = page.locator(".traversal-panels > :not([inert])")
+        shown = act(box, panel.get_by_role("radio", name="image 5", exact=True).check)
+        mean, sigma = (np.array(widget.examples[4][key]) for key in ("code", "sigma"))
+        assert shown["z"] == pytest.approx(mean.tolist(), abs=1e-5)
+        drawn = [act(box, panel.get_by_role("button", name="Draw").click)["z"] for _ in range(2)]
+        epsilon = np.array(noise(6, 4 * 9 * 3)).reshape(-1, 9, 4)[1:, 0]
+        np.testing.assert_allclose(drawn, mean + sigma * epsilon, atol=1e-4)
+        shown = act(box, panel.get_by_role("button", name="Its mean").click)
+        assert shown["z"] == pytest.approx(mean.tolist(), abs=1e-5)
         assert seen.errors == []
         assert seen.strangers == []
+
+
+@pytest.mark.browser
+def test_a_plane_shows_the_gaussian_of_an_image(browser, stage):
+    torch.manual_seed(1)
+    model = ConvVAE((1, 8, 8), latent_dim=2, widths=(8,), hidden=16)
+    widget = LatentTraversal(model, images=torch.rand(8, 1, 8, 8))
+    with visit(browser, stage(widget)) as seen:
+        seen.all_alive()
+        page = seen.page
+        assert not page.locator(".latent-pad-overlay").is_visible()
+        page.get_by_role("radio", name="image 3", exact=True).check()
+        ellipse = page.locator(".latent-pad-ellipse")
+        ellipse.wait_for(state="attached")
+        (x, y), (rx, ry) = widget.examples[2]["code"], widget.examples[2]["sigma"]
+        drawn = [float(ellipse.get_attribute(name)) for name in ("cx", "cy", "rx", "ry")]
+        assert drawn == pytest.approx([x, -y, 2 * rx, 2 * ry], abs=1e-3)
+        # Its middle is where the handle stands: at the mean.
+        middles = [
+            page.locator(part).evaluate(
+                """(el) => { const b = el.getBoundingClientRect();
+                    return [b.x + b.width / 2, b.y + b.height / 2]; }"""
+            )
+            for part in (".latent-pad-ellipse", ".latent-pad-handle")
+        ]
+        assert middles[0] == pytest.approx(middles[1], abs=1.5)
+        assert seen.errors == []
 
 
 @pytest.mark.browser
@@ -466,7 +514,7 @@ def test_no_accessibility_violation_in_any_panel(browser, stage, vae, images, si
     widget = LatentTraversal(vae, images=images, kl_per_dim=[3.0, 2.0, 0.0, 0.01])
     with visit(browser, stage(widget), size=size, theme=theme) as seen:
         seen.all_alive()
-        for name in ("One by one", "Two at once", "Between images"):
+        for name in ("One by one", "Two at once", "Between images", "Around an image"):
             seen.page.get_by_role("radio", name=name).check()
             assert seen.violations() == []
         if size == "phone":

@@ -32,7 +32,7 @@ import { emit, failing, lifetime, throttle, whenLoaded } from "./ui/lifetime.js"
  * @property {string} title
  */
 
-/** @typedef {{ code: number[], picture: string, caption: string }} Example */
+/** @typedef {{ code: number[], picture: string, caption: string, sigma?: number[] }} Example */
 
 const CRISP = 32; // images up to this wide are shown small with sharp pixels, larger ones smoothed
 
@@ -184,6 +184,83 @@ function wayBetween(examples, { crisp, onMove, onPick }) {
   };
 }
 
+const DRAWS = 9; // as many as the film strip shows
+
+/**
+ * Codes drawn from the Gaussian that the encoder answers an image with.
+ * @param {(Example & { sigma: number[] })[]} examples
+ * @param {{ crisp: boolean, seed: number, onMove: (z: number[]) => void, onPick: () => void,
+ *   say: (words: string) => void }} options onPick: another image, or other draws
+ */
+function aroundImage(examples, { crisp, seed, onMove, onPick, say }) {
+  let chosen = examples[0];
+  let round = 0; // of draws
+  const latentDim = chosen.code.length;
+  const epsilons = () => noise(seed + 1, (round + 1) * DRAWS * latentDim).slice(-DRAWS * latentDim);
+  const draw = (/** @type {number} */ k) => {
+    const epsilon = epsilons().subarray(k * latentDim, (k + 1) * latentDim);
+    return chosen.code.map((mu, i) => mu + chosen.sigma[i] * epsilon[i]);
+  };
+  const told = h("p", { class: "companion-note" });
+  const describe = () => {
+    const nats = chosen.code.reduce((sum, mu, i) => {
+      const sd = chosen.sigma[i];
+      return sum + 0.5 * (mu ** 2 + sd ** 2 - 2 * Math.log(sd) - 1);
+    }, 0);
+    const list = (/** @type {number[]} */ values) => values.map((v) => ui.fixed(v, 2)).join(", ");
+    const whole = latentDim === 2 ? `μ = (${list(chosen.code)}), σ = (${list(chosen.sigma)}); ` : "";
+    told.textContent = `q(z|x) of this image: ${whole}KL ${ui.fixed(nats, 1)} nats.`;
+  };
+  const picker = imagePicker({
+    label: "Image to encode",
+    tiles: examples.map(({ picture, caption }, value) => ({ value, caption, picture })),
+    value: 0,
+    crisp,
+    onChange: (k) => {
+      chosen = examples[k];
+      describe();
+      onPick();
+      onMove(chosen.code);
+    },
+  });
+  const mean = ui.button({
+    label: "Its mean",
+    title: "Go to the mean of this image's Gaussian",
+    onClick: () => onMove(chosen.code),
+  });
+  const again = ui.button({
+    label: "Draw",
+    title: "Draw nine codes from this image's Gaussian, and go to the first",
+    kind: "primary",
+    onClick: () => {
+      round += 1;
+      onPick();
+      const z = draw(0);
+      onMove(z);
+      say(
+        `Nine new draws; the first: ${z
+          .slice(0, 3)
+          .map((v) => ui.spoken(v, 1))
+          .join(", ")}`,
+      );
+    },
+  });
+  describe();
+  return {
+    el: h(
+      "div",
+      { class: "traversal-between" },
+      h("div", { class: "traversal-pick" }, picker.el),
+      told,
+      ui.row(mean.el, again.el),
+    ),
+    mean: () => chosen.code,
+    sigma: () => chosen.sigma,
+    /** The draw at t = 0…1 of the strip. @param {number} t */
+    at: (t) => draw(Math.round(t * (DRAWS - 1))),
+  };
+}
+
 /**
  * The ways to move z, one in sight at a time.
  * @param {{ [name: string]: HTMLElement | undefined }} panels
@@ -192,7 +269,12 @@ function wayBetween(examples, { crisp, onMove, onPick }) {
  */
 function switcher(panels, first, onOpen) {
   /** @type {{ [name: string]: string }} */
-  const names = { sliders: "One by one", pad: "Two at once", between: "Between images" };
+  const names = {
+    sliders: "One by one",
+    pad: "Two at once",
+    between: "Between images",
+    around: "Around an image",
+  };
   const known = Object.entries(panels).filter(([, panel]) => panel);
   const open = (/** @type {string} */ name) => {
     for (const [other, panel] of known) if (panel) panel.inert = other !== name;
@@ -322,7 +404,7 @@ function render(props) {
     // Slow pictures are made anew if a latent changed that they hold.
     pad?.refreshIf(changed);
     const { key } = strip.scene();
-    if (key !== "way" && [...changed].some((i) => key !== `latent ${i}`)) strip.refresh();
+    if (!["way", "around"].includes(key) && [...changed].some((i) => key !== `latent ${i}`)) strip.refresh();
   });
   const { z, move, moveTo } = vector;
 
@@ -346,7 +428,10 @@ function render(props) {
           ...{ z, labels, shape, smooth, decode },
           choices: order,
           range: [low, high],
-          onMove: move,
+          onMove: (changes) => {
+            if (strip.scene().key === "around" && pad) look(pad.axes[0]);
+            move(changes);
+          },
           onAxes: ([across]) => look(across),
         })
       : null;
@@ -354,14 +439,48 @@ function render(props) {
     examples.length > 1
       ? wayBetween(examples, { crisp: !smooth, onMove: moveTo, onPick: () => strip.refresh() })
       : null;
+  const known = examples.flatMap((example) => (example.sigma ? [{ ...example, sigma: example.sigma }] : []));
+  const around = known.length
+    ? aroundImage(known, {
+        crisp: !smooth,
+        seed: model.get("seed"),
+        onMove: moveTo,
+        onPick: () => {
+          showAround();
+          strip.refresh();
+        },
+        say: (words) => voice.say(words),
+      })
+    : null;
+  const showAround = () => {
+    if (!around) return;
+    pad?.mark({ mean: around.mean(), sigma: around.sigma() });
+    strip.show({
+      key: "around",
+      caption: "nine draws from this image’s Gaussian",
+      ends: ["", ""],
+      point: around.at,
+      place: () => 0,
+      onScrub: (t) => moveTo(around.at(t)),
+    });
+  };
   const openPad = () => {
     if (pad && active === "pad" && picture.isOpen()) pad.open();
     else pad?.close();
   };
-  const side = switcher({ sliders: rack.el, pad: pad?.el, between: way?.el }, active, (name) => {
+  // A plane shows the Gaussian of an image itself.
+  const isPlane = order.length === 2 && pad && around;
+  const panels = {
+    sliders: rack.el,
+    pad: isPlane ? h("div", { class: "traversal-plane" }, pad.el, around.el) : pad?.el,
+    between: way?.el,
+    around: isPlane ? undefined : around?.el,
+  };
+  const side = switcher(panels, active, (name) => {
     active = name;
     openPad();
-    if (name === "between" && way)
+    if (name === "around") showAround();
+    else if (name === "between" && way)
       strip.show({
         key: "way",
         caption: "the way from A to B",

@@ -490,6 +490,8 @@ function insight(mu, sigma, divergence) {
       "A latent unit that ends here has collapsed."
     );
   }
+  if (divergence < 0.05)
+    return "q is close to the prior: z costs next to nothing, and says as little about x.";
   const [place, width] = [0.5 * mu ** 2, divergence - 0.5 * mu ** 2];
   if (place > 2 * width) return "Most of the KL is paid for the place: μ² is large, q sits away from 0.";
   if (width < 2 * place) return "KL is paid for the place of q and for its width alike.";

@@ -400,11 +400,11 @@ function picture(photos, onPick) {
     outside,
     sides,
     edge,
-    cells.rows,
-    s("g", { "clip-path": `url(#${id}-section)` }, nextCone, cone),
+    // Units of a deep layer are wider than what is drawn; their boxes end where it ends.
+    s("g", { "clip-path": `url(#${id}-section)` }, cells.rows, nextCone, cone),
     s("g", { "clip-path": `url(#${id}-photo)` }, nextSquare, square, centres, here),
     ...curve.marks,
-    chosen,
+    s("g", { "clip-path": `url(#${id}-section)` }, chosen),
     cells.names,
   );
   el.classList.add("field-picture");
@@ -612,6 +612,9 @@ function stackControls(model, { onPut, onToggle }) {
   };
 }
 
+/** Pixels that a unit and its neighbour both see; null if it has none. @param {number | null} v */
+const shared = (v) => (v === null ? "has none" : `${whole(v)} px along a side`);
+
 /** What the picture says, in numbers. */
 function factList() {
   const numbers = ui.readouts(whole);
@@ -628,7 +631,7 @@ function factList() {
     fact("Effective stride", n("stride"), " px between neighbours"),
     fact("Start", "unit 0 begins at pixel ", n("start")),
     fact("This unit sees", ...rows, n("first-column"), " to ", n("last-column")),
-    fact("Shared with its neighbour", n("overlap"), " px along a side"),
+    fact("Shared with its neighbour", numbers.make("overlap", shared)),
     fact("Outside of the image", numbers.make("outside", percent), " of the field"),
     fact("Map of this layer", n("map"), mapAgain, " units"),
     fact(h("span", {}, "Where the weight lies"), maths("σ"), " = ", spread, " px"),
@@ -645,7 +648,7 @@ function factList() {
         "last-row": bottom,
         "first-column": left,
         "last-column": right,
-        overlap,
+        overlap: count > 1 ? overlap : null,
         outside,
         spread: sigma,
         map: count,
@@ -712,6 +715,17 @@ function render({ model, el }) {
     warning.set(now.cut ? `${lost} The stack ends here.` : "");
     view.draw(now, { width, neighbour: neighbour.get(), weighed: weighed.get() });
     facts.draw(now);
+    legend.children[1].classList.toggle("field-alone", now.count === 1);
+    const reach = Math.max(
+      -now.rows[0],
+      now.rows[1] + 1 - now.n,
+      -now.columns[0],
+      now.columns[1] + 1 - now.n,
+    );
+    beyond.textContent =
+      reach > now.margin
+        ? `The square on the photograph is larger than what is drawn: it reaches ${said(reach)} pixels out of the image.`
+        : "";
     step.replaceChildren(...recursion(now));
     const { size, stride, padding } = now.field;
     if (!traits.touched) return;
@@ -777,6 +791,11 @@ function render({ model, el }) {
   const view = picture(photos, put);
   const counts = "the unit, what it sees, and how much each pixel counts if all weights are equal";
 
+  const legend = ui.legend([
+    { token: "data-1", label: counts },
+    { token: "data-2", label: "its neighbour", mark: "dashed" },
+  ]);
+  const beyond = ui.note();
   el.append(
     ui.frame(
       {
@@ -793,10 +812,8 @@ function render({ model, el }) {
       ),
       warning.el,
       ui.figure(view.el),
-      ui.legend([
-        { token: "data-1", label: counts },
-        { token: "data-2", label: "its neighbour", mark: "dashed" },
-      ]),
+      legend,
+      beyond,
       ui.row(neighbour.el, weighed.el),
       facts.el,
       step,

@@ -36,7 +36,10 @@ const WAYS = [
 const HEIGHT = { up: 150, down: 110, top: 30, bottom: 44 };
 const LEFT = 46;
 
-/** "390 M", "1.8 G". @param {number} v */
+/** A factor or a size that may become very large. @param {number} v @param {number} digits */
+const large = (v, digits) => (v >= 1000 ? ui.grouped(Math.round(v)) : ui.fixed(v, digits));
+
+/** "390 M", "1.8 G" (M, G, T: 10⁶, 10⁹, 10¹²). @param {number} v */
 function amount(v) {
   const [unit, size] =
     /** @type {const} */ ([
@@ -45,7 +48,7 @@ function amount(v) {
       ["M", 1e6],
     ]).find(([, limit]) => v >= 0.9995 * limit) ?? [];
   if (!size) return ui.grouped(v);
-  return `${ui.fixed(v / size, v >= 99.5 * size ? 0 : v >= 9.95 * size ? 1 : 2)} ${unit}`;
+  return `${large(v / size, v >= 99.5 * size ? 0 : v >= 9.95 * size ? 1 : 2)} ${unit}`;
 }
 const times = (/** @type {number} */ v) => `×${ui.fixed(v, 2)}`;
 const totalOf = (/** @type {Stage[]} */ stages) => add(...stages.map((stage) => stage.cost));
@@ -240,7 +243,7 @@ function costWords() {
   const numbers = ui.readouts(times);
   const resolution = numbers.make("resolution", (v) => `${v} px`);
   const multiplications = numbers.make("multiplications", amount);
-  const more = numbers.make("more", (v) => ui.fixed(v, 1));
+  const more = numbers.make("more", (v) => large(v, 1));
   const compare = ui.note();
   return {
     parts: [
@@ -378,7 +381,8 @@ function render({ model, el }) {
         title: model.get("title"),
         describe:
           "Each block of the picture is a stage: as wide as it has layers, upwards the side of its maps, " +
-          "downwards its channels. The outline is B0.",
+          "downwards its channels. The outline is B0. What counts as a layer here is one convolution, or one " +
+          "whole MBConv. (M, G, T: 10⁶, 10⁹, 10¹².)",
       },
       h("div", { class: "companion-panel companion-sticky" }, ui.sliders(phi.el)),
       picture.el,

@@ -202,12 +202,14 @@ function spreadChart() {
 
 // ---------------------------------------------------------------- words
 
-// "keeps its size" is the shaded band of the picture.
+// Inside the shaded band of the picture nothing fades or grows by more than a little.
 /** @type {[below: number, words: string][]} */
 const FATES = [
   [1e-3, "fades away"],
   [0.1, "fades"],
-  [10, "keeps its size"],
+  [0.4, "fades a little"],
+  [2.5, "keeps its size"],
+  [10, "grows a little"],
   [1e3, "grows"],
   [Infinity, "explodes"],
 ];

@@ -2,6 +2,7 @@
 // dragged, or moved by the arrow keys. Its look is latent_pad.css.
 
 import { imageGrid, inBackground } from "./canvas.js";
+import { setAll, s } from "./axes.js";
 import { clamp, h, select, spoken } from "./controls.js";
 
 /** @import { BackgroundOptions, ImageShape } from "./canvas.js" */
@@ -26,8 +27,44 @@ const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], Arr
  */
 
 /**
+ * An ellipse of two standard deviations around a Gaussian's mean, over the images of a pad.
+ * @param {number[]} axes the two latents; read whenever it is drawn
+ * @param {[number, number]} range
+ * @param {number} count images along a side
+ */
+function gaussianOutline(axes, [low, high], count) {
+  // In units of the latents; the outermost images reach half a step beyond the range.
+  const half = ((high - low) * count) / (2 * (count - 1));
+  const middle = (low + high) / 2;
+  const ellipse = s("ellipse", { class: "latent-pad-ellipse" });
+  const viewBox = `${-half} ${-half} ${2 * half} ${2 * half}`;
+  const el = s("svg", { class: "latent-pad-overlay", viewBox, "aria-hidden": "true" }, ellipse);
+  /** @type {{ mean: number[], sigma: number[] } | null} */
+  let marked = null;
+  const draw = () => {
+    el.style.display = marked ? "" : "none";
+    if (!marked) return;
+    const { mean, sigma } = marked;
+    const [across, up] = axes;
+    const place = { cx: mean[across] - middle, cy: middle - mean[up] };
+    setAll(ellipse, { ...place, rx: 2 * sigma[across], ry: 2 * sigma[up] });
+  };
+  draw();
+  return {
+    el,
+    draw,
+    /** @param {{ mean: number[], sigma: number[] } | null} gaussian */
+    mark(gaussian) {
+      marked = gaussian;
+      draw();
+    },
+  };
+}
+
+/**
  * A pad over the first two of `choices`. `follow` shows where z is. The images behind it depend on the other
- * latents: `refreshIf(changed)` makes them anew if one of those changed, as soon as the pad is open.
+ * latents: `refreshIf(changed)` makes them anew if one of those changed, as soon as the pad is open. `mark`
+ * draws an ellipse of two standard deviations.
  * @param {PadOptions} options
  */
 export function latentPad({
@@ -46,6 +83,7 @@ export function latentPad({
   const last = count - 1;
   const grid = imageGrid(shape, { columns: count, rows: count, smooth, still: "map" });
   const handle = h("span", { class: "latent-pad-handle" });
+  const outline = gaussianOutline(axes, [low, high], count);
   const at = (/** @type {number} */ k) => low + ((high - low) * k) / last;
   const refresh = inBackground({
     count: count * count,
@@ -103,7 +141,8 @@ export function latentPad({
       input.setAttribute("aria-label", `${labels[axes[axis]]} (${way})`);
     });
 
-  const field = h("div", { class: "companion-pad", style: `--count: ${count}` }, grid.el, handle, ...inputs);
+  const style = `--count: ${count}`;
+  const field = h("div", { class: "companion-pad", style }, grid.el, outline.el, handle, ...inputs);
   const drag = (/** @type {PointerEvent} */ event) => {
     const box = grid.el.getBoundingClientRect();
     const value = (/** @type {number} */ offset, /** @type {number} */ size) =>
@@ -133,6 +172,7 @@ export function latentPad({
     axes[axis] = latent;
     nameAxes();
     follow();
+    outline.draw();
     refresh();
     onAxes?.(axes);
   };
@@ -153,6 +193,7 @@ export function latentPad({
     /** The two latents that it moves. */
     axes,
     follow,
+    mark: outline.mark,
     /** The pad is in sight, and there is a decoder: images that are out of date are made. */
     open() {
       isOpen = true;
