@@ -15,6 +15,7 @@ own code does, `check` itself never fails.
 
 import importlib.util
 import math
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +29,19 @@ from torch import Tensor
 
 from companion.jupyter import in_notebook
 
-__all__ = ["Answer", "Hint", "Verdict", "agree", "check", "exercise", "judge", "shape", "truth"]
+__all__ = [
+    "Answer",
+    "Hint",
+    "Verdict",
+    "agree",
+    "check",
+    "count",
+    "exercise",
+    "judge",
+    "rounded",
+    "shape",
+    "truth",
+]
 
 #: The type of what a cell tells to a prediction of the page.
 TRUTH = "application/vnd.companion.truth+json"
@@ -80,6 +93,8 @@ class Answer:
     def __init__(self, value: Any) -> None:
         if value is None or value is ...:
             raise _Unanswered
+        if isinstance(value, tuple | list) and any(part is ... for part in value):
+            raise _Unanswered
         self.value = value
 
     def __call__(self, *arguments: Any) -> Any:
@@ -114,7 +129,7 @@ class Answer:
         """The answer if it is a number, otherwise what the function returns."""
         result = self(*arguments) if callable(self.value) else self.value
         try:
-            return float(result)
+            return float(_with_thousands(result))
         except (TypeError, ValueError, RuntimeError) as error:
             raise Hint(f"A number is expected, got {_kind(result)}.") from error
 
@@ -206,9 +221,39 @@ def agree(
     raise Hint(next((hint for hint, value in mistakes.items() if _close(got, value)), otherwise))
 
 
+def count(got: float, expected: int, mistakes: Mapping[str, int], otherwise: str) -> None:
+    """Raise a `Hint` unless a number that counts something is right to the last digit."""
+    if got == expected:
+        return
+    raise Hint(next((hint for hint, value in mistakes.items() if got == value), otherwise))
+
+
+def rounded(got: float, exact: float) -> float:
+    """`exact` if an answer worked out on paper is that, rounded to two digits that count or more.
+
+    Otherwise `got`. 2.7 is 2.7307 rounded, 2.75 is not; a half may be rounded either way.
+    """
+    magnitude = math.floor(math.log10(abs(exact)))
+    for digits in range(2, 8):
+        step = 10.0 ** (magnitude - digits + 1)
+        off = abs(got / step - round(got / step)) if math.isfinite(got) else 1.0
+        if off < 1e-6 and abs(got - exact) <= step / 2 * (1 + 1e-9):
+            return exact
+    return got
+
+
 def _close(got: Tensor, expected: Tensor | float) -> bool:
     reference = torch.as_tensor(expected, dtype=torch.float64).detach()
     return got.shape == reference.shape and torch.allclose(got, reference, rtol=1e-4, atol=1e-6)
+
+
+def _with_thousands(value: Any) -> Any:
+    """A number written as the book writes it: 614,656 is a tuple to Python, "614,656" a text."""
+    if isinstance(value, tuple) and value and all(type(part) is int for part in value):
+        value = ",".join([str(value[0]), *(f"{part:03}" for part in value[1:])])
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,3}(,\d{3})+", value.strip()):
+        return value.replace(",", "")
+    return value
 
 
 def _kind(value: Any) -> str:

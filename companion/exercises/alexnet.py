@@ -3,127 +3,118 @@
 import torch
 from torch import Tensor
 
-from companion.exercises import Answer, Hint, agree, exercise, shape
+from companion.exercises import Answer, Hint, agree, exercise, rounded, shape
 
 
-@exercise("With it you can follow the side of the map through any network.")
-def side(answer: Answer) -> None:
-    """`side(n, kernel, stride, padding)`: how many positions a window finds along an axis."""
-    for n, kernel, stride, padding, expected in (
-        (227, 11, 4, 0, 55),
-        (27, 5, 1, 2, 27),
-        (55, 3, 2, 0, 27),
-        (224, 11, 4, 0, 54),
-        (224, 11, 4, 2, 55),
-    ):
-        got = answer.number(n, kernel, stride, padding)
-        if got == expected:
-            continue
-        exact = (n + 2 * padding - kernel) / stride + 1
-        if got != int(got):
-            raise Hint(
-                f"For n = {n}, kernel = {kernel}, stride = {stride}, padding = {padding} it gives "
-                f"{got:g}: a window that does not fit any more is left out, so round down."
-            )
-        if got == expected - 1 and exact >= expected:
-            raise Hint("One is missing: the window at the start counts, too.")
-        if got == (n + padding - kernel) // stride + 1:
-            raise Hint("The padding is on both sides, so it counts twice.")
-        if got == round(exact) or got == -(-(n + 2 * padding - kernel) // stride) + 1:
-            raise Hint(
-                f"{exact:g} positions became {got:g}; a window must fit in whole, so round down."
-            )
+@exercise("The table allows for 32 sizes, and 224 is none of them.")
+def input_sides(answer: Answer) -> None:
+    """The smallest and the largest input with which pool3 has a side of 6: (227, 258)."""
+    expected = "Two numbers are expected: the smallest side and the largest"
+    if callable(answer.value) or isinstance(answer.value, str):
+        raise Hint(f"{expected}.")
+    try:
+        got = [float(side) for side in answer.value]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Hint(f"{expected}.") from error
+    if len(got) != 2:
+        raise Hint(f"{expected}; {len(got)} came.")
+    if got == [227, 258]:
+        return
+    smallest, largest = got
+    if got == [258, 227]:
+        raise Hint("These are the two, in the opposite order.")
+    if smallest != 227:
         raise Hint(
-            f"For n = {n}, kernel = {kernel}, stride = {stride}, padding = {padding} the map has a "
-            f"side of {expected}, yours gives {got:g}."
+            f"With an input of {smallest:g} pool3 has a side of {_after_pool3(smallest)}, or a "
+            "smaller input does as well. Walk back from 6: which maps can give it?"
         )
+    if largest == 255:
+        raise Hint("255 fits. But conv1 may leave up to three pixels over: can there be more?")
+    raise Hint(
+        f"227 is right. An input of {largest:g} gives pool3 a side of {_after_pool3(largest)}, or "
+        "a larger input does as well."
+    )
 
 
-@exercise("This is why the paper's network is lighter than the slide's table.")
-def parameters(answer: Answer) -> None:
-    """`parameters(c_in, filters, kernel, groups)`: weights and biases of a convolution."""
-    for c_in, filters, kernel, groups in ((3, 96, 11, 1), (96, 256, 5, 2), (384, 256, 3, 2)):
-        seen = kernel * kernel * c_in // groups
-        agree(
-            answer.number(c_in, filters, kernel, groups),
-            float(filters * (seen + 1)),
-            {
-                "The biases are missing: one for each filter.": float(filters * seen),
-                "With groups, a filter sees only its group's share of the channels.": float(
-                    filters * (kernel * kernel * c_in + 1)
-                ),
-                "A filter is kernel × kernel in each channel that it sees; yours has one side.": (
-                    float(filters * (kernel * c_in // groups + 1))
-                ),
-                "Groups do not divide the filters: all of them are there, each sees less.": float(
-                    filters // groups * (seen + 1)
-                ),
-            },
-            f"For {c_in} channels, {filters} filters of {kernel}×{kernel} and groups = {groups}, "
-            f"each filter has {seen} weights and a bias.",
-        )
+def _after_pool3(n: float) -> int:
+    m = int(n)
+    for kernel, stride in (
+        (11, 4),
+        (3, 2),
+        (3, 2),
+        (3, 2),
+    ):  # the padded convolutions keep the side
+        m = (m - kernel) // stride + 1
+    return m
 
 
-@exercise("Nothing has to be rescaled when the network is used: the mean is right already.")
-def dropout(answer: Answer) -> None:
-    """`drop(x, kept, p)`: dropout with a given mask, its expectation equal to x."""
-    generator = torch.Generator().manual_seed(4)
-    x = torch.randn(5, 7, generator=generator, dtype=torch.float64)
+@exercise("Over five days: that is what two graphics cards of 2010 kept up, and no processor did.")
+def sustained(answer: Answer) -> None:
+    """Multiplications a second for 90 passes over 1.2 million images in 5.5 days."""
+    forward, images, seconds = 1.135e9, 90 * 1.2e6, 5.5 * 24 * 3600
+    right = 3 * forward * images / seconds
+    got = answer.number()
+    near = next(
+        (
+            hint
+            for factor, hint in (
+                (1 / 3, "Forward passes alone; the backward pass costs twice as many again."),
+                (2 / 3, "The backward pass comes on top of the forward pass: three in all."),
+                (3600.0, "A day has 24 hours of 3600 seconds."),
+                (24.0, "A day has 24 hours of 3600 seconds."),
+                (86400.0, "A day has 24 hours of 3600 seconds."),
+                (1 / 90, "Ninety passes over the images."),
+                (1e-9, "The answer is in multiplications, not in billions of them."),
+                (1e-12, "The answer is in multiplications, not in millions of millions."),
+            )
+            if abs(got / right / factor - 1) < 0.06
+        ),
+        "Multiplications of one image, both ways, times images, times passes, over seconds.",
+    )
+    if abs(got / right - 1) > 0.06:
+        raise Hint(near)
+
+
+@exercise("The noise that dropout adds grows with the number itself, and with p/(1 − p).")
+def dropout_variance(answer: Answer) -> None:
+    """`variance(x, p)`: of what dropout makes of a number x in training."""
+    x = torch.tensor([-2.0, 0.0, 0.5, 3.0], dtype=torch.float64)
     for p in (0.5, 0.2):
-        kept = torch.rand(5, 7, generator=generator) >= p
-        got = answer.tensor(x, kept, p)
-        shape(got, (5, 7), "Dropout keeps the shape.")
+        got = answer.tensor(x, p)
+        shape(got, (4,), "There is one variance for each number.")
         agree(
             got,
-            x * kept / (1 - p),
+            x**2 * p / (1 - p),
             {
-                "The dropped numbers are 0, but the kept ones are too small on average: what must "
-                "they be divided by, so that the mean is x?": x * kept,
-                "p is the share that is dropped; yours divides by it. The kept share is 1 − p.": (
-                    x * kept / p
+                "That is the mean of the square; take off the square of the mean.": (
+                    x**2 / (1 - p)
                 ),
-                "It multiplies where it should divide.": x * kept * (1 - p),
-                "It drops what should be kept: True in the mask means kept.": (
-                    x * (~kept) / (1 - p)
+                "The kept numbers are divided by 1 − p, and so is what they add to the variance.": (
+                    x**2 * p * (1 - p)
                 ),
+                "That is the standard deviation.": (x**2 * p / (1 - p)) ** 0.5,
+                "p is the share that is dropped.": x**2 * (1 - p) / p,
+                "The variance goes with the square of x.": x * p / (1 - p),
             },
-            "With p = 0.5 the kept numbers are doubled, with p = 0.2 multiplied by 1.25.",
+            "The output is x/(1 − p) with probability 1 − p and 0 otherwise. Var = E[y²] − E[y]².",
         )
 
 
-@exercise("This is all that SGD with momentum does, 60 million times a step in AlexNet.")
-def momentum(answer: Answer) -> None:
-    """`step(w, v, gradient, lr, mu)` → (w, v), after one step."""
-    generator = torch.Generator().manual_seed(9)
-    w, v, gradient = torch.randn(3, 4, generator=generator, dtype=torch.float64)
-    lr, mu = 0.1, 0.9
-    result = answer(w, v, gradient, lr, mu)
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        raise Hint("Two things come back: the new w and the new v, as return w, v.")
-    new_w, new_v = (torch.as_tensor(part).cpu().double() for part in result)
-    velocity = mu * v - lr * gradient
+@exercise("With μ = 0.9 a gradient that stays the same is followed ten times as fast.")
+def terminal_step(answer: Answer) -> None:
+    """How long a step becomes for a constant gradient of 1, lr 0.01 and momentum 0.9: 0.1."""
+    exact = 0.01 / (1 - 0.9)
+    got = answer.number()
     agree(
-        new_v,
-        velocity,
+        rounded(abs(got), exact),
+        exact,
         {
-            "v came back as it was.": v,
-            "The sign: the velocity turns against the gradient.": mu * v + lr * gradient,
-            "The old velocity is missing; this is gradient descent.": -lr * gradient,
-            "The old velocity should be shortened by μ.": v - lr * gradient,
-            "This is torch's velocity, without −lr; here v is the step itself.": mu * v + gradient,
-            "μ multiplies the old velocity alone.": mu * (v - lr * gradient),
+            "That is a step without momentum.": 0.01,
+            "That is the second step. It goes on growing: when does it stop?": 0.019,
+            "That is the first step but for μ; what does v add up to?": 0.009,
+            "The learning rate is missing.": 10.0,
         },
-        "v should become μ v − lr · gradient.",
-    )
-    agree(
-        new_w,
-        w + velocity,
-        {
-            "w moved by the old velocity; take the new one.": w + v,
-            "The sign: v already points downhill, so it is added.": w - velocity,
-            "w came back as it was.": w,
-        },
-        "v is right; w should move by the new v.",
+        "When the steps no longer change, v = μ v − lr · 1. Solve for v.",
     )
 
 
@@ -132,7 +123,12 @@ def five_crops(answer: Answer) -> None:
     """`five_crops(image, size)`: C×H×W → 5×C×size×size, the four corners and the middle."""
     image = torch.arange(2 * 8 * 10, dtype=torch.float64).view(2, 8, 10)
     size = 4
-    got = answer.tensor(image, size)
+    result = answer(image, size)
+    if isinstance(result, tuple | list) and all(isinstance(crop, Tensor) for crop in result):
+        if len({tuple(crop.shape) for crop in result}) != 1:
+            raise Hint("All five crops should have the same size.")
+        result = torch.stack(list(result))
+    got = Answer(lambda: result).tensor()
     shape(got, (5, 2, size, size), "Five crops, stacked in a new first axis, are expected.")
     corners = [(0, 0), (0, 6), (4, 0), (4, 6), (2, 3)]
 
@@ -140,19 +136,12 @@ def five_crops(answer: Answer) -> None:
         return torch.stack([image[:, t : t + size, c : c + size] for t, c in places])
 
     expected = crops(corners)
-    if got.shape == expected.shape and torch.equal(got, expected):
+    if torch.equal(got, expected):
         return
     found = {tuple(crop.flatten().tolist()) for crop in got}
     wanted = [tuple(crop.flatten().tolist()) for crop in expected]
-    missing = [
-        name
-        for name, crop in zip(
-            ("upper left", "upper right", "lower left", "lower right", "middle"),
-            wanted,
-            strict=True,
-        )
-        if crop not in found
-    ]
+    names = ("upper left", "upper right", "lower left", "lower right", "middle")
+    missing = [name for name, crop in zip(names, wanted, strict=True) if crop not in found]
     if missing:
         raise Hint(f"For an image of 8×10 and crops of 4, missing or misplaced: {missing}.")
     raise Hint("All five are there, in another order: corners row by row, then the middle.")

@@ -3,15 +3,17 @@
 import numpy as np
 import torch
 
-from companion.by_hand.convolution import convolve2d, correlate2d, max_pool2d
-from companion.exercises import Answer, Hint, agree, exercise, shape
+from companion.by_hand.convolution import convolve2d, correlate2d
+from companion.exercises import Answer, Hint, agree, count, exercise, shape
 
 
 @exercise("This one line predicts every shape in a convolutional network, and in its pooling.")
 def size(answer: Answer) -> None:
     """`size(n, k, padding, stride)`: outputs along one axis."""
-    # One thing at a time: no padding, padding, a stride that leaves a rest, all of it.
-    for n, k, p, s in ((5, 3, 0, 1), (7, 3, 2, 1), (224, 11, 0, 4), (9, 3, 2, 3)):
+    # One thing at a time: no padding, padding, a stride that leaves a rest, all of it; a rest above
+    # a half, which rounding to the nearest would count.
+    cases = ((5, 3, 0, 1), (7, 3, 2, 1), (224, 11, 0, 4), (9, 3, 2, 3), (6, 3, 0, 4), (10, 4, 1, 5))
+    for n, k, p, s in cases:
         exact = (n + 2 * p - k) / s + 1
         agree(
             answer.number(n, k, p, s),
@@ -81,6 +83,8 @@ def shift(answer: Answer) -> None:
         kernel = torch.as_tensor(answer.value).cpu().double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise Hint("A 3×3 kernel is expected: three rows of three numbers.") from error
+    if kernel.shape == (1, 1, 3, 3):  # as torch.nn.Conv2d keeps it
+        kernel = kernel[0, 0]
     shape(kernel, (3, 3), "A 3×3 kernel is expected.")
 
     def one(row: int, column: int) -> torch.Tensor:
@@ -104,52 +108,74 @@ def shift(answer: Answer) -> None:
 @exercise("The size of the image is not in it: a layer may be laid over any image.")
 def parameters(answer: Answer) -> None:
     """Parameters of 256 filters of 5×5 on 96 channels, with biases."""
-    weights = 256.0 * 96 * 25
-    agree(
+    weights = 256 * 96 * 25
+    count(
         answer.number(),
         weights + 256,
         {
             "The biases are missing, one for each filter.": weights,
             "There is one bias for each filter, not for each input channel.": weights + 96,
             "There is one bias for each filter, not for each kernel.": weights + 256 * 96,
-            "Each filter has a kernel for every input channel.": 256.0 * 26,
-            "A kernel of 5×5 has 25 weights.": 256.0 * (96 * 5 + 1),
+            "Each filter has a kernel for every input channel.": 256 * 26,
+            "A kernel of 5×5 has 25 weights.": 256 * (96 * 5 + 1),
         },
         "Count one filter first: a kernel for each channel, and one bias.",
     )
 
 
-@exercise("No weights, nothing to learn: only the strongest answer of each block is passed on.")
-def max_pool(answer: Answer) -> None:
-    """`max_pool(x, size)`: the largest value of each block."""
-    generator = np.random.default_rng(2)
-    for x_shape, block in (((4, 6), 2), ((7, 8), 3)):
-        x = generator.normal(size=x_shape) - 3  # all negative: zeros must not win
-        got = answer.tensor(x.copy(), block)
-        right = max_pool2d(x, block)
-        if tuple(got.shape) == max_pool2d(x, block, 1).shape:
-            raise Hint("The blocks overlap: step by the whole size of a block.")
-        if tuple(got.shape) == tuple(-(-n // block) for n in x.shape) != right.shape:
-            raise Hint("What is left over at the right and at the bottom should be dropped.")
-        shape(got, right.shape, f"For x of shape {x.shape} and size = {block}:")
-        blocks = x[: right.shape[0] * block, : right.shape[1] * block]
-        blocks = blocks.reshape(right.shape[0], block, right.shape[1], block)
+@exercise(
+    "So padding makes border pixels count more than without it, and still less than inner ones."
+)
+def windows(answer: Answer) -> None:
+    """In how many 5×5 windows with padding 2 a corner, an edge and an inner pixel lie."""
+    expected = "Three numbers are expected: corner, edge, inside"
+    if callable(answer.value):
+        raise Hint(f"{expected}.")
+    try:
+        parts = list(answer.value)
+    except TypeError as error:
+        raise Hint(f"{expected}.") from error
+    if len(parts) != 3:
+        raise Hint(f"{expected}; {len(parts)} came.")
+    got = tuple(Answer(part).number() for part in parts)
+    known: dict[tuple[float, ...], str] = {
+        (9.0, 15.0, 25.0): "",
+        (25.0, 25.0, 25.0): "A window's centre must lie on a pixel of the image, not on the frame.",
+        (1.0, 5.0, 25.0): "That is without padding. The frame adds windows.",
+        (25.0, 15.0, 9.0): "These are the right numbers in the opposite order.",
+        (1.0, 1.0, 1.0): "A pixel is the centre of one window, and lies in its neighbours', too.",
+        (4.0, 6.0, 9.0): "That is for a 3×3 kernel with padding 1.",
+    }
+    hint = known.get(
+        got,
+        "A pixel lies in the windows that are centred at most two pixels away from it. How many of "
+        "these centres are in the image, for a corner?",
+    )
+    if hint:
+        raise Hint(hint)
+
+
+@exercise("So a convolutional layer learns by a cross-correlation, too: input with error.")
+def kernel_gradient(answer: Answer) -> None:
+    """`kernel_gradient(x, error)`: of L with respect to h, for y = x ⋆ h and error = ∂L/∂y."""
+    generator = np.random.default_rng(3)
+    for x_shape, h_shape in (((5, 6), (3, 3)), ((6, 5), (2, 4))):
+        y_shape = tuple(n - k + 1 for n, k in zip(x_shape, h_shape, strict=True))
+        x, error = generator.normal(size=x_shape), generator.normal(size=y_shape)
+        got = answer.tensor(x.copy(), error.copy())
+        shape(got, h_shape, "The gradient is as large as the kernel.")
+        right = torch.from_numpy(correlate2d(x, error))
         agree(
             got,
-            torch.from_numpy(right),
+            right,
             {
-                "This is the average of each block; its largest value is wanted.": (
-                    torch.from_numpy(blocks.mean(axis=(1, 3)))
+                "The sign is turned round.": -right,
+                "The error is turned by 180° here; it should be laid as it is.": (
+                    torch.from_numpy(convolve2d(x, error))
                 ),
-                "This is the smallest value of each block.": torch.from_numpy(
-                    blocks.min(axis=(1, 3))
-                ),
-                "This takes the first pixel of each block, whatever the others are.": (
-                    torch.from_numpy(blocks[:, 0, :, 0].copy())
-                ),
-                "All values here are negative, and yet there are zeros in your result.": (
-                    torch.zeros(right.shape, dtype=torch.float64)
-                ),
+                "The result is turned by 180°.": right.flip(0, 1),
+                "This is divided by the number of outputs; L is what it is.": right / error.size,
             },
-            "The upper left number should be x[:size, :size].max().",
+            "h[a, b] meets x[r + a, c + b] in the output y[r, c]. Add up x[r + a, c + b] times "
+            "error[r, c] over all outputs.",
         )

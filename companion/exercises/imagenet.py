@@ -4,7 +4,7 @@ import torch
 
 from companion.by_hand.classification import balanced_accuracy as _balanced
 from companion.by_hand.classification import top_k_error as _top_k
-from companion.exercises import Answer, Hint, agree, exercise, shape
+from companion.exercises import Answer, Hint, agree, exercise, rounded, shape
 
 
 @exercise("This is the number by which eight years of the challenge were decided, for k = 5.")
@@ -98,9 +98,10 @@ def images_needed(answer: Answer) -> None:
     got = answer.number()
     if 0.05 < got < 1:
         raise Hint("A number of images is expected, a large one.")
+    exact = 0.05 * 0.95 / 0.001**2
     agree(
-        got,
-        0.05 * 0.95 / 0.001**2,
+        rounded(got, exact),
+        exact,
         {
             "0.1 percentage points are 0.001, not 0.1.": 0.05 * 0.95 / 0.1**2,
             "0.1 percentage points are 0.001, not 0.01.": 0.05 * 0.95 / 0.01**2,

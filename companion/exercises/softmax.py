@@ -4,18 +4,12 @@ import math
 
 import torch
 
-from companion.exercises import Answer, Hint, agree, exercise, shape
+from companion.exercises import Answer, Hint, agree, exercise, rounded, shape
 
 
 def _logits(n: int = 4, k: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
     return 2 * torch.randn(n, k, generator=generator, dtype=torch.float64)
-
-
-def _number(answer: Answer, exact: float) -> float:
-    """The number answered; the exact one where the answer is that, worked out on paper."""
-    got = answer.number()
-    return exact if abs(got - exact) < 0.006 else got
 
 
 @exercise("Every library does the same: the largest logit is taken out before the exponential.")
@@ -80,12 +74,39 @@ def weight_gradient(answer: Answer) -> None:
     )
 
 
+@exercise("It carries p in front of every entry: where p is nearly 0 or 1, nothing is left.")
+def squared_gradient(answer: Answer) -> None:
+    """`squared_gradient(p, y)`: N×K, of ‖p − y‖² with respect to the logits, image by image."""
+    p = torch.softmax(_logits(), 1)
+    y = torch.nn.functional.one_hot(torch.tensor([2, 0, 1, 2]), 3).double()
+    got = answer.tensor(p, y)
+    shape(got, (4, 3), "There is one gradient for each logit.")
+    e = p - y
+    right = 2 * p * (e - (e * p).sum(1, keepdim=True))
+    agree(
+        got,
+        right,
+        {
+            "The square's own factor 2 is missing.": right / 2,
+            "The sign is turned round.": -right,
+            "This is the gradient with respect to p; the softmax is still to be passed.": 2 * e,
+            "This is cross-entropy's gradient.": e,
+            "A logit also moves the other probabilities: sum over all of them.": (
+                2 * e * p * (1 - p)
+            ),
+            "One image at a time: this is the mean over the images.": right / 4,
+        },
+        "Chain rule: 2(p_j − y_j) times ∂p_j/∂z_k = p_j([j = k] − p_k), summed over j. "
+        "Compare with autograd.",
+    )
+
+
 @exercise("The first loss of a training run says at once whether the start is sound.")
 def chance(answer: Answer) -> None:
     """The cross-entropy of a uniform guess among 100 classes, as a number."""
     exact = math.log(100)
     agree(
-        _number(answer, exact),
+        rounded(answer.number(), exact),
         exact,
         {
             "This is in bits or in powers of ten: take the natural logarithm.": math.log2(100),
@@ -104,7 +125,7 @@ def temperature(answer: Answer) -> None:
     """T for which softmax((3, 0)/T) gives 0.75 to the first class."""
     exact = 3 / math.log(3)
     agree(
-        _number(answer, exact),
+        rounded(answer.number(), exact),
         exact,
         {
             "Upside down: the logits are divided by T.": math.log(3) / 3,

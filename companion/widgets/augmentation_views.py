@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 import traitlets
 from torch import Tensor
-from torch.nn import functional as F
 
 from companion.datasets import load_images
 from companion.figures import data_url, encode_image, to_uint8
@@ -18,19 +17,16 @@ from companion.training.augmentation import (
 )
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise, uniform
-from companion.widgets.traits import Bounded, BoundedInt, Seed, whole_number
+from companion.widgets.traits import Bounded, Seed, whole_number
 
 KINDS = ("none", "flip", "crop_flip", "random")
-LARGEST_PADDING = 20
 LARGEST_SIGMA = 1.0
 DRAWS = 10
 """How many random views are on show at once."""
 
 
 class Draw(NamedTuple):
-    """One random view: where its crop begins in the image (below 0 in the frame around it), whether
-    it is mirrored, and the three α of its colour shift.
-    """
+    """One random view: where its crop begins, whether it is mirrored, the α of its colours."""
 
     top: int
     left: int
@@ -39,20 +35,21 @@ class Draw(NamedTuple):
 
 
 class AugmentationViews(LiveWidget):
-    """The slide's augmentations of an image, and random ones as in training.
+    """The slide's views of an image, for testing, and random ones, for training.
 
     Args:
         images: N×3×S×S or N×1×S×S, uint8 or floats in [0, 1]; four photographs if not given.
         names: a name for each image.
         components: along which the colours are shifted; those of `images` if not given.
         kind: "none", "flip", "crop_flip" (the slide's a, b and c) or "random".
-        padding: pixels of the black frame of random crops, 0 to 20.
+        crop: side of random crops in pixels, half the image's side or more; if not given, seven
+            eighths of it (AlexNet's 224 of 256).
         sigma: of the colour shift's α, 0 to 1 (AlexNet's was 0.1).
         seed: of the random draws, 0 … 2³² − 1; "Draw again" adds 1.
         title: heading of the widget.
 
     Attributes:
-        kind, padding, sigma, seed, chosen (the number of the image): what is on show; they may be
+        kind, crop, sigma, seed, chosen (the number of the image): what is on show; they may be
             set and observed.
 
     `draws()` and `views()` have what is on show. The reader may also open a picture of their own:
@@ -71,7 +68,7 @@ class AugmentationViews(LiveWidget):
     components = traitlets.Dict().tag(sync=True)
     chosen = traitlets.Int().tag(sync=True)
     kind = traitlets.Unicode().tag(sync=True)
-    padding = BoundedInt(0, LARGEST_PADDING).tag(sync=True)
+    crop = traitlets.Int().tag(sync=True)
     sigma = Bounded(0, LARGEST_SIGMA).tag(sync=True)
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
@@ -83,7 +80,7 @@ class AugmentationViews(LiveWidget):
         names: Sequence[str] | None = None,
         components: ColourComponents | None = None,
         kind: str = "crop_flip",
-        padding: int = 10,
+        crop: int | None = None,
         sigma: float = 0.1,
         seed: int = 0,
         title: str = "One photograph, many views",
@@ -116,7 +113,7 @@ class AugmentationViews(LiveWidget):
             },
             chosen=0,
             kind=kind,
-            padding=padding,
+            crop=round(shown.shape[2] * 7 / 8) if crop is None else crop,
             sigma=sigma,
             seed=seed,
             title=str(title),
@@ -129,21 +126,25 @@ class AugmentationViews(LiveWidget):
             raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}")
         return kind
 
+    @traitlets.validate("crop")
+    def _check_crop(self, proposal: Any) -> int:
+        return whole_number("crop", proposal["value"], -(-self.side // 2), self.side)
+
     @traitlets.validate("chosen")
     def _check_chosen(self, proposal: Any) -> int:
         # An image of the reader's own comes after the others, in the page alone.
         return whole_number("chosen", proposal["value"], 0, len(self._images))
 
     def draws(self) -> list[Draw]:
-        """The ten random views for the present seed, padding and sigma."""
+        """The ten random views for the present seed, crop and sigma."""
         u = uniform(self.seed, 3 * DRAWS).view(DRAWS, 3)
         # A stream of its own: crops and colours must not go together.
         alphas = self.sigma * noise((self.seed + 1_000_003) % 2**32, 3 * DRAWS).view(DRAWS, 3)
-        places = 2 * self.padding + 1
+        places = self.side - self.crop + 1
         return [
             Draw(
-                int(top * places) - self.padding,
-                int(left * places) - self.padding,
+                int(top * places),
+                int(left * places),
                 bool(side < 0.5),
                 (float(alpha[0]), float(alpha[1]), float(alpha[2])),
             )
@@ -155,11 +156,9 @@ class AugmentationViews(LiveWidget):
         image = self._images[min(self.chosen, len(self._images) - 1)][None]
         if self.kind != "random":
             return views(image, self.kind)[0]
-        p, side = self.padding, self.side
-        framed = F.pad(image, [p] * 4)
         drawn = []
         for top, left, mirrored, alpha in self.draws():
-            cut = framed[:, :, top + p : top + p + side, left + p : left + p + side]
+            cut = image[:, :, top : top + self.crop, left : left + self.crop]
             cut = cut.flip(-1) if mirrored else cut
             shift = torch.tensor([alpha], dtype=torch.float64)
             drawn.append(shift_colours(cut, self._components, shift)[0])

@@ -13,6 +13,7 @@ from companion.by_hand.local_response import local_response_norm
 from companion.by_hand.momentum import descend, momentum_step
 from companion.datasets import load_images
 from companion.jupyter import code_of
+from companion.training import fit_side_by_side
 from companion.training.augmentation import (
     VIEWS,
     colour_components,
@@ -198,6 +199,44 @@ def test_conv1_starts_where_tanh_is_saturated():
     sums = F.conv2d(pixels, weight, stride=4)
     assert sums.std().item() == pytest.approx(11, abs=2)
     assert (1 - sums.tanh().square()).mean() < 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scale", "rates"), [(255, (1e-3, 3e-3, 0.01, 0.1)), (1, (0.03, 0.1, 0.3))]
+)
+def test_relu_is_ahead_with_pixels_up_to_255_and_not_with_pixels_up_to_1(scale, rates):
+    """Best training error of each rate and seed, weights of variance gain / fan-in, as in ch. 4."""
+    digits = load_images("digits", "train")
+    x = digits.pixels().flatten(1)
+    x = scale * (x - x.mean(0))
+
+    def best(activation, gain):
+        models = []
+        runs = [(lr, seed) for lr in rates for seed in (0, 1)]
+        for _, seed in runs:
+            torch.manual_seed(seed)
+            layers = [nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)]
+            for layer in layers:
+                nn.init.normal_(layer.weight, std=(gain / 64) ** 0.5)
+                nn.init.zeros_(layer.bias)
+            models.append(
+                nn.Sequential(layers[0], activation(), layers[1], activation(), layers[2])
+            )
+        lr, seeds = zip(*runs, strict=True)
+        fit_side_by_side(
+            models, x, digits.labels, F.cross_entropy, lr, epochs=6, batch_size=50, seeds=seeds,
+            momentum=0.9,
+        )  # fmt: skip
+        guesses = torch.stack([model(x).argmax(1) for model in models])
+        return (guesses != digits.labels).double().mean(1).view(-1, 2).mean(1).min().item()
+
+    relu, tanh = best(nn.ReLU, 2), best(nn.Tanh, 1)
+    if scale == 255:
+        assert relu < 0.01
+        assert tanh > 3 * relu
+    else:
+        assert max(relu, tanh) < 0.01
 
 
 def test_code_of_leaves_out_the_docstring():

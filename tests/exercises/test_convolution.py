@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import signal
 
-from companion.by_hand.convolution import average_pool2d, convolve2d, correlate2d, max_pool2d
+from companion.by_hand.convolution import convolve2d, correlate2d
 from support.answers import answer_tests
 
 
@@ -14,15 +14,16 @@ def size(n, k, p, s):
     return (n + 2 * p - k) // s + 1
 
 
-def pool(x, block):
-    rows, columns = x.shape[0] // block, x.shape[1] // block
-    cut = x[: rows * block, : columns * block]
-    return cut.reshape(rows, block, columns, block).max(axis=(1, 3))
+def rounds(n, k, p, s):
+    """Right where less than half a step is left over, and nowhere else."""
+    return round((n + 2 * p - k) / s) + 1
 
 
-def pool_with_zeros(x, block):
-    up = [(0, -n % block) for n in x.shape]
-    return max_pool2d(np.pad(x, up, constant_values=-np.inf), block)
+def by_autograd(x, error):
+    h_shape = [n - m + 1 for n, m in zip(x.shape, error.shape, strict=True)]
+    h = torch.zeros(1, 1, *h_shape, dtype=torch.float64, requires_grad=True)
+    y = torch.nn.functional.conv2d(torch.from_numpy(x)[None, None], h)[0, 0]
+    return torch.autograd.grad((y * torch.from_numpy(error)).sum(), h)[0][0, 0]
 
 
 RIGHT: dict[str, list[Any]] = {
@@ -32,13 +33,19 @@ RIGHT: dict[str, list[Any]] = {
         lambda x, h: signal.convolve2d(x, h, mode="valid"),
         lambda x, h: torch.from_numpy(convolve2d(x, h)),
     ],
-    "shift": [[[0, 0, 0], [1, 0, 0], [0, 0, 0]], np.array([[0, 0, 0], [1.0, 0, 0], [0, 0, 0]])],
-    "parameters": [614_656],
-    "max_pool": [pool, max_pool2d],
+    "shift": [
+        [[0, 0, 0], [1, 0, 0], [0, 0, 0]],
+        np.array([[0, 0, 0], [1.0, 0, 0], [0, 0, 0]]),
+        torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 0, 0]])[None, None],
+    ],
+    "parameters": [614_656, 614656.0, "614,656", (614, 656), torch.tensor(614_656)],
+    "windows": [(9, 15, 25), [9, 15, 25.0], np.array([9, 15, 25]), torch.tensor([9, 15, 25])],
+    "kernel_gradient": [correlate2d, by_autograd],
 }
 WRONG: list[tuple[str, Any, str]] = [
     ("size", lambda n, k, p, s: size(n, k, p, s) - 1, "One is missing"),
     ("size", lambda n, k, p, s: (n + 2 * p - k) / s + 1, "round down"),
+    ("size", rounds, "rounded up"),
     ("size", lambda n, k, p, s: -(-(n + 2 * p - k) // s) + 1, "rounded up"),
     ("size", lambda n, k, p, s: size(n, k, 0, s) if p == 0 else (n + p - k) // s + 1, "both sides"),
     ("size", lambda n, k, p, s: n + 2 * p - k + 1, "Where is the stride"),
@@ -66,13 +73,22 @@ WRONG: list[tuple[str, Any, str]] = [
     ("parameters", 256 * 26, "every input channel"),
     ("parameters", 256 * (96 * 5 + 1), "25 weights"),
     ("parameters", 7, "one filter first"),
-    ("max_pool", lambda x, n: average_pool2d(x, n), "average"),
-    ("max_pool", lambda x, n: -max_pool2d(-x, n), "smallest"),
-    ("max_pool", lambda x, n: max_pool2d(x, n, 1), "overlap"),
-    ("max_pool", lambda x, n: max_pool2d(x, 1, n)[: x.shape[0] // n, : x.shape[1] // n], "first"),
-    ("max_pool", lambda x, n: np.maximum(max_pool2d(x, n), 0), "negative"),
-    ("max_pool", pool_with_zeros, "left over"),
-    ("max_pool", lambda x, n: max_pool2d(x, n) + 1, "upper left"),
+    ("parameters", 614_700, "one filter first"),
+    ("windows", (4, 6, 9), "3×3 kernel"),
+    ("windows", (25, 25, 25), "not on the frame"),
+    ("windows", (1, 5, 25), "without padding"),
+    ("windows", (25, 15, 9), "opposite order"),
+    ("windows", (1, 1, 1), "neighbours"),
+    ("windows", (9, 9, 25), "at most two pixels"),
+    ("windows", (9, 15), "2 came"),
+    ("windows", 9, "Three numbers"),
+    ("windows", ("a", "b", "c"), "number is expected"),
+    ("kernel_gradient", lambda x, e: -correlate2d(x, e), "sign"),
+    ("kernel_gradient", convolve2d, "error is turned"),
+    ("kernel_gradient", lambda x, e: correlate2d(x, e)[::-1, ::-1].copy(), "result is turned"),
+    ("kernel_gradient", lambda x, e: correlate2d(x, e) / e.size, "number of outputs"),
+    ("kernel_gradient", lambda x, e: e, "as large as the kernel"),
+    ("kernel_gradient", lambda x, e: 2 * correlate2d(x, e), "over all outputs"),
 ]
 
 

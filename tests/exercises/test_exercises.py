@@ -29,6 +29,31 @@ def test_a_sum_with_dots_is_no_answer() -> None:
     assert judge("vae.kl", lambda mu, sigma: mu + ...) == Verdict("vae.kl", "unanswered")
 
 
+def test_several_numbers_are_no_answer_while_one_is_missing() -> None:
+    assert judge("convolution.windows", (9, ..., ...)).status == "unanswered"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("614,656", "right"), ((614, 656), "right"), ((614, 65), "wrong"), ("614,6", "wrong"),
+     ((614.0, 656.0), "wrong"), ("six", "wrong"), (614_656 + 1e-3, "wrong")],
+)  # fmt: skip
+def test_thousands_as_the_book_writes_them(answer: Any, status: str) -> None:
+    assert judge("convolution.parameters", answer).status == status
+
+
+@pytest.mark.parametrize(
+    ("got", "exact", "is_that"),
+    [(2.7, 2.7307, True), (2.73, 2.7307, True), (2.75, 2.7307, False), (3, 2.7307, False),
+     (48_000, 47_500, True), (47_000, 47_500, True), (47_400, 47_500, False), (0.1, 0.1, True),
+     (float("nan"), 2.7, False), (float("inf"), 2.7, False), (-2.7, 2.7307, False)],
+)  # fmt: skip
+def test_an_answer_rounded_rightly_is_the_exact_one(
+    got: float, exact: float, is_that: bool
+) -> None:
+    assert (exercises.rounded(got, exact) == exact) is is_that
+
+
 def fails_in_line_two(*arguments: Any) -> Any:
     raise KeyError("no\nsuch  key")
 

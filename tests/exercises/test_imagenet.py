@@ -5,10 +5,6 @@ from companion.by_hand.crops import centre_crop
 from support.answers import answer_tests
 
 
-def gradient(p, y, x):
-    return (p - y).T @ x / len(x)
-
-
 def hits(s, y, k):
     return (s.topk(k, 1).indices == y[:, None]).any(1).double().mean()
 
@@ -17,7 +13,7 @@ RIGHT = {
     "top_k_error": [top_k_error, lambda s, y, k: 1 - hits(s, y, k)],
     "centre_crop": [centre_crop],
     "balanced_accuracy": [balanced_accuracy],
-    "images_needed": [47_500, 47500.0],
+    "images_needed": [47_500, 47500.0, 48_000, 47_000, (47, 500), "47,500", lambda: 47_500],
 }
 
 WRONG = [
@@ -40,6 +36,7 @@ WRONG = [
     ("images_needed", 50_000, "1 − q"),
     ("images_needed", 0.0475**0.5, "number of images"),
     ("images_needed", 1500, "Solve"),
+    ("images_needed", 49_000, "Solve"),
 ]
 
 

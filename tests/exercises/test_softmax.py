@@ -11,8 +11,10 @@ def gradient(p, y, x):
     return (p - y).T @ x / len(x)
 
 
-def hits(s, y, k):
-    return (s.topk(k, 1).indices == y[:, None]).any(1).double().mean()
+def squared(p, y):
+    z = p.log().requires_grad_()
+    loss = (torch.softmax(z, 1) - y).square().sum()
+    return torch.autograd.grad(loss, z)[0]
 
 
 RIGHT = {
@@ -24,8 +26,9 @@ RIGHT = {
         gradient,
         lambda p, y, x: torch.einsum("nk,nd->nkd", p - y, x).mean(0),
     ],
-    "chance": [4.6, 4.605, math.log(100), torch.tensor(100.0).log()],
-    "temperature": [3 / math.log(3), lambda: 2.73],
+    "squared_gradient": [squared, lambda p, y: 2 * (p * (p - y) - p * (p * (p - y)).sum(1, True))],
+    "chance": [4.6, 4.61, 4.605, math.log(100), torch.tensor(100.0).log()],
+    "temperature": [3 / math.log(3), lambda: 2.73, 2.7, 2.731],
 }
 
 WRONG = [
@@ -42,6 +45,14 @@ WRONG = [
     ("weight_gradient", lambda p, y, x: (p - y).T @ x, "sum over the images"),
     ("weight_gradient", lambda p, y, x: p.T @ x / len(x), "label is missing"),
     ("weight_gradient", lambda p, y, x: p - y, "shape of W"),
+    ("squared_gradient", lambda p, y: squared(p, y) / 2, "factor 2"),
+    ("squared_gradient", lambda p, y: -squared(p, y), "sign"),
+    ("squared_gradient", lambda p, y: 2 * (p - y), "still to be passed"),
+    ("squared_gradient", lambda p, y: p - y, "cross-entropy"),
+    ("squared_gradient", lambda p, y: 2 * (p - y) * p * (1 - p), "sum over all"),
+    ("squared_gradient", lambda p, y: squared(p, y) / 4, "mean over the images"),
+    ("squared_gradient", lambda p, y: squared(p, y).sum(0), "each logit"),
+    ("squared_gradient", lambda p, y: p * y, "Chain rule"),
     ("chance", math.log2(100), "natural logarithm"),
     ("chance", 2, "base 10"),
     ("chance", -math.log(100), "sign"),
@@ -50,6 +61,8 @@ WRONG = [
     ("temperature", math.log(3) / 3, "Upside down"),
     ("temperature", math.log(3), "after the division"),
     ("temperature", 4, "odds"),
+    ("temperature", 2.75, "odds"),
+    ("temperature", 3, "odds"),
 ]
 
 

@@ -171,7 +171,7 @@ def test_each_quiz_tells_right_from_wrong(browser, served, name):
                 field.fill(f"{4 * value}/4")
                 field.press("Enter")
                 assert verdict.inner_text() == "Right."
-                field.fill(f"{value:g}".replace(".", ","))
+                field.fill(f"{value:g} %".replace(".", ","))
                 field.press("Enter")
                 assert verdict.inner_text() == "Right."
                 continue

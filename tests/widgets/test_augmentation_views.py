@@ -46,37 +46,39 @@ class TestFrontEnd:
         assert tab.get_attribute("[data-quantity=views]", "data-value") == str(count)
 
     @pytest.mark.parametrize(
-        ("padding", "sigma", "seed"), [(0, 0, 0), (7, 0.3, 5), (20, 1, 2**32 - 1)]
+        ("crop", "sigma", "seed"), [(40, 0, 0), (35, 0.3, 5), (20, 1, 2**32 - 1)]
     )
-    def test_random_views(self, page, padding, sigma, seed):
-        widget = AugmentationViews(images(), kind="random", padding=padding, sigma=sigma, seed=seed)
+    def test_random_views(self, page, crop, sigma, seed):
+        widget = AugmentationViews(images(), kind="random", crop=crop, sigma=sigma, seed=seed)
         tab = page(widget)
+        versions = tab.get_attribute("[data-quantity=views]", "data-value")
+        assert int(versions) == 2 * (40 - crop + 1) ** 2
         assert_agrees(tab, widget)
         tab.get_by_role("button", name="Draw again").click()
         widget.seed = (seed + 1) % 2**32
         assert_agrees(tab, widget)
 
     def test_every_control(self, page):
-        widget = AugmentationViews(images(), names=["first", "second"], padding=3)
+        widget = AugmentationViews(images(), names=["first", "second"], crop=33)
         tab = page(widget)
         tab.get_by_role("radio", name="random").check(force=True)
-        tab.get_by_role("slider", name="width of the frame").press("ArrowRight")
+        tab.get_by_role("slider", name="side of the crop").press("ArrowRight")
         tab.get_by_role("slider", name="strength of the colour").press("End")
         tab.get_by_label("Image", exact=True).select_option(label="second")
-        widget.kind, widget.padding, widget.sigma, widget.chosen = "random", 4, 1.0, 1
+        widget.kind, widget.crop, widget.sigma, widget.chosen = "random", 34, 1.0, 1
         assert_agrees(tab, widget)
-        assert tab.evaluate("['padding', 'sigma'].map((n) => model.get(n))") == [4, 1]
+        assert tab.evaluate("['crop', 'sigma'].map((n) => model.get(n))") == [34, 1]
 
     def test_pointing_tells_where_a_view_is_from(self, page):
-        widget = AugmentationViews(images(), kind="random", padding=5, sigma=0.4, seed=9)
+        widget = AugmentationViews(images(), kind="random", crop=30, sigma=0.4, seed=9)
         tab = page(widget)
         draw = widget.draws()[3]
         tab.get_by_role("button", name="View 4:").focus()
         settle(tab)
-        text = tab.inner_text("main").replace("−", "-")
+        text = tab.inner_text("main")
         assert "View 4 of 10" in text
         assert (
-            f"rows {draw.top} to {draw.top + 39}, columns {draw.left} to {draw.left + 39}" in text
+            f"rows {draw.top} to {draw.top + 29}, columns {draw.left} to {draw.left + 29}" in text
         )
         words = tab.locator(".augment-words").first.inner_text()
         assert ("mirrored" in words) == draw.mirrored
@@ -107,14 +109,14 @@ class TestPython:
         assert "10 views of astronaut" in widget.describe()
         assert len(json.dumps(widget.page_state())) < 400_000
 
-    def test_draws_cover_the_frame(self):
-        widget = AugmentationViews(images(), kind="random", padding=2, sigma=0.5)
+    def test_draws_cover_the_image(self):
+        widget = AugmentationViews(images(), kind="random", crop=36, sigma=0.5)
         drawn = []
         for seed in range(200):
             widget.seed = seed
             drawn += widget.draws()
         for places in ({d.top for d in drawn}, {d.left for d in drawn}):
-            assert places == {-2, -1, 0, 1, 2}
+            assert places == {0, 1, 2, 3, 4}
         assert np.mean([d.mirrored for d in drawn]) == pytest.approx(0.5, abs=0.05)
         assert np.std([d.alpha for d in drawn], axis=0) == pytest.approx([0.5] * 3, rel=0.06)
 
@@ -132,7 +134,8 @@ class TestPython:
             ({"images": torch.rand(1, 3, 8, 8)}, "16 pixels or more, got 8"),
             ({"names": ["one"]}, "expected 2 names"),
             ({"kind": "crop"}, "kind must be one of 'none'"),
-            ({"padding": 21}, "padding must be a whole number from 0 to 20, not 21"),
+            ({"crop": 19}, "crop must be a whole number from 20 to 40, not 19"),
+            ({"crop": 41}, "crop must be a whole number from 20 to 40, not 41"),
             ({"sigma": -1.0}, "sigma must be a number from 0 to 1"),
             ({"seed": -1}, "seed must be an integer from 0"),
         ],

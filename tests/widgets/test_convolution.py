@@ -84,14 +84,16 @@ class TestConvolutionByHand:
         assert len(state) < 600
 
 
-def test_short_numbers():
+def test_numbers_are_exact_or_marked():
     texts = {
-        0.0: "0", -13.0: "−13", 1 / 9: "0.111", -0.0625: "−0.063", 12345.0: "12345",
-        1234.5: "1230", 1e-5: "0", -1e-5: "0",
+        "0": "0", "-13": "−13", "100.5": "100.5", "254.7": "254.7", "12.25": "12.25",
+        "0.1 + 0.2": "0.3",
+        "1234.5": "1234.5", "99999": "99999", "0.0004": "0.0004", "-0.0625": "−0.0625",
+        "1 / 9": "≈0.111", "-1 / 7": "≈−0.143", "-12345678": "≈−12300000", "-999.99": "−999.99",
     }  # fmt: skip
     module = (JS / "ui" / "cells.js").as_uri()
-    values = json.dumps([*texts])
-    code = f"import {{ short }} from '{module}'; console.log({values}.map(short).join())"
+    values = f"[{','.join(texts)}]"
+    code = f"import {{ exact }} from '{module}'; console.log({values}.map((v) => exact(v)).join())"
     command = [str(NODE), "--input-type=module", "--eval", code]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip().split(",") == [*texts.values()]
@@ -250,11 +252,36 @@ class TestConvolutionFrontEnd:
         ) == ("own numbers")
         before = tab.evaluate("model.get('x')")
         field = tab.get_by_label("x, row 0, column 0")
-        field.fill("")
-        assert field.get_attribute("aria-invalid") == "true"
+        for text, why in (
+            ("", ""),
+            ("-", ""),
+            ("1e9", "from −999.99 to 999.99"),
+            ("0.004", "two decimals"),
+        ):
+            field.fill(text)
+            assert field.get_attribute("aria-invalid") == "true"
+            settle(tab)
+            assert why in tab.inner_text("main")
+            assert ("is expected" in tab.inner_text("main")) == bool(why)
         field.blur()
         assert field.input_value() == "1"
         assert tab.evaluate("model.get('x')") == before
+
+    def test_what_is_shown_is_what_is_summed(self, page):
+        """Every product and their sum as typed, with a decimal comma or point."""
+        tab = page(ConvolutionByHand(kernel=np.ones((3, 3)), padding=0))
+        for row, column, text in ((1, 1, "100.5"), (0, 0, "254,7"), (2, 2, "−999.99")):
+            tab.get_by_label(f"x, row {row}, column {column}").fill(text)
+        tab.get_by_label("h, row 1, column 1").fill("0.25")
+        tab.get_by_label("h, row 1, column 1").blur()
+        settle(tab)
+        said = "".join(tab.inner_text(".convolution-work").split()).replace("−", "-")
+        left, right = said.removeprefix("y[0,0]=").split("=")
+        assert "254.7·1" in left
+        assert "100.5·0.25" in left
+        assert eval(left.replace("·", "*")) == pytest.approx(float(right), abs=1e-9)
+        assert tab.get_by_label("x, row 2, column 2").input_value() == "-999.99"
+        fits(tab, 390)
 
     def test_padding_and_stride(self, page):
         tab = page(ConvolutionByHand(np.arange(36.0).reshape(6, 6)))

@@ -1,5 +1,7 @@
 // What every page needs and no widget: quizzes, and Plotly figures that load when they come near.
 
+import { readings } from "./activities/numbers.js";
+
 const { src } = /** @type {HTMLScriptElement} */ (document.currentScript);
 const here = new URL(".", src);
 
@@ -28,22 +30,18 @@ function show(element, visible) {
   element?.classList.toggle("quiz-shown", visible);
 }
 
-/** A number as people type it: 0.5, 0,5, −0.5, 1/2. @param {string} text */
-function typed(text) {
-  const [top, bottom = "1", ...more] = text.trim().replaceAll(",", ".").replaceAll("−", "-").split("/");
-  return top === "" || bottom === "" || more.length ? NaN : Number(top) / Number(bottom);
-}
-
 /** @param {Element} fieldset @param {HTMLInputElement} input */
 function checkNumber(fieldset, input) {
-  const answer = typed(input.value);
-  if (!Number.isFinite(answer)) {
+  const answers = readings(input.value);
+  if (!answers.length) {
     verdict(fieldset, "Type a number first, for example 0.25 or 1/4.", false);
     return;
   }
   // A last digit of slack for values that binary fractions can't hold.
   const near = (/** @type {number} */ value) =>
-    Math.abs(answer - value) <= Number(input.dataset.tolerance) + 1e-9 * Math.abs(value);
+    answers.some(
+      (answer) => Math.abs(answer - value) <= Number(input.dataset.tolerance) + 1e-9 * Math.abs(value),
+    );
   const right = near(Number(input.dataset.value));
   show(fieldset.querySelector(":scope > .quiz-feedback"), right);
   /** @type {NodeListOf<HTMLElement>} */
@@ -67,8 +65,13 @@ function checkOptions(fieldset) {
     show(input.closest(".quiz-option")?.querySelector(".quiz-feedback"), input.checked);
   }
   const right = inputs.every((input) => input.checked === (input.dataset.right === "true"));
-  const half = !right && inputs.some((input) => input.checked && input.dataset.right === "true");
-  verdict(fieldset, right ? "Right." : half ? "Partly right." : "Not yet. Try once more.", right);
+  const ticked = inputs.filter((input) => input.checked).map((input) => input.dataset.right === "true");
+  const wrong = ticked.filter((isRight) => !isRight).length;
+  let words = "Not yet. Try once more.";
+  if (right) words = "Right.";
+  else if (!wrong) words = "So far right, but not all that is true.";
+  else if (wrong < ticked.length) words = "Not all that you ticked is true.";
+  verdict(fieldset, words, right);
   openBox(fieldset);
 }
 

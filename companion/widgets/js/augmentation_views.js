@@ -1,7 +1,7 @@
-// One photograph and the views that augmentation makes of it: the slide's fixed ones, and random ones as
-// in training. Pixels come from maths/augmentation.js; this file draws and listens.
+// One photograph and the views that augmentation makes of it: the slide's fixed ones, for testing, and random
+// ones, for training. Pixels come from maths/augmentation.js; this file draws and listens.
 
-import { DRAWS, colourShift, cut, randomViews, slideViews } from "./maths/augmentation.js";
+import { DRAWS, colourShift, cut, randomViews, slideViews, versions } from "./maths/augmentation.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
 import { bindTraits, emit, lifetime, perFrame, whenLoaded, traitSlider } from "./ui/lifetime.js";
@@ -15,7 +15,7 @@ import { loadPicture, pictureFile } from "./ui/pictures.js";
 /**
  * @typedef {object} State
  * @property {Kind} kind
- * @property {number} padding of random crops, in pixels
+ * @property {number} crop side of random crops, in pixels
  * @property {number} sigma strength of the colour shift
  * @property {number} seed
  * @property {number} chosen picture
@@ -26,7 +26,6 @@ import { loadPicture, pictureFile } from "./ui/pictures.js";
  */
 /** @typedef {(changes: Partial<State>) => void} Put */
 
-const PADDING = { min: 0, max: 20, step: 1 };
 const SIGMA = { min: 0, max: 1, step: 0.05 };
 const KINDS = [
   { value: "none", label: "a. none" },
@@ -35,15 +34,14 @@ const KINDS = [
   { value: "random", label: "random" },
 ];
 const STORY = {
-  none: "One view: the image as it is.",
-  flip: "Two views: the image and its mirror image.",
+  none: "For testing: the network is asked once, about the image as it is.",
+  flip: "For testing: the network is asked about the image and its mirror image, and its answers are averaged.",
   crop_flip:
-    "Ten views: four corners and the middle, seven eighths of the side each, " +
-    "then the same of the mirror image. " +
+    "For testing: four corners and the middle, seven eighths of the side each, then the same of the mirror image. " +
     "AlexNet’s answer to an image was the mean of its answers to these ten.",
   random:
-    "Ten of the many images that one can become in training. Each is shifted, mirrored or not, " +
-    "and its colours move together; what a crop leaves uncovered is black.",
+    "For training: a new crop at every step, from anywhere in the image, mirrored or not, its colours moved together. " +
+    "Ten of them are on show.",
 };
 
 /** @param {View} view @param {number} side */
@@ -101,12 +99,16 @@ function pictureChoice(model, { onPut, onOwn }) {
 
 /** How random views are drawn. @param {AnyModel<State>} model @param {Traits<State>} traits */
 function randomControls(model, traits) {
-  const padding = traitSlider(traits, "padding", {
-    label: "Frame",
-    name: "width of the frame in pixels",
-    ...PADDING,
-    format: (v) => `${v} px`,
-    describe: (v) => `${v} pixels`,
+  const side = model.get("side");
+  const crop = traitSlider(traits, "crop", {
+    label: "Crop",
+    name: "side of the crop in pixels",
+    min: Math.ceil(side / 2),
+    max: side,
+    step: 1,
+    annotation: "AlexNet: 224 of 256",
+    format: (v) => `${v} of ${side}`,
+    describe: (v) => `${v} of ${side} pixels`,
   });
   const sigma = traitSlider(traits, "sigma", {
     label: "Colour",
@@ -125,7 +127,7 @@ function randomControls(model, traits) {
   return h(
     "div",
     { class: "companion-stack augment-random" },
-    ui.sliders(padding.el, sigma.el),
+    ui.sliders(crop.el, sigma.el),
     ui.row(again.el),
   );
 }
@@ -136,31 +138,23 @@ function randomControls(model, traits) {
  */
 function wholeImage(model) {
   const [side, components] = [model.get("side"), model.get("components")];
-  const reach = side + 2 * PADDING.max;
-  const canvas = h("canvas", { width: reach, height: reach, role: "img" });
+  const canvas = h("canvas", { width: side, height: side, role: "img" });
   const outline = h("div", { class: "augment-outline", "aria-hidden": "true" });
   const words = h("p", { class: "companion-note augment-words" });
   const shiftWords = h("p", { class: "companion-note augment-words" });
-  const share = (/** @type {number} */ pixels) => `${(100 * pixels) / reach}%`;
+  const share = (/** @type {number} */ pixels) => `${(100 * pixels) / side}%`;
   return {
     el: ui.stack(h("div", { class: "augment-whole" }, canvas, outline), words, shiftWords),
-    /** @param {ImageData} image @param {number} frame in pixels @param {string} name */
-    draw(image, frame, name) {
-      const context = canvas.getContext("2d");
-      context?.clearRect(0, 0, reach, reach);
-      if (context && frame) {
-        context.fillStyle = "black";
-        context.fillRect(PADDING.max - frame, PADDING.max - frame, side + 2 * frame, side + 2 * frame);
-      }
-      context?.putImageData(image, PADDING.max, PADDING.max);
-      const framed = frame ? `, in a black frame of ${frame} pixels` : "";
-      canvas.setAttribute("aria-label", `The image, ${name}${framed}.`);
+    /** @param {ImageData} image @param {string} name */
+    draw(image, name) {
+      canvas.getContext("2d")?.putImageData(image, 0, 0);
+      canvas.setAttribute("aria-label", `The image, ${name}.`);
     },
     /** @param {View[]} views @param {number} k the one that is pointed at */
     mark(views, k) {
       const view = views[k];
-      outline.style.insetBlockStart = share(view.top + PADDING.max);
-      outline.style.insetInlineStart = share(view.left + PADDING.max);
+      outline.style.insetBlockStart = share(view.top);
+      outline.style.insetInlineStart = share(view.left);
       outline.style.inlineSize = share(view.size);
       outline.style.blockSize = share(view.size);
       outline.classList.toggle("augment-turned", view.mirrored);
@@ -266,15 +260,16 @@ function render({ model, el }) {
     if (!image) return;
     const way = model.get("kind");
     const isRandom = way === "random";
-    const [seed, padding, sigma] = [model.get("seed"), model.get("padding"), model.get("sigma")];
+    const [seed, crop, sigma] = [model.get("seed"), model.get("crop"), model.get("sigma")];
     picture.set(at);
     kind.set(way);
     random.hidden = !isRandom;
     colours.hidden = !isRandom;
-    views = isRandom ? randomViews(seed, side, padding, sigma) : slideViews(way, side);
-    whole.draw(image, isRandom ? padding : 0, picture.name(at));
+    views = isRandom ? randomViews(seed, side, crop, sigma) : slideViews(way, side);
+    whole.draw(image, picture.name(at));
     sheet.draw(image, views);
-    count.set(isRandom ? Infinity : views.length);
+    count.set(isRandom ? versions(side, crop) : views.length);
+    unit.textContent = isRandom ? " versions of each image." : views.length === 1 ? " view." : " views.";
     story.textContent = STORY[way];
     const words = mark();
     const number = views.length === 1 ? "One view" : `${views.length} views`;
@@ -307,26 +302,23 @@ function render({ model, el }) {
     pointed = k;
     mark();
   });
-  const count = ui.number({
-    quantity: "views",
-    value: 0,
-    format: (v) => (v === Infinity ? "As many as you like." : `${v}× the data.`),
-  });
+  const count = ui.number({ quantity: "views", value: 0, format: ui.grouped });
+  const unit = h("span", {});
   const story = h("span", {});
   const colours = componentPanel(model.get("components"));
   const root = ui.frame(
     {
       title: model.get("title"),
       describe:
-        "Choose how the training set grows. Point at a view to see where it was cut; " +
-        "the filled corner is its upper left.",
+        "Fixed views to test with (a, b, c), or random ones to train on. " +
+        "Point at a view to see where it was cut; the filled corner is its upper left.",
     },
     ui.panel({}, picture.row, picture.trouble, kind.el, random),
     h(
       "div",
       { class: "augment-stage" },
       whole.el,
-      ui.stack(sheet.el, h("p", {}, h("strong", {}, count.el), " ", story)),
+      ui.stack(sheet.el, h("p", {}, h("strong", {}, count.el, unit), " ", story)),
     ),
     colours,
     voice.el,

@@ -2,7 +2,7 @@
 // Numbers come from maths/convolution.js; this file draws and listens.
 
 import { correlate, matrixOf, outputSize, sum, terms, turned } from "./maths/convolution.js";
-import { cells, colourScale, factor, magnitude, short, tint } from "./ui/cells.js";
+import { cells, colourScale, exact, factor, magnitude, tint } from "./ui/cells.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
 import { bindTraits, lifetime, perFrame } from "./ui/lifetime.js";
@@ -61,7 +61,7 @@ const same = (/** @type {Matrix} */ a, /** @type {Matrix} */ b) => JSON.stringif
 const nameOf = (/** @type {{ [name: string]: Matrix }} */ presets, /** @type {Matrix} */ matrix) =>
   Object.keys(presets).find((name) => same(presets[name], matrix)) ?? OWN;
 const by = (/** @type {number} */ rows, /** @type {number} */ columns) => `${rows} × ${columns}`;
-const say = (/** @type {number} */ value) => short(value).replace("−", "minus ");
+const say = (/** @type {number} */ value) => exact(value, 12).replace("−", "minus ");
 
 /** The kernel as it is laid over the input. @param {Model} model */
 const laid = (model) => (model.get("flip") ? turned(model.get("kernel")) : model.get("kernel"));
@@ -100,9 +100,10 @@ const changed = (matrix, r, c, value) =>
  * The grids of input, kernel and output.
  * @param {Sizes} size
  * @param {{ onEdit: (name: "x" | "kernel", r: number, c: number, value: number) => void,
+ *   onTrouble: (sentence: string) => void,
  *   onPoint: (position: number, event: PointerEvent) => void }} options
  */
-function makeGrids({ padded, x, kernel, padding: p, stride, rows, columns }, { onEdit, onPoint }) {
+function makeGrids({ padded, x, kernel, padding: p, stride, rows, columns }, { onEdit, onTrouble, onPoint }) {
   const inside = (/** @type {number} */ r, /** @type {number} */ c) =>
     r >= p && c >= p && r < x[0] + p && c < x[1] + p;
   /** The output whose window lies around a cell of the input. @param {number} r @param {number} c */
@@ -117,6 +118,7 @@ function makeGrids({ padded, x, kernel, padding: p, stride, rows, columns }, { o
     label: "Input x with its padding",
     edit: (r, c) => (inside(r, c) ? `x, row ${r - p}, column ${c - p}` : null),
     onEdit: (r, c, value) => onEdit("x", r - p, c - p, value),
+    onTrouble,
     onPoint: (r, c, event) => onPoint(around(r, c), event),
   });
   /** The weight that lies on a cell of the input. */
@@ -132,6 +134,7 @@ function makeGrids({ padded, x, kernel, padding: p, stride, rows, columns }, { o
     label: "Kernel h",
     edit: (r, c) => `h, row ${r}, column ${c}`,
     onEdit: (r, c, value) => onEdit("kernel", r, c, value),
+    onTrouble,
   });
   const ys = cells({
     rows: Math.max(1, rows),
@@ -147,7 +150,7 @@ function sumLine([height, width]) {
   const products = matrixOf(height, width, (row, column) =>
     h("span", { class: "convolution-term", data: { row, column } }),
   );
-  const total = ui.number({ quantity: "y", value: 0, format: short });
+  const total = ui.number({ quantity: "y", value: 0, format: (v) => exact(v, 12) });
   const place = h("span", {});
   const slots = products.flatMap((line, a) =>
     line.map((term, b) => h("span", { class: "convolution-slot" }, a + b ? "+ " : "", term)),
@@ -238,12 +241,13 @@ function linkLights(model, { kernel: [height, width], stride, rows, columns }, {
  * The three boards, the sum below them and the slider, for numbers of one size.
  * @param {Model} model
  * @param {{ onEdit: (name: "x" | "kernel", r: number, c: number, value: number) => void,
- *   onPoint: (position: number, event: PointerEvent) => void, onMove: (position: number) => void }} options
+ *   onTrouble: (sentence: string) => void, onPoint: (position: number, event: PointerEvent) => void,
+ *   onMove: (position: number) => void }} options
  */
-function makeBoards(model, { onEdit, onPoint, onMove }) {
+function makeBoards(model, { onMove, ...options }) {
   const size = sizes(model);
   const { rows, columns, padding, kernel, padded } = size;
-  const grids = makeGrids(size, { onEdit, onPoint });
+  const grids = makeGrids(size, options);
   const { xs, ks, ys, weights } = grids;
   const line = sumLine(kernel);
   const track = windowSlider(size, () => model.get("position"), onMove);
@@ -309,7 +313,7 @@ function makeBoards(model, { onEdit, onPoint, onMove }) {
         xs.cell(r, c).el.classList.toggle("convolution-dim", !on);
         if (!on) weights[r][c].textContent = "";
       });
-      for (const part of parts) weights[part.row][part.column].textContent = `×${short(part.weight)}`;
+      for (const part of parts) weights[part.row][part.column].textContent = `×${exact(part.weight)}`;
       line.draw(parts, row, column);
       track?.set(position);
     },
@@ -470,6 +474,7 @@ function render({ model, el }) {
     const isFirst = boards === null;
     boards = makeBoards(model, {
       onEdit: (name, r, c, value) => change({ [name]: changed(model.get(name), r, c, value) }),
+      onTrouble: (sentence) => trouble.set(sentence, "error"),
       onPoint: (to, event) => {
         if (!count() || (buttons.isPlaying() && event.type === "pointermove")) return;
         buttons.stop();

@@ -3,7 +3,7 @@
 
 import { channel, filterPlane, luminance, matrixOf, turned } from "./maths/convolution.js";
 import { drawing } from "./maths/strokes.js";
-import { cells, colourScale, magnitude, short } from "./ui/cells.js";
+import { cells, colourScale, exact, magnitude } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
@@ -476,7 +476,7 @@ function weightControls(model, onPut) {
     row: ui.row(one.el, turn.el, tints.el),
     draw() {
       const kernel = model.get("kernel");
-      const [sum, strongest] = [total(kernel), short(magnitude(kernel))];
+      const [sum, strongest] = [total(kernel), exact(magnitude(kernel))];
       bias.set(model.get("bias"));
       one.enable(Math.abs(sum) > 1e-6 && Math.abs(sum - 1) > 1e-9);
       tints.set(`−${strongest}`, `+${strongest}`);
@@ -506,6 +506,7 @@ function loupe(model, onPut) {
       label: "Kernel",
       edit: (r, c) => `weight, row ${r}, column ${c}`,
       onEdit: edit,
+      format: (v) => exact(Number(v.toFixed(3))), // room for a 5×5 Gaussian; what is typed has two decimals
     }),
     products: cells({ rows: n, columns: n, label: "Products", format: (v) => (v ? ui.fixed(v) : "0") }),
   });

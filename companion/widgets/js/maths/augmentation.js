@@ -54,19 +54,22 @@ export function slideViews(kind, side) {
   return made;
 }
 
+/** How many different random crops there are, mirrored or not. @param {number} side @param {number} crop */
+export const versions = (side, crop) => 2 * (side - crop + 1) ** 2;
+
 /**
- * Ten random views, as in training: shifted by up to `padding`, mirrored or not, colours shifted.
- * @param {number} seed @param {number} side @param {number} padding @param {number} sigma
+ * Ten random views, as AlexNet was trained on: crops from anywhere, mirrored or not, colours shifted.
+ * @param {number} seed @param {number} side @param {number} crop its side @param {number} sigma
  * @returns {View[]}
  */
-export function randomViews(seed, side, padding, sigma) {
+export function randomViews(seed, side, crop, sigma) {
   const u = uniform(seed, 3 * DRAWS);
   const normal = noise((seed + 1000003) % 2 ** 32, 3 * DRAWS);
-  const place = (/** @type {number} */ share) => Math.floor(share * (2 * padding + 1)) - padding;
+  const place = (/** @type {number} */ share) => Math.floor(share * (side - crop + 1));
   return Array.from({ length: DRAWS }, (_, i) => ({
     top: place(u[3 * i]),
     left: place(u[3 * i + 1]),
-    size: side,
+    size: crop,
     mirrored: u[3 * i + 2] < 0.5,
     alpha: [0, 1, 2].map((k) => sigma * normal[3 * i + k]),
   }));
@@ -84,7 +87,7 @@ export const colourShift = ({ variances, directions }, alpha) =>
  * @param {ImageData} image @param {View} view @param {Components} components @param {ImageData} into
  */
 export function cut(image, view, components, into) {
-  const { width, height, data } = image;
+  const { width, data } = image;
   const out = into.data; // clamps and rounds by itself
   const [r, g, b] = colourShift(components, view.alpha).map((v) => 255 * v);
   const { top, left, size, mirrored } = view;
@@ -92,11 +95,10 @@ export function cut(image, view, components, into) {
     const y = top + row;
     for (let column = 0; column < size; column += 1, o += 4) {
       const x = left + (mirrored ? size - 1 - column : column);
-      const inside = y >= 0 && y < height && x >= 0 && x < width;
       const i = 4 * (y * width + x);
-      out[o] = (inside ? data[i] : 0) + r;
-      out[o + 1] = (inside ? data[i + 1] : 0) + g;
-      out[o + 2] = (inside ? data[i + 2] : 0) + b;
+      out[o] = data[i] + r;
+      out[o + 1] = data[i + 1] + g;
+      out[o + 2] = data[i + 2] + b;
       out[o + 3] = 255;
     }
   }

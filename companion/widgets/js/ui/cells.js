@@ -2,18 +2,20 @@
 
 import { h } from "./controls.js";
 
+const plain = (/** @type {number} */ value) => String(value).replace("-", "−");
+
 /**
- * A number in few characters: whole ones in full, others with three digits that count; a true minus sign.
+ * A number as it is, with a true minus sign; with three digits behind a ≈ if it takes more than `room` characters.
+ * (Twelve digits count: 0.1 + 0.2 is 0.3.)
  * @param {number} value
  */
-export function short(value) {
-  if (Number.isInteger(value)) return String(value).replace("-", "−");
-  const rounded = Number(value.toPrecision(3));
-  return String(Math.abs(rounded) < 5e-4 ? 0 : Number(rounded.toFixed(3))).replace("-", "−");
+export function exact(value, room = 7) {
+  const whole = Number(value.toPrecision(12));
+  return plain(whole).length <= room ? plain(whole) : `≈${plain(Number(whole.toPrecision(3)))}`;
 }
 
 /** The same with brackets around what is negative, as a factor needs. @param {number} value */
-export const factor = (value) => (value < 0 ? `(${short(value)})` : short(value));
+export const factor = (value) => (value < 0 ? `(${exact(value)})` : exact(value));
 
 /**
  * Colour an element by value: blue below 0, the paper at 0, orange above, full at ±limit.
@@ -39,25 +41,39 @@ export const magnitude = (matrix) => Math.max(...matrix.flat().map(Math.abs)) ||
  * @property {number} [limit]
  */
 
+const LARGEST = 999.99;
+const EXPECTED =
+  "A number from −999.99 to 999.99 with at most two decimals is expected; the last good one stays.";
+
+/** A number as people type it: −2.5, 2,5; NaN if it is none that a cell can show in full. @param {string} text */
+function typed(text) {
+  const value = /^[-+−]?(\d+[.,]?\d{0,2}|[.,]\d{1,2})$/.test(text.trim())
+    ? Number(text.trim().replace(",", ".").replace("−", "-"))
+    : NaN;
+  return Math.abs(value) <= LARGEST ? value : NaN;
+}
+
 /**
- * A field for one number. What is no finite number is marked, and gives way to the last good one on leaving.
+ * A field for one number. What is none is marked and explained, and gives way to the last good one on leaving.
  * @param {string} name what a screen reader says
  * @param {(value: number) => void} onEdit
+ * @param {(sentence: string) => void} [onTrouble] what is wrong, "" if nothing is
  */
-function numberField(name, onEdit) {
+function numberField(name, onEdit, onTrouble) {
   const input = h("input", {
     class: "cell-number",
-    type: "number",
-    step: "any",
+    type: "text",
+    inputmode: "decimal",
     "aria-label": name,
     autocomplete: "off",
   });
   input.addEventListener("input", () => {
-    const value = input.value === "" ? NaN : Number(input.value);
-    const fine = Number.isFinite(value) && Math.abs(value) < 1e6;
-    if (fine) input.removeAttribute("aria-invalid");
+    const value = typed(input.value);
+    const isFine = Number.isFinite(value);
+    if (isFine) input.removeAttribute("aria-invalid");
     else input.setAttribute("aria-invalid", "true");
-    if (fine) onEdit(value);
+    onTrouble?.(isFine || /^[-+−.,]?$/.test(input.value.trim()) ? "" : EXPECTED);
+    if (isFine) onEdit(value);
   });
   input.addEventListener("blur", () => {
     input.removeAttribute("aria-invalid");
@@ -69,6 +85,7 @@ function numberField(name, onEdit) {
 
 /** @param {Cell} cell @param {string} text */
 function write({ number, input }, text) {
+  number.classList.toggle("cell-long", text.length > 6);
   if (!input) {
     if (number.textContent !== text) number.textContent = text;
     return;
@@ -88,16 +105,26 @@ function write({ number, input }, text) {
  * @property {(row: number, column: number) => string | null} [edit] the accessible name of a cell that can
  *   be edited, null for one that can't
  * @property {(row: number, column: number, value: number) => void} [onEdit] a finite number was typed
+ * @property {(sentence: string) => void} [onTrouble] what was typed is no number for a cell; "" when it is
  * @property {(row: number, column: number, event: PointerEvent) => void} [onPoint] the pointer came to a
  *   cell, or pressed on one
  */
 
 /** A grid of rows×columns cells. @param {CellsOptions} options */
-export function cells({ rows, columns, label, format = short, edit = () => null, onEdit, onPoint }) {
+export function cells({
+  rows,
+  columns,
+  label,
+  format = exact,
+  edit = () => null,
+  onEdit,
+  onTrouble,
+  onPoint,
+}) {
   const grid = Array.from({ length: rows }, (_, r) =>
     Array.from({ length: columns }, (_, c) => {
       const name = edit(r, c);
-      const input = name ? numberField(name, (value) => onEdit?.(r, c, value)) : null;
+      const input = name ? numberField(name, (value) => onEdit?.(r, c, value), onTrouble) : null;
       const number = input ?? h("span", { class: "cell-number" });
       const el = h("div", { class: "cell", style: `grid-area: ${r + 1} / ${c + 1}` }, number);
       return /** @type {Cell} */ ({ el, number, input });

@@ -182,7 +182,13 @@ export function slider({
   /** @param {number} v */
   const toTrack = (v) => (ratio ? Math.log(v / origin) / Math.log(ratio) : v);
   /** @param {number} t */
-  const fromTrack = (t) => (ratio ? Number((origin * ratio ** t).toPrecision(3)) : t);
+  const fromTrack = (t) => {
+    if (!ratio) return t;
+    // The ends are what they are called, whether or not a whole number of steps leads there.
+    if (t <= Number(input.min)) return min;
+    if (t >= Number(input.max)) return max;
+    return Number((origin * ratio ** t).toPrecision(3));
+  };
 
   const input = h("input", {
     id,
