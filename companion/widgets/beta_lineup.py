@@ -99,7 +99,7 @@ class BetaLineup(LiveWidget):
             [exported.path],
             network={"model": exported.sha256, "bytes": exported.path.stat().st_size},
             shape=list(examples.shape[1:]),
-            factors=list(images.factors),
+            factors=[name.replace("_", " ") for name in images.factors],
             lines=lines,
             pictures=[data_url(encode_image(picture)) for picture in to_uint8(examples)],
             captions=[str(caption) for caption in captions],

@@ -197,7 +197,7 @@ EXAMPLES = {
     ),
     "BetaLineup": Example(
         _lineup,
-        lambda w: [f"{line['shares'][w.factor]:.2f} of its variance" for line in w.lines],
+        lambda w: [f"{line['shares'][w.factor]:.2f} of the variance" for line in w.lines],
         {"factor": 1},
     ),
     "BottleneckCounter": Example(

@@ -64,7 +64,8 @@ function modelRow(line, index, shape) {
   const words = h("p", { class: "companion-note lineup-words" });
   const [share, nats] = [numbers.make(`share-${index}`), numbers.make(`nats-${index}`)];
   const which = h("span");
-  words.append(which, " ", share, " of its variance; ", nats, " nats");
+  const of = h("span");
+  words.append(which, share, of, nats, " nats.");
   const strip = h("div", { class: "lineup-film", "aria-hidden": "true" }, film.el, marker);
   return {
     el: h(
@@ -77,7 +78,8 @@ function modelRow(line, index, shape) {
     film,
     /** @param {string} factor @param {number} k its number @param {number} shift */
     say(factor, k, shift) {
-      which.textContent = `${factor} explains of latent ${line.latents[k]}`;
+      which.textContent = `${factor} explains `;
+      of.textContent = ` of the variance of latent ${line.latents[k]}, which carries `;
       numbers.set({ [`share-${index}`]: line.shares[k], [`nats-${index}`]: line.nats[k] });
       const place = (shift + REACH) / (2 * REACH);
       marker.style.insetInlineStart = `${(100 * (0.5 + (FRAMES - 1) * place)) / FRAMES}%`;
