@@ -20,6 +20,10 @@ charged for the units that it uses.
 `AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
 cuts, one after the other.
+
+`NameTheSlider` lets its reader name a model's latents before it shows what they tell; `ToyCodes`
+spoils a perfect code, and `RotateLatent` turns the latents of a VAE into one another, while four
+metrics of disentanglement follow.
 """
 
 from companion.widgets.anomaly_sandbox import AnomalySandbox

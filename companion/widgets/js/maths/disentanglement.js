@@ -299,21 +299,32 @@ export function factorVaeScorer(factors, draws, size = 64) {
     const start = Math.max(low, Math.min(place - Math.floor(size / 2), high - size));
     return { factor, rows: order.subarray(start, Math.min(start + size, high)) };
   });
+  /** @type {WeakMap<Float64Array, Float64Array>} */
+  const cache = new WeakMap();
+  /** The variance within each vote over the variance of all, once a column. @param {Float64Array} z */
+  const spreadsOf = (z) => {
+    const found = cache.get(z);
+    if (found) return found;
+    const whole = variance(z);
+    const spreads = new Float64Array(votes.length);
+    votes.forEach(({ rows }, vote) => {
+      let total = 0;
+      for (let i = 0; i < rows.length; i += 1) total += z[rows[i]];
+      const middle = total / rows.length;
+      let spread = 0;
+      for (let i = 0; i < rows.length; i += 1) spread += (z[rows[i]] - middle) ** 2;
+      spreads[vote] = spread / whole;
+    });
+    cache.set(z, spreads);
+    return spreads;
+  };
   /** @param {Float64Array[]} columns */
   return (columns) => {
-    const spreads = columns.map(variance);
+    const spreads = columns.map(spreadsOf);
     const tally = [0, 1].map(() => columns.map(() => new Float64Array(factors.length)));
-    votes.forEach(({ factor, rows }, vote) => {
-      let [least, which] = [Infinity, 0];
-      columns.forEach((z, i) => {
-        let total = 0;
-        for (const row of rows) total += z[row];
-        const middle = total / rows.length;
-        let spread = 0;
-        for (const row of rows) spread += (z[row] - middle) ** 2;
-        spread /= spreads[i];
-        if (spread < least) [least, which] = [spread, i];
-      });
+    votes.forEach(({ factor }, vote) => {
+      let which = 0;
+      for (let i = 1; i < spreads.length; i += 1) if (spreads[i][vote] < spreads[which][vote]) which = i;
       tally[vote % 2][which][factor] += 1;
     });
     let [agreed, all] = [0, 0];
