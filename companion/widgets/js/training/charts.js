@@ -47,7 +47,9 @@ function plans({ losses, functions }) {
     { y: "Loss", lines: pair("loss", "", "data-1").filter(known), format: three },
     {
       ...{ y: "Its parts", format: three },
-      lines: parts.flatMap((name, k) => pair(name, ` ${nameOf(name)}`, tokens[k % tokens.length]).filter(known)),
+      lines: parts.flatMap((name, k) =>
+        pair(name, ` ${nameOf(name)}`, tokens[k % tokens.length]).filter(known),
+      ),
     },
     {
       ...{ y: "Accuracy in %", range: /** @type {[number, number]} */ ([0, 100]), format: percent },
