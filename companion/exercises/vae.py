@@ -65,6 +65,45 @@ def kl(answer: Answer) -> None:
     )
 
 
+@exercise("With μ_p = 0 and σ_p = 1 it is the VAE's term; with a learnt prior one needs the whole.")
+def kl_between(answer: Answer) -> None:
+    """`kl_between(mu_q, sigma_q, mu_p, sigma_p)`: KL of two Gaussians, all N×d."""
+    mu, sigma, _ = _posterior()
+    other, wide = mu.flip(0) + 0.5, sigma.flip(1) + 0.2
+    got = answer.tensor(mu, sigma, other, wide)
+    if got.shape == (len(mu),):
+        raise Hint("Here one value for each pair of Gaussians is wanted: don't sum.")
+    shape(got, tuple(mu.shape), "One value for each pair of Gaussians is expected.")
+
+    def between(m: Tensor, s: Tensor, n: Tensor, t: Tensor) -> Tensor:
+        return torch.log(t / s) + (s**2 + (m - n) ** 2) / (2 * t**2) - 0.5
+
+    right = between(mu, sigma, other, wide)
+    agree(
+        got,
+        right,
+        {
+            "This is the divergence the other way round, from p to q.": between(
+                other, wide, mu, sigma
+            ),
+            "This is the divergence from N(0, 1): p's own mean and width are left out.": between(
+                mu, sigma, torch.zeros_like(mu), torch.ones_like(mu)
+            ),
+            "It is 0 where the two are equal; yours is not: a ½ is missing.": right + 0.5,
+            "The logarithm of the ratio of the widths has the wrong sign.": right
+            - 2 * torch.log(wide / sigma),
+            "The mean distance is measured in units of p's width; yours is not.": torch.log(
+                wide / sigma
+            )
+            + (sigma**2 / wide**2 + (mu - other) ** 2) / 2
+            - 0.5,
+            "Every value is twice the right one: look at the factor in front.": 2 * right,
+        },
+        "Take the two logarithms as in the text, with μ_p and σ_p in place of 0 and 1; "
+        "E[(z − μ_p)²] = σ_q² + (μ_q − μ_p)².",
+    )
+
+
 @exercise("All randomness sits in ε, so the encoder can learn from what the decoder made of z.")
 def reparameterise(answer: Answer) -> None:
     """`reparameterise(mu, sigma, eps)`: z, a differentiable function of μ and σ."""

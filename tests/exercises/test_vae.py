@@ -14,6 +14,11 @@ def kl(mu: Tensor, sigma: Tensor) -> Tensor:
     return 0.5 * (mu**2 + sigma**2 - torch.log(sigma**2) - 1).sum(1)
 
 
+def kl_between(m: Tensor, s: Tensor, n: Tensor, t: Tensor) -> Tensor:
+    q, p = torch.distributions.Normal(m, s), torch.distributions.Normal(n, t)
+    return torch.distributions.kl_divergence(q, p)
+
+
 def reparameterise(mu: Tensor, sigma: Tensor, eps: Tensor) -> Tensor:
     return mu + sigma * eps
 
@@ -44,6 +49,10 @@ RIGHT: dict[str, list[Any]] = {
         ).sum(1),
         lambda mu, sigma: kl(mu.float(), sigma.float()).numpy(),
     ],
+    "kl_between": [
+        kl_between,
+        lambda m, s, n, t: (t / s).log() + (s**2 + (m - n) ** 2) / (2 * t**2) - 0.5,
+    ],
     "reparameterise": [
         reparameterise,
         lambda mu, sigma, eps: torch.addcmul(mu, sigma, eps),
@@ -67,6 +76,22 @@ RIGHT: dict[str, list[Any]] = {
 }
 
 WRONG: list[tuple[str, Any, str]] = [
+    ("kl_between", lambda m, s, n, t: kl_between(n, t, m, s), "other way round"),
+    ("kl_between", lambda m, s, n, t: kl_between(m, s, 0 * n, t / t), "left out"),
+    ("kl_between", lambda m, s, n, t: kl_between(m, s, n, t) + 0.5, "½ is missing"),
+    ("kl_between", lambda m, s, n, t: 2 * kl_between(m, s, n, t), "twice"),
+    ("kl_between", lambda m, s, n, t: kl_between(m, s, n, t).sum(1), "don't sum"),
+    (
+        "kl_between",
+        lambda m, s, n, t: (t / s).log() + (s**2 / t**2 + (m - n) ** 2) / 2 - 0.5,
+        "in units of p",
+    ),
+    (
+        "kl_between",
+        lambda m, s, n, t: (s / t).log() + (s**2 + (m - n) ** 2) / (2 * t**2) - 0.5,
+        "wrong sign",
+    ),
+    ("kl_between", lambda m, s, n, t: m, "two logarithms"),
     ("kl", lambda mu, sigma: 2 * kl(mu, sigma), "twice"),
     ("kl", lambda mu, sigma: -kl(mu, sigma), "never negative"),
     ("kl", lambda mu, sigma: kl(mu, sigma) / mu.shape[1], "add up"),

@@ -182,15 +182,16 @@ EXAMPLES = {
     ),
     "AugmentationViews": Example(
         lambda: widgets.AugmentationViews(_images(2, side=32), names=[HOSTILE, "b"], title=HOSTILE),
-        lambda w: [f"{len(w.views())}× the data.", "View 1 of 10: rows 0 to 27, columns 0 to 27."],
+        lambda w: [f"{len(w.views())} views.", "View 1 of 10: rows 0 to 27, columns 0 to 27."],
         {"chosen": 1},
     ),
     "AugmentationViews, random": Example(
         lambda: widgets.AugmentationViews(_images(2, side=32), kind="random", title=HOSTILE),
         lambda w: [
-            f"rows {_signed(w.draws()[0].top, 0)} to {_signed(w.draws()[0].top + 31, 0)}, "
+            f"{2 * (33 - w.crop) ** 2} versions of each image.",
+            f"rows {w.draws()[0].top} to {w.draws()[0].top + w.crop - 1}, ",
         ],
-        {"padding": 3, "sigma": 0.5, "seed": 7},
+        {"crop": 24, "sigma": 0.5, "seed": 7},
     ),
     "AutoencoderRace": Example(
         _race, lambda w: [f"PCA, k = {w.k}", f"{w.pca_error:.3f}", "step 0"], {"k": 4, "seed": 9}
