@@ -11,8 +11,9 @@ from conftest import ROOT
 # A room imports those before it, and itself. Up to `figures` code computes, then it draws, then
 # people interact with it; `site` is for the build, and nothing imports it.
 ROOMS = (
-    "paths", "threads", "jupyter", "library", "published", "datasets", "by_hand", "models",
-    "training", "recipes", "explain", "anomaly", "export", "figures", "diagrams", "exercises",
+    "paths", "threads", "jupyter", "library", "published", "datasets", "by_hand", "disentanglement",
+    "models", "training", "recipes", "explain", "anomaly", "export", "figures", "diagrams",
+    "exercises",
     "widgets", "doctor", "cli", "site",
 )  # fmt: skip
 PACKAGE = ROOT / "companion"

@@ -325,9 +325,9 @@ def train(
         settings=all_settings,
         hardware=best.history.device,
         seconds=round(sum(sum(run.history.seconds) for run in runs), 1),
-        figures=_rounded(best.figures),
-        history=_rounded(best.history.epochs),
-        seeds=_rounded(_spread(recipe, runs)),
+        figures=rounded(best.figures),
+        history=rounded(best.history.epochs),
+        seeds=rounded(_spread(recipe, runs)),
     )
     try:
         if recipe.ships:
@@ -415,10 +415,10 @@ def verify(name: str, data: str | Path | None = None) -> Verified:
     return Verified(card, on, came)
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Numbers to six digits, in any nesting of dicts and lists: a card is to be read."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    return [_rounded(entry) for entry in value] if isinstance(value, list) else value
+        return {key: rounded(entry) for key, entry in value.items()}
+    return [rounded(entry) for entry in value] if isinstance(value, list) else value

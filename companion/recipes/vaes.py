@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from companion.by_hand.disentanglement import explained, separation
 from companion.datasets import ImageSet
+from companion.disentanglement.explained import explained, separation
 from companion.models import ConvVAE, gaussian_constant, vae_loss
 from companion.recipes.base import Goal, Recipe, register
 from companion.training import negative_elbo

@@ -137,7 +137,7 @@ def _card_as_text(model: nn.Module, card: Card, dtype: str, sha256: str) -> byte
     """The file of a card, completed by what is known of the model. Raises ValueError for NaN."""
     written = replace(
         card,
-        versions=_versions(),
+        versions=versions(),
         parameters=sum(p.numel() for p in model.parameters()),
         dtype=dtype,
         sha256=sha256,
@@ -264,7 +264,8 @@ def _first_difference(
     return f"{unknown} came, but is not expected"
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What a result was made with, for its card."""
     import lightning_fabric
 
     import companion

@@ -11,20 +11,25 @@ what a network's channels answer to; `OcclusionMap` lays a patch over a photogra
 network loses under it; `EmbeddingExplorer` shows an embedding with PCA, t-SNE and UMAP;
 `ThresholdLab` ties one threshold to its five views; `TextureDefects` shows where an autoencoder
 cannot rebuild what a reader paints; `ImageRepair` damages a picture and repairs it with networks
-and filters; `LatentTraversal` walks through a decoder's latent space;
-`PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining` trains any module in
-the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA, `ManifoldField` one with a
-code of one number on points in the plane, and `SparseCode` one that is charged for the units that
-it uses.
+and filters; `LatentTraversal` walks through a decoder's latent space; `BetaLineup` moves one factor
+in several models; `PosteriorVsPrior` shows what a VAE's encoder says of one image. `LiveTraining`
+trains any module in the page, `AutoencoderRace` a linear or a deep autoencoder beside PCA,
+`ManifoldField` one with a code of one number on points in the plane, and `SparseCode` one that is
+charged for the units that it uses.
 
 `AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
 cuts, one after the other.
+
+`NameTheSlider` lets its reader name a model's latents before it shows what they tell; `ToyCodes`
+spoils a perfect code, and `RotateLatent` turns the latents of a VAE into one another, while four
+metrics of disentanglement follow.
 """
 
 from companion.widgets.anomaly_sandbox import AnomalySandbox
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.autoencoder_race import AutoencoderRace
+from companion.widgets.beta_lineup import BetaLineup
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
@@ -36,10 +41,12 @@ from companion.widgets.live_training import LiveTraining
 from companion.widgets.lof_opened import LOFOpened
 from companion.widgets.look_inside import LookInside
 from companion.widgets.manifold_field import ManifoldField
+from companion.widgets.name_the_slider import NameTheSlider
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
+from companion.widgets.rotate_latent import RotateLatent
 from companion.widgets.scaling import CompoundScaling
 from companion.widgets.signal_depth import SignalThroughDepth
 from companion.widgets.softmax import Softmax
@@ -47,11 +54,13 @@ from companion.widgets.sparse_code import SparseCode
 from companion.widgets.texture_defects import TextureDefects
 from companion.widgets.threshold_lab import ThresholdLab
 from companion.widgets.top_k import TopK
+from companion.widgets.toy_codes import ToyCodes
 
 __all__ = [
     "AnomalySandbox",
     "AugmentationViews",
     "AutoencoderRace",
+    "BetaLineup",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
@@ -64,14 +73,17 @@ __all__ = [
     "LiveTraining",
     "LookInside",
     "ManifoldField",
+    "NameTheSlider",
     "NetworkExplorer",
     "OcclusionMap",
     "PosteriorVsPrior",
     "ReceptiveField",
+    "RotateLatent",
     "SignalThroughDepth",
     "Softmax",
     "SparseCode",
     "TextureDefects",
     "ThresholdLab",
     "TopK",
+    "ToyCodes",
 ]

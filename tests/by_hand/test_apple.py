@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from companion.by_hand.classification import balanced_accuracy, top_k_error
-from companion.by_hand.disentanglement import explained
+from companion.disentanglement.explained import explained
 from companion.exercises import Answer
 from companion.training.augmentation import colour_components
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from companion import recipes
-from companion.by_hand.disentanglement import explained
 from companion.cli import main
 from companion.datasets import ImageSet, is_here, load_images
+from companion.disentanglement.explained import explained
 from companion.models import ConvVAE
 from companion.paths import cache_dir, data_dir
 from companion.recipes import Goal, base, weights

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from companion import widgets
+from companion.datasets import ImageSet
+from companion.models import ConvVAE
 from companion.training.losses import classification_loss
 from companion.widgets.base import LiveWidget
 from support.front_end import HOSTILE
@@ -45,6 +47,15 @@ def _traversal(latent_dim: int) -> widgets.LatentTraversal:
         _decoder(latent_dim), latent_dim, kl_per_dim=kl, labels=[HOSTILE, *"bcd"][:latent_dim],
         examples=(codes, _images(3, side=8)), captions=[HOSTILE, "b", "c"], title=HOSTILE,
     )  # fmt: skip
+
+
+def _lineup() -> widgets.BetaLineup:
+    models = {name: ConvVAE((3, 8, 8), 3, (4,), 8) for name in (HOSTILE, "second")}
+    values = {HOSTILE: torch.linspace(0, 1, 40), "b": torch.arange(40) % 3}
+    images = ImageSet("toy", "test", _images(40, side=8), factors=values)
+    return widgets.BetaLineup(
+        models, images, _images(2, side=8).float() / 255, [HOSTILE, "b"], title=HOSTILE
+    )
 
 
 def _embedding(**options: Any) -> widgets.EmbeddingExplorer:
@@ -118,6 +129,41 @@ def _repair(**options: Any) -> widgets.ImageRepair:
     )
 
 
+class TinyVAE(nn.Module):
+    """A VAE on 8×8 images: brightness, that of the left half, a mixture, a collapsed latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        left = torch.zeros(3, 8, 8)
+        left[..., :4] = 1
+        mixture = torch.randn(192)
+        self.register_buffer(
+            "weights", torch.stack([torch.ones(192), 2 * left.flatten(), mixture, mixture])
+        )
+        self.decoder = _decoder(4)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scale = torch.tensor([0.7, 0.5, 0.3, 1e-4])
+        mu = (x.flatten(1) - 0.5) @ self.weights.T * scale
+        return mu, torch.tensor([-3.0, -2.0, -1.0, 0.0]).expand(len(x), 4)
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        images: torch.Tensor = self.decoder(z)
+        return images
+
+
+def with_factors(count: int = 120) -> ImageSet:
+    images = _images(count, side=8)
+    brightness = images.float().mean((1, 2, 3))
+    factors = {
+        HOSTILE: brightness,
+        "kind": torch.arange(count) % 3,
+        "left": images[..., :4].float().mean((1, 2, 3)),
+    }
+    return ImageSet("tiny", "test", images, factors=factors)
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -149,6 +195,11 @@ EXAMPLES = {
     ),
     "AutoencoderRace": Example(
         _race, lambda w: [f"PCA, k = {w.k}", f"{w.pca_error:.3f}", "step 0"], {"k": 4, "seed": 9}
+    ),
+    "BetaLineup": Example(
+        _lineup,
+        lambda w: [f"{line['shares'][w.factor]:.2f} of the variance" for line in w.lines],
+        {"factor": 1},
     ),
     "BottleneckCounter": Example(
         lambda: widgets.BottleneckCounter(title=HOSTILE),
@@ -245,6 +296,11 @@ EXAMPLES = {
         lambda w: [f"best of all denoisers {w.best_loss:.3g}", "of 12", f"{w.noise:.2f}"],
         {"shape": "moons", "noise": 0.2, "score": True, "selected": 7},
     ),
+    "NameTheSlider": Example(
+        lambda: widgets.NameTheSlider(TinyVAE(), with_factors(), title=HOSTILE),
+        lambda w: ["0 of 4 are named.", "Latent 3"],
+        {},
+    ),
     "NetworkExplorer": Example(
         lambda: widgets.NetworkExplorer(
             {HOSTILE: widgets.network_explorer.DigitCNN()}, title=HOSTILE
@@ -285,6 +341,15 @@ EXAMPLES = {
         ],
         {"layer": 1, "unit": [5, 0]},
     ),
+    "RotateLatent": Example(
+        lambda: widgets.RotateLatent(TinyVAE(), with_factors(), angle=25, title=HOSTILE),
+        lambda w: [
+            *(f"{value:.2f}" for value in w.scores().values()),
+            f"{w.losses()['negative-elbo']:.4f} nats",
+            f"{w.losses()['diagonal-loss']:.3f} nats",
+        ],
+        {},
+    ),
     "SignalThroughDepth": Example(
         lambda: widgets.SignalThroughDepth(50, 1.7, "tanh", shortcuts=True, title=HOSTILE),
         lambda w: [f"{float(w.sizes.signal[-1]):.3g}", f"{float(w.sizes.gradient[0]):.3g}"],
@@ -314,5 +379,10 @@ EXAMPLES = {
         _top_k,
         lambda w: [f"{100 * w.error(w.k):.1f} %", f"{100 * w.shown_error(1):.1f} %"],
         {"k": 2},
+    ),
+    "ToyCodes": Example(
+        lambda: widgets.ToyCodes(angle=20, copies=2, rows=250, title=HOSTILE),
+        lambda w: [f"{value:.2f}" for value in w.scores().values()],
+        {"noise": 0.5, "copies": 1, "bins": 10},
     ),
 }  # fmt: skip
