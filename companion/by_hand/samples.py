@@ -4,17 +4,8 @@ Each compares samples with real images, and none says anything without the same 
 images that the generator has not seen. Chapter 14.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
-
-
-class PrecisionRecall(NamedTuple):
-    """Two shares in [0, 1]: samples that lie among real images, real images among samples."""
-
-    precision: float
-    recall: float
 
 
 def sharpness(images: Tensor) -> float:
@@ -29,33 +20,42 @@ def sharpness(images: Tensor) -> float:
     return float((down.square().flatten(1).sum(1) + across.square().flatten(1).sum(1)).mean())
 
 
-def near(points: Tensor, cloud: Tensor, k: int = 3) -> Tensor:
-    """For each of M points (M×D): is it within a ball of the cloud (N×D)? M booleans.
+def reach(cloud: Tensor, k: int = 3) -> Tensor:
+    """The distance of each point of a cloud, N×D, to its k-th nearest in it: N radii.
 
-    Around each point of the cloud lies a ball that reaches to its k-th nearest in the cloud. All of
-    them together stand for where the cloud is.
+    The balls with these radii, all together, stand for where the cloud is (Kynkäänniemi et al.,
+    2019, "Improved precision and recall metric for assessing generative models").
     """
-    _check(points, cloud)
-    if not 1 <= k < len(cloud):
-        raise ValueError(f"k must be 1 to {len(cloud) - 1}, one less than the cloud; got {k}")
-    # Each is its own nearest, at distance 0.
-    radii = torch.cdist(cloud, cloud).kthvalue(k + 1, dim=1).values
-    return (torch.cdist(points, cloud) <= radii).any(1)
+    if cloud.ndim != 2 or not 1 <= k < len(cloud):
+        raise ValueError(
+            f"the cloud must be N×D with more than k = {k} ≥ 1 points, got {tuple(cloud.shape)}"
+        )
+    return torch.cdist(cloud, cloud).kthvalue(k + 1, dim=1).values  # the nearest is itself
 
 
-def precision_recall(
-    real: Tensor, samples: Tensor, held_out: Tensor, k: int = 3
-) -> PrecisionRecall:
-    """Precision: samples near the real images. Recall: held-out real images near the samples.
+def precision(real: Tensor, samples: Tensor, k: int = 3) -> float:
+    """The share of samples that lie in a ball of the real images. Both are N×D, in one space."""
+    _check(real, samples)
+    return float((torch.cdist(samples, real) <= reach(real, k)).any(1).float().mean())
 
-    Each is N×D, in whatever space distances are to be taken; give as many samples as real ones, as
-    recall grows with their number. Source: Kynkäänniemi et al. (2019), "Improved precision and
-    recall metric for assessing generative models", who count recall on the real images themselves.
+
+def recall(real: Tensor, samples: Tensor, k: int = 3) -> float:
+    """The share of real images that lie in a ball of the samples: precision, exchanged.
+
+    It depends on the number of samples, and on how far apart they lie: on a surface, balls are
+    small.
+    """
+    return precision(samples, real, k)
+
+
+def coverage(real: Tensor, samples: Tensor, k: int = 3) -> float:
+    """The share of real images whose ball holds a sample; depends on the number of samples, too.
+
+    Source: Naeem et al. (2020), "Reliable fidelity and diversity metrics for generative models".
     """
     _check(real, samples)
-    _check(held_out, samples)
-    inside = near(samples, real, k), near(held_out, samples, k)
-    return PrecisionRecall(*(float(share.float().mean()) for share in inside))
+    inside = torch.cdist(samples, real) <= reach(real, k)
+    return float(inside.any(0).float().mean())
 
 
 def nearest_is_seen(samples: Tensor, seen: Tensor, unseen: Tensor) -> float:

@@ -17,7 +17,7 @@ class DenseStack(nn.Module):
     ``sizes`` are the widths from the input to the output; leaky ReLU of slope 0.2 follows each
     layer but the last. Weights start from N(0, 2/in), those of the last layer from N(0, 1/in),
     biases at 0. A loss that is summed over the networks moves each as if it were alone, as long as
-    the optimizer treats every weight by itself (SGD, Adam); so ten runs take little longer than one.
+    the optimizer treats every weight by itself (SGD, Adam): ten runs take little more than one.
 
     Raises ValueError for fewer than two sizes, sizes below 1, and no seed.
     """

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
-from companion.by_hand.samples import near, nearest_is_seen, precision_recall, sharpness
+from companion.by_hand.samples import (
+    coverage,
+    nearest_is_seen,
+    precision,
+    reach,
+    recall,
+    sharpness,
+)
 
 
 def cloud(n, seed, centre=0.0, dimensions=4):
@@ -26,31 +33,35 @@ def test_blur_lowers_it_and_noise_raises_it():
 
 
 def test_balls_on_a_line():
-    line = torch.tensor([[0.0], [1.0], [3.0]])  # reach 1, 1 and 2 with k = 1
+    line = torch.tensor([[0.0], [1.0], [3.0]])
+    assert reach(line, 1).tolist() == [1, 1, 2]
     places = torch.tensor([[-1.0], [-1.1], [2.0], [4.9], [5.1]])
-    assert near(places, line, 1).tolist() == [True, False, True, True, False]
+    assert precision(line, places, 1) == pytest.approx(3 / 5)
+    assert coverage(line, places, 1) == 1
+    assert coverage(line, places[1:2], 1) == 0
+    assert recall(places, line, 1) == precision(line, places, 1)
 
 
 def test_equal_clouds_agree_and_separate_ones_have_nothing_in_common():
-    real, held_out = cloud(400, 0), cloud(400, 1)
-    same = precision_recall(real, cloud(400, 2), held_out)
-    assert same.precision == pytest.approx(same.recall, abs=0.08)
-    assert same.precision > 0.6
-    assert precision_recall(real, cloud(400, 2, centre=50), held_out) == (0, 0)
+    real, same, far = cloud(400, 0), cloud(400, 1), cloud(400, 2, centre=50)
+    assert precision(real, same) == pytest.approx(recall(real, same), abs=0.08)
+    # Of equally many from the same density, k nearest of 2k: 1 − (1/2)^k, at most.
+    assert coverage(real, same) == pytest.approx(1 - 0.5**3, abs=0.06)
+    assert precision(real, far) == recall(real, far) == coverage(real, far) == 0
 
 
-def test_one_of_two_clusters_is_precise_and_recalls_half():
+def test_one_of_two_clusters_is_precise_and_covers_half():
     real = torch.cat([cloud(200, 0), cloud(200, 1, 50)])
-    held_out = torch.cat([cloud(200, 2), cloud(200, 3, 50)])
-    both = precision_recall(real, torch.cat([cloud(200, 4), cloud(200, 5, 50)]), held_out)
-    one = precision_recall(real, cloud(400, 6), held_out)
-    assert one.precision == pytest.approx(both.precision, abs=0.1)
-    assert one.recall == pytest.approx(both.recall / 2, abs=0.1)
+    both = torch.cat([cloud(200, 4), cloud(200, 5, 50)])
+    one = cloud(400, 6)
+    assert precision(real, one) == pytest.approx(precision(real, both), abs=0.1)
+    assert recall(real, one) == pytest.approx(recall(real, both) / 2, abs=0.1)
+    assert coverage(real, one) <= 0.5
 
 
 def test_a_thief_is_precise_and_only_the_nearest_tells():
     seen, unseen = cloud(300, 0), cloud(100, 1)
-    assert precision_recall(seen, seen, unseen).precision == 1
+    assert precision(seen, seen) == 1
     assert nearest_is_seen(seen, seen, unseen) == 1
     assert nearest_is_seen(cloud(2000, 2), seen, unseen) == pytest.approx(0.75, abs=0.06)
 
@@ -59,8 +70,8 @@ def test_a_thief_is_precise_and_only_the_nearest_tells():
     ("call", "words"),
     [
         (lambda: sharpness(torch.zeros(3, 8, 8)), r"images must be N×C×H×W, got \(3, 8, 8\)"),
-        (lambda: near(torch.zeros(3, 2), torch.zeros(4, 2), 4), "k must be 1 to 3.*got 4"),
-        (lambda: near(torch.zeros(3, 2), torch.zeros(4, 3)), r"in one space, got shapes \(3, 2\)"),
+        (lambda: reach(torch.zeros(4, 2), 4), r"more than k = 4 ≥ 1 points, got \(4, 2\)"),
+        (lambda: coverage(torch.zeros(3, 2), torch.zeros(4, 3)), r"in one space.*\(3, 2\)"),
         (
             lambda: nearest_is_seen(torch.zeros(3, 2), torch.zeros(4, 2), torch.zeros(4, 1)),
             "in one space",
