@@ -19,12 +19,13 @@ it uses.
 
 `AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
-cuts, one after the other.
+cuts, one after the other. `BilinearGame` shows why two players circle.
 """
 
 from companion.widgets.anomaly_sandbox import AnomalySandbox
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.autoencoder_race import AutoencoderRace
+from companion.widgets.bilinear_game import BilinearGame
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
@@ -52,6 +53,7 @@ __all__ = [
     "AnomalySandbox",
     "AugmentationViews",
     "AutoencoderRace",
+    "BilinearGame",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
