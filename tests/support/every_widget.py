@@ -266,6 +266,12 @@ EXAMPLES = {
         ],
         {},
     ),
+    "PlaneGAN": Example(
+        lambda: widgets.PlaneGAN(rounds=3, title=HOSTILE),
+        lambda w: ["Modes covered", "of 8", "round 0"],
+        {"shape": "grid", "seed": 5, "loss": "minimax", "players": "D alone", "rate_g": 1e-4,
+         "d_steps": 3},
+    ),
     "PosteriorVsPrior": Example(
         lambda: widgets.PosteriorVsPrior(-1.0, 0.1, title=HOSTILE),
         lambda w: [

@@ -49,7 +49,7 @@ function plane(onStart) {
   const ends = rules.map((rule) => mark("circle", "companion-dot", TINTS[rule], { r: 6 }));
   const start = mark("circle", "bilinear-start", null, { r: 7 });
   const grip = mark("circle", "bilinear-grip", null, { r: 22 });
-  const inside = s("g", {}, field, zero, ...lines, ...marks, ...ends, start, grip);
+  const inside = s("svg", {}, field, zero, ...lines, ...marks, ...ends, start, grip);
   const { el, svg } = chart({ height: 320, class: "bilinear-plane" }, left.el, bottom.el, inside);
   let [x, y] = [linear([-1, 1], [0, 1]), linear([-1, 1], [1, 0])];
   /** @param {PointerEvent} event */
@@ -74,6 +74,8 @@ function plane(onStart) {
       const side = Math.min(LARGEST, width - 34);
       setAll(svg, { height: side + 34, "aria-label": label });
       const [from, to] = [30, 30 + side];
+      const box = { x: from, y: 0, width: side, height: side };
+      setAll(inside, { ...box, viewBox: Object.values(box).join(" ") });
       x = linear([-REACH, REACH], [from, to]);
       y = linear([-REACH, REACH], [side, 6]);
       left.draw({ scale: y, at: from, from, to, count: 4 });
@@ -93,7 +95,7 @@ function plane(onStart) {
         const points = (out < 0 ? all : all.slice(0, out + 1)).map(at);
         setAll(lines[k], { d: path(points) });
         setAll(marks[k], { d: dots(points) });
-        const [cx, cy] = points[points.length - 1].map((v) => clamp(v, -40, side + 80));
+        const [cx, cy] = points[points.length - 1];
         setAll(ends[k], { cx: cx.toFixed(1), cy: cy.toFixed(1) });
       });
       const [cx, cy] = at(ways.simultaneous[0]).map((v) => v.toFixed(1));

@@ -9,7 +9,7 @@ import { branch, noise, uniform } from "./noise.js";
 export const SLOPE = 0.2; // of a leaky ReLU below 0
 const [BETA1, BETA2, EPSILON] = [0.5, 0.999, 1e-8]; // Adam's, as Radford et al. (2016) set them for GANs
 
-const softplus = (/** @type {number} */ v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
+export const softplus = (/** @type {number} */ v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
 export const sigmoid = (/** @type {number} */ v) => 1 / (1 + Math.exp(-v));
 
 /** How many weights a network of dense layers has. @param {number[]} sizes */
