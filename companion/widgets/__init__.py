@@ -19,12 +19,14 @@ it uses.
 
 `AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
-cuts, one after the other.
+cuts, one after the other. `PlaneGAN` trains a GAN on points in the plane beside the best of all
+discriminators; `BilinearGame` shows why two players circle.
 """
 
 from companion.widgets.anomaly_sandbox import AnomalySandbox
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.autoencoder_race import AutoencoderRace
+from companion.widgets.bilinear_game import BilinearGame
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
@@ -38,6 +40,7 @@ from companion.widgets.look_inside import LookInside
 from companion.widgets.manifold_field import ManifoldField
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
+from companion.widgets.plane_gan import PlaneGAN
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.scaling import CompoundScaling
@@ -52,6 +55,7 @@ __all__ = [
     "AnomalySandbox",
     "AugmentationViews",
     "AutoencoderRace",
+    "BilinearGame",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
@@ -66,6 +70,7 @@ __all__ = [
     "ManifoldField",
     "NetworkExplorer",
     "OcclusionMap",
+    "PlaneGAN",
     "PosteriorVsPrior",
     "ReceptiveField",
     "SignalThroughDepth",

@@ -149,6 +149,13 @@ EXAMPLES = {
     "AutoencoderRace": Example(
         _race, lambda w: [f"PCA, k = {w.k}", f"{w.pca_error:.3f}", "step 0"], {"k": 4, "seed": 9}
     ),
+    "BilinearGame": Example(
+        lambda: widgets.BilinearGame(0.3, y=-0.5, title=HOSTILE),
+        lambda w: [
+            f"{rule}× {w.growth[rule]:.4f}now at {far[-1]:.3g}" for rule, far in w.distances.items()
+        ],
+        {"step_size": 0.5, "x": -1.5, "steps": 7},
+    ),
     "BottleneckCounter": Example(
         lambda: widgets.BottleneckCounter(title=HOSTILE),
         lambda w: [
@@ -258,6 +265,12 @@ EXAMPLES = {
             f"{w.map().drops.numel()} places",
         ],
         {},
+    ),
+    "PlaneGAN": Example(
+        lambda: widgets.PlaneGAN(rounds=3, title=HOSTILE),
+        lambda w: ["Modes covered", "of 8", "round 0"],
+        {"shape": "grid", "seed": 5, "loss": "minimax", "players": "D alone", "rate_g": 1e-4,
+         "d_steps": 3},
     ),
     "PosteriorVsPrior": Example(
         lambda: widgets.PosteriorVsPrior(-1.0, 0.1, title=HOSTILE),
