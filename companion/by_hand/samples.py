@@ -39,15 +39,6 @@ def precision(real: Tensor, samples: Tensor, k: int = 3) -> float:
     return float((torch.cdist(samples, real) <= reach(real, k)).any(1).float().mean())
 
 
-def recall(real: Tensor, samples: Tensor, k: int = 3) -> float:
-    """The share of real images that lie in a ball of the samples: precision, exchanged.
-
-    It depends on the number of samples, and on how far apart they lie: on a surface, balls are
-    small.
-    """
-    return precision(samples, real, k)
-
-
 def coverage(real: Tensor, samples: Tensor, k: int = 3) -> float:
     """The share of real images whose ball holds a sample; depends on the number of samples, too.
 
