@@ -43,9 +43,10 @@ class PlaneGAN(LiveWidget):
     are real and generated points, the discriminator's field D, the pull −∂L/∂x on generated points,
     and beside them D* = p_data/(p_data + p_model) for both densities blurred by Gaussian noise of
     standard deviation 0.1: p_data exactly, p_model from 512 generated points. So are the
-    Jensen–Shannon divergence of the blurred densities, what the learned D makes of it
-    (log 2 + V(D)/2, which can't be more), and how many modes are covered: by at least a quarter
-    of their fair share of the points, within three standard deviations.
+    Jensen–Shannon divergence of the blurred densities and what the learned D makes of the
+    divergence, log 2 − L_D/2 (of the unblurred densities neither is more, but for the error of
+    512 points), and how many modes are covered: by at least a quarter of their fair share of the
+    points, within three standard deviations.
 
     Args:
         data: "ring" (8 Gaussians), "grid" (25), "line", "moons", or the middles of Gaussians, N×2
@@ -111,7 +112,7 @@ class PlaneGAN(LiveWidget):
         for done in range(rounds + 1):
             if done % EVERY == 0 or done == rounds:
                 found = self._game.measures()
-                row = [found[name] for name in ("js", "value", "loss_d", "loss_g")]
+                row = [found[name] for name in ("js", "loss_d", "loss_g")]
                 curves.append([done, *(round(value, 4) for value in row)])
             if done < rounds:
                 self._game.round(self.loss, self.rate_d, self.rate_g, self.d_steps)
@@ -157,10 +158,10 @@ class PlaneGAN(LiveWidget):
     def measures(self) -> dict[str, float]:
         """What the picture at rest reached.
 
-        "js": the Jensen–Shannon divergence of the blurred densities in nats, 0 to log 2. "value":
-        V(D) of the learned discriminator between them. "covered", "near": how many modes, and
-        which share of the points lies within three standard deviations of one. "loss_d", "loss_g":
-        both players' losses on 512 points each (the generator's is the non-saturating one).
+        "js": the Jensen–Shannon divergence of the blurred densities in nats, 0 to log 2. "covered",
+        "near": how many modes, and which share of the points lies within three standard deviations
+        of one. "loss_d", "loss_g": both players' losses on 512 points of each kind (the generator's
+        is the non-saturating one).
         """
         return self._game.measures()
 
@@ -238,15 +239,12 @@ class Game:
         points, area = self.samples(), (2 * REACH / SIDE) ** 2
         p_data = _density(self.centres, math.hypot(SIGMA, BLUR))
         p_model = _density(points, BLUR)
-        logits = self.discriminator(_cells())[:, 0]
-        value = p_model * minimax_loss(logits) - p_data * non_saturating_loss(logits)
         inside = float((p_data + p_model).sum()) * area
         real = self.discriminator(_drawn(self.centres, SIGMA, SAMPLES, branch(0, 8)))[:, 0]
         fake = self.discriminator(points)[:, 0]
         return {
             # All that lies outside of the grid is told apart.
             "js": jensen_shannon(p_data, p_model, area) + math.log(2) * (1 - inside / 2),
-            "value": float(value.sum()) * area,
             "loss_d": float(_discriminator_loss(real, fake)),
             "loss_g": float(non_saturating_loss(fake).mean()),
             **_coverage(points, self.centres),

@@ -42,7 +42,7 @@ import { gradientOf } from "./ui/pixel_map.js";
  * @typedef {object} Rest
  * @property {number} rounds
  * @property {{ g: string, d: string }} weights float32
- * @property {number[][]} curves round, JS, V(D), loss of D, loss of G
+ * @property {number[][]} curves round, JS, loss of D, loss of G
  */
 /** @typedef {"js" | "bound" | "loss_d" | "loss_g"} Curve */
 
@@ -128,7 +128,7 @@ function account() {
       ...row("Modes covered", numbers.make("covered", String), " of ", numbers.make("modes", String)),
       ...row("Generated points near a mode", numbers.make("near", percent)),
       ...row("Jensen–Shannon divergence, of at most 0.693", numbers.make("js")),
-      ...row("What D makes of it, log 2 + V(D)/2", numbers.make("bound")),
+      ...row("What D makes of it, log 2 − (its loss)/2", numbers.make("bound")),
     ),
     /** @param {Seen} seen */
     draw: (seen) => numbers.set(seen.numbers),
@@ -163,13 +163,12 @@ function history() {
     add: (round, numbers) => CURVES.forEach((name, k) => kept[k].add(round, numbers[name])),
     /** @param {Rest | null} rest instead of what was played here */
     draw(rest) {
-      const lines = rest
-        ? [1, 2, 3, 4].map((k) =>
-            rest.curves.map(
-              (row) => /** @type {Point} */ ([row[0], k === 2 ? Math.LN2 + row[2] / 2 : row[k]]),
-            ),
-          )
-        : kept.map((each) => each.line());
+      const rows = rest?.curves.map(([round, js, loss_d, loss_g]) => ({
+        ...{ round, js, bound: Math.LN2 - loss_d / 2, loss_d, loss_g },
+      }));
+      const lines = CURVES.map((name, k) =>
+        rows ? rows.map((row) => /** @type {Point} */ ([row.round, row[name]])) : kept[k].line(),
+      );
       divergence.draw(
         lines.slice(0, 2).map((line) => line.map(([x, y]) => [x, Math.max(0, y)])),
         { marks: marks.all },
@@ -348,7 +347,9 @@ function render({ model, el }) {
   const look = () => {
     seen = at.look(rest());
     if (touched) past.add(at.rounds, seen.numbers);
-    view.draw(seen, dark);
+  };
+  const show = () => {
+    if (seen) view.draw(seen, dark);
   };
   const readings = () => {
     if (!seen) return;
@@ -364,7 +365,7 @@ function render({ model, el }) {
       diverged = !goesOn;
       return goesOn;
     },
-    pictures: [look, readings],
+    pictures: [look, show, readings],
     onState(plays) {
       tell();
       if (!plays && seen) {
@@ -375,6 +376,7 @@ function render({ model, el }) {
   });
   const drawAll = () => {
     look();
+    show();
     readings();
   };
   const reset = () => {
@@ -460,7 +462,7 @@ function render({ model, el }) {
   el.append(root);
   const unfollow = followTheme(el, (colours) => {
     dark = isDark(colours);
-    if (seen) view.draw(seen, dark);
+    show();
   });
   drawAll();
   return lifetime(player.stop, unfollow, past.stop, shapes.stop, () => traits.stop());

@@ -23,8 +23,7 @@ const AREA = ((2 * PLANE.reach) / PLANE.side) ** 2; // of a cell
  * @property {Float64Array} field D in each cell
  * @property {Float64Array} best D* in each cell, drawn to ½ where hardly a point is
  * @property {Float64Array} pulls −∂L/∂x of the first generated points
- * @property {Record<"js" | "bound" | "value" | "best_value" | "loss_d" | "loss_g" | "covered" | "modes" | "near",
- *   number>} numbers
+ * @property {Record<"js" | "bound" | "loss_d" | "loss_g" | "covered" | "modes" | "near", number>} numbers
  */
 
 /** A function that looks at weights. @param {Float64Array} centres of the data */
@@ -44,13 +43,12 @@ export function looker(centres) {
       .map(sigmoid);
     const model = mixtureDensity(points, BLUR, PLANE);
     const best = bestDiscriminator(data, model);
-    const [value, bestValue] = [field, best].map((D) => gameValue(data, model, D, AREA));
-    let [lossReal, lossFake, lossG] = [0, 0, 0];
+    let [lossD, lossG] = [0, 0];
     for (const logit of discriminator.forward(real, SAMPLES).subarray(0, SAMPLES))
-      lossReal += softplus(-logit) / SAMPLES;
+      lossD += softplus(-logit) / SAMPLES;
     const logits = discriminator.forward(points, SAMPLES).subarray(0, SAMPLES);
     for (const logit of logits) {
-      lossFake += softplus(logit) / SAMPLES;
+      lossD += softplus(logit) / SAMPLES;
       lossG += softplus(-logit) / SAMPLES;
     }
     const errors = new Float64Array(ARROWS).map((_, n) => {
@@ -62,8 +60,8 @@ export function looker(centres) {
       ...{ real, points, field, pulls },
       best: best.map((D, i) => 0.5 + (D - 0.5) * Math.min(1, (data[i] + model[i]) / FAINT)),
       numbers: {
-        ...{ value, best_value: bestValue, js: Math.LN2 + bestValue / 2, bound: Math.LN2 + value / 2 },
-        ...{ loss_d: lossReal + lossFake, loss_g: lossG, ...coverage(points, centres, SIGMA) },
+        ...{ js: Math.LN2 + gameValue(data, model, best, AREA) / 2, bound: Math.LN2 - lossD / 2 },
+        ...{ loss_d: lossD, loss_g: lossG, ...coverage(points, centres, SIGMA) },
       },
     };
   };
