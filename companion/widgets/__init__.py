@@ -20,7 +20,8 @@ it uses.
 `AnomalySandbox` scores points in the plane, and all places around them, by six methods; `LOFOpened`
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
 cuts, one after the other. `PlaneGAN` trains a GAN on points in the plane beside the best of all
-discriminators; `BilinearGame` shows why two players circle.
+discriminators; `BilinearGame` shows why two players circle; `FoolTheCritic` walks through a GAN's
+codes and has its critic judge a drawing.
 """
 
 from companion.widgets.anomaly_sandbox import AnomalySandbox
@@ -30,6 +31,7 @@ from companion.widgets.bilinear_game import BilinearGame
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
 from companion.widgets.embedding_explorer import EmbeddingExplorer
+from companion.widgets.fool_the_critic import FoolTheCritic
 from companion.widgets.image_repair import ImageRepair
 from companion.widgets.isolation_cuts import IsolationCuts
 from companion.widgets.kernel_lab import KernelLab
@@ -60,6 +62,7 @@ __all__ = [
     "CompoundScaling",
     "ConvolutionByHand",
     "EmbeddingExplorer",
+    "FoolTheCritic",
     "ImageRepair",
     "IsolationCuts",
     "KernelLab",

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from companion import widgets
+from companion.models import DCGAN
 from companion.training.losses import classification_loss
 from companion.widgets.base import LiveWidget
 from support.front_end import HOSTILE
@@ -118,6 +119,18 @@ def _repair(**options: Any) -> widgets.ImageRepair:
     )
 
 
+def _critic() -> widgets.FoolTheCritic:
+    torch.manual_seed(0)
+    model = DCGAN((1, 12, 12), latent_dim=3, width=4)
+    return widgets.FoolTheCritic(
+        model,
+        _images(4, 1, 12),
+        captions=[HOSTILE, "b", "c", "d"],
+        real_name=HOSTILE,
+        title=HOSTILE,
+    )
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -189,6 +202,14 @@ EXAMPLES = {
         _embedding,
         lambda w: [f"{value:.3f}" for value in w.quality().values()],  # it starts from PCA
         {"perplexity": 3.0, "k": 3},
+    ),
+    "FoolTheCritic": Example(
+        _critic,
+        lambda w: [
+            f"Digit {HOSTILE}: logit {_signed(w.examples[0]['logit'])}",
+            f"G(z) of the walk: logit {_signed(w.sample_logit)}",
+        ],
+        {},
     ),
     "IsolationCuts": Example(
         lambda: widgets.IsolationCuts(title=HOSTILE),
