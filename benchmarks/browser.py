@@ -135,7 +135,7 @@ def transferred(browser: Browser, address: str) -> tuple[float, float]:
 def pages() -> list[str]:
     """The built pages of the book, in order."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-    return [toc["root"], *(chapter["file"] for chapter in toc["chapters"])]
+    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
 
 
 def responses(browser: Browser, root: str) -> Iterator[dict[str, Any]]:

@@ -260,8 +260,8 @@ def planes(
 class Picture:
     """One image, or labelled rows of images, with alt text, for every notebook front end.
 
-    `rows` maps a label ("" for none) to a PNG file; `width` is the largest width on the screen, in
-    CSS pixels.
+    `rows` maps a label ("" for none) to a file of :func:`encode_image`; `width` is the largest
+    width on the screen, in CSS pixels.
     """
 
     rows: Mapping[str, bytes]
@@ -273,14 +273,13 @@ class Picture:
         labelled = any(self.rows)
         columns = "max-content minmax(0,1fr)" if labelled else "minmax(0,1fr)"
         cells = []
-        for number, (label, png) in enumerate(self.rows.items()):
+        for number, (label, file) in enumerate(self.rows.items()):
             if labelled:
                 cells.append(f'<span style="font-size:.85em">{escape(label)}</span>')
             # The alt text tells of the whole; a row of its own has nothing to add.
             alt = escape(self.alt) if number == 0 else ""
-            data = base64.b64encode(png).decode()
             cells.append(
-                f'<img src="data:image/png;base64,{data}" alt="{alt}" '
+                f'<img src="{data_url(file)}" alt="{alt}" '
                 'style="width:100%;image-rendering:pixelated">'
             )
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
@@ -417,13 +416,22 @@ def diverging(images: "Tensor | ArrayLike", limit: float | None = None) -> np.nd
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-def encode_png(pixels: np.ndarray) -> bytes:
-    """H×W×3 uint8 pixels as a PNG file."""
+def encode_image(pixels: np.ndarray) -> bytes:
+    """H×W×3 (or H×W) uint8 pixels as a PNG or WebP file, without loss: whichever is smaller."""
     from PIL import Image
 
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    picture, files = Image.fromarray(pixels), [io.BytesIO()]
+    picture.save(files[0], "PNG", optimize=True)
+    if max(picture.size) < 2**14:  # the most that WebP can hold
+        files.append(io.BytesIO())
+        picture.save(files[1], "WEBP", lossless=True)
+    return min((file.getvalue() for file in files), key=len)
+
+
+def data_url(file: bytes) -> str:
+    """A file of :func:`encode_image` as the address of itself."""
+    kind = "png" if file.startswith(b"\x89PNG") else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
 
 def image_grid(
@@ -456,7 +464,7 @@ def image_grid(
         top, left = (number // columns) * (height + gap), (number % columns) * (width + gap)
         canvas[top : top + height, left : left + width] = tile
     shown = round(canvas.shape[1] * zoom) if zoom else 720
-    return Picture({"": encode_png(canvas)}, _need_alt(alt), shown, caption)
+    return Picture({"": encode_image(canvas)}, _need_alt(alt), shown, caption)
 
 
 def image_rows(

@@ -64,11 +64,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def book_pages() -> list[str]:
+    """The pages of the book that `_toc.yml` names, in order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+
+
 @pytest.fixture(scope="session")
 def site() -> Path:
     """The built book. `make test` builds it first; a bare pytest must find it built."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-    for name in (toc["root"], *(chapter["file"] for chapter in toc["chapters"])):
+    for name in book_pages():
         if not (SITE / f"{name}.html").exists():
             pytest.fail(f"{name}.html is not built: run `make book` first (make test does)")
     return SITE

@@ -8,6 +8,8 @@ import numpy as np
 import plotly.io
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook
@@ -22,11 +24,25 @@ ALT = "An alt text that says what there is to see."
 def pictures(picture):
     """(alt, pixels) of each <img> in the HTML of a Picture."""
     found = re.findall(
-        r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*)"', picture._repr_html_()
+        r'<img src="data:image/(?:png|webp);base64,([^"]+)" alt="([^"]*)"', picture._repr_html_()
     )
     return [
-        (alt, np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))) for data, alt in found
+        (alt, np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")))
+        for data, alt in found
     ]
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.booleans(), st.integers(0, 2**32 - 1))
+def test_a_picture_is_kept_without_loss(height, width, grey, seed):
+    shape = (height, width) if grey else (height, width, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    kept = Image.open(io.BytesIO(figures.encode_image(pixels))).convert("L" if grey else "RGB")
+    assert np.array_equal(np.asarray(kept), pixels)
+
+
+def test_a_picture_that_is_too_tall_for_webp_is_kept_too():
+    pixels = np.zeros((20_000, 2), np.uint8)
+    assert Image.open(io.BytesIO(figures.encode_image(pixels))).size == (2, 20_000)
 
 
 def test_grid_puts_each_pixel_in_its_place():

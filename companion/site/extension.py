@@ -1,7 +1,7 @@
 """The Sphinx extension behind the book: live widgets, Plotly, KaTeX, activities, no other host.
 
 Order of things in a build: fingerprint → executed notebooks from a cache that the fingerprint
-names → pages → the files those pages need, copied last.
+names, several kernels at a time → pages → the files those pages need, copied last.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.exercises import TRUTH
-from companion.site import katex, notices, prerender
+from companion.site import execution, katex, notices, prerender
 from companion.site.activities import order, predict, quiz, recall, task
 from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 
@@ -344,6 +344,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for activity in (quiz, predict, task, recall, order):
         activity.setup(app)
     app.connect("config-inited", configure, priority=10)
+    app.connect("env-before-read-docs", execution.execute_chapters)
     app.connect("env-updated", check_execution)
     app.connect("html-page-context", dress_page, priority=10)
     app.connect("build-finished", finish, priority=900)

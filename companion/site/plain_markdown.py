@@ -108,6 +108,12 @@ class Page:
         return self.path.stem
 
     @property
+    def chapter(self) -> str:
+        """What its exercises' and equations' numbers begin with, as on the built page: "10."."""
+        number = re.match(r"\d+", self.name)
+        return f"{int(number[0])}." if number else ""
+
+    @property
     def is_notebook(self) -> bool:
         """Whether an .ipynb is made of it."""
         return "kernelspec" in self.metadata
@@ -302,7 +308,7 @@ class Converter:
             raise self.error(line, "a formula of several lines needs \\begin{aligned}")
         end = _FORMULA_END.fullmatch(rows[-1].rstrip())
         if end and end[1]:
-            number = f"({self._count('equation')})"
+            number = f"({self.page.chapter}{self._count('equation')})"
             self._register(end[1], number, line)
             tex += f" \\qquad {number}"
         return f"$${' '.join(tex.split())}$$" if one_line else f"$$\n{tex}\n$$"
@@ -340,7 +346,7 @@ class Converter:
         kind = directive.name.removesuffix("-start")
         self._open = kind, directive.line
         if kind == "exercise":
-            name = self._numbered("Exercise", directive)
+            name = self._numbered(f"Exercise {self.page.chapter}", directive)
             title = self._title(directive.argument, directive.line)
             return self._subheading(f"{name} — {title}" if title else name)
         exercise = self._label(directive.argument, directive.line).text
@@ -364,7 +370,7 @@ class Converter:
     def _quiz(self, directive: Directive) -> str:
         first = directive.first
         question = self._parsed(directive, parse_question)
-        asked = [f"**{self._numbered('Question', directive)}**"]
+        asked = [f"**{self._numbered('Question ', directive)}**"]
         asked.append(self._text(question.text.split("\n"), first))
         if question.value is not None:
             number = f"{question.value:.12g}"
@@ -483,8 +489,8 @@ class Converter:
         return self._counts[kind]
 
     def _numbered(self, kind: str, directive: Directive) -> str:
-        """The next of its kind, as "Exercise 2", for which the label in the options stands."""
-        name = f"{kind} {self._count(kind)}"
+        """The next of its kind, as "Exercise 4.2", for which the label in the options stands."""
+        name = f"{kind}{self._count(kind)}"
         self._register(directive.options.get("label"), name, directive.line)
         return name
 

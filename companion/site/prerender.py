@@ -26,9 +26,7 @@ def still_html(content: dict[str, Any], mark: str) -> str:
     request = {
         "module": (STATIC / f"{content['widget']}.js").as_uri(),
         "state": content["state"],
-        "stills": {
-            slot: f"data:image/png;base64,{data}" for slot, data in content["stills"].items()
-        },
+        "stills": content["stills"],
         "mark": mark,
     }
     try:

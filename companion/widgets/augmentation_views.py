@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion.datasets import load_images
-from companion.figures import encode_png, to_uint8
+from companion.figures import data_url, encode_image, to_uint8
 from companion.training.augmentation import (
     ColourComponents,
     colour_components,
     shift_colours,
     views,
 )
-from companion.widgets.base import LiveWidget, data_url
+from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise, uniform
 from companion.widgets.traits import Bounded, BoundedInt, Seed, whole_number
 
@@ -106,7 +106,7 @@ class AugmentationViews(LiveWidget):
         self._components = colour_components(shown) if components is None else components
         super().__init__(
             pictures=[
-                {"name": str(name), "picture": data_url(encode_png(image))}
+                {"name": str(name), "picture": data_url(encode_image(image))}
                 for name, image in zip(labels, to_uint8(shown), strict=False)
             ],
             side=shown.shape[2],

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
+from companion.figures import data_url
+
 STATIC = Path(__file__).resolve().parent / "static"
 MIME_TYPE = "application/vnd.companion.widget+json"
 
@@ -72,7 +74,9 @@ class LiveWidget(anywidget.AnyWidget):
         raise NotImplementedError
 
     def stills(self) -> dict[str, bytes]:
-        """PNGs for canvases that take a model to draw, by the canvas's `data-still`.
+        """Pictures (`figures.encode_image`) for canvases that take a model to draw.
+
+        By the canvas's `data-still`.
 
         Everything else that a page shows before any script runs is drawn by the module itself.
         """
@@ -95,7 +99,7 @@ class LiveWidget(anywidget.AnyWidget):
         data[MIME_TYPE] = {
             "widget": self.module,
             "state": self.page_state(),
-            "stills": {slot: _base64(png) for slot, png in self.stills().items()},
+            "stills": {slot: data_url(file) for slot, file in self.stills().items()},
             "assets": sorted(self._models),
             "lazy": self.lazy,
         }
@@ -119,12 +123,3 @@ def _engine_file(name: str) -> bytes:
     """The engine's code or wasm, gzipped, out of the script that pages load it from."""
     script = _built({"engine": "engine.js", "engine-wasm": "engine-wasm.js"}[name])
     return base64.b64decode(script.split(b'"')[3])
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def data_url(png: bytes) -> str:
-    """A PNG as the address of itself."""
-    return f"data:image/png;base64,{_base64(png)}"

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from companion.by_hand.restoration import median, total_variation
 from companion.export.model import export_model, unwrap
-from companion.figures import encode_png, to_uint8
+from companion.figures import data_url, encode_image, to_uint8
 from companion.models.classifier import check_choice
-from companion.widgets.base import LiveWidget, data_url
+from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise, uniform
 from companion.widgets.traits import Bounded, Seed, whole_number
 
@@ -98,7 +98,7 @@ class ImageRepair(LiveWidget):
             },
             size=[height, width],
             pictures=[
-                {"name": str(name), "picture": data_url(encode_png(picture))}
+                {"name": str(name), "picture": data_url(encode_image(picture))}
                 for name, picture in zip(names, to_uint8(self._images), strict=True)
             ],
             kind=kind,
@@ -114,7 +114,7 @@ class ImageRepair(LiveWidget):
             "strength": self.strength,
             "selected": selected,
             "seed": seed,
-            "picture": data_url(encode_png(to_uint8(network[None])[0])),
+            "picture": data_url(encode_image(to_uint8(network[None])[0])),
         }
 
     @traitlets.validate("kind", "view")

@@ -9,8 +9,8 @@ import traitlets
 from numpy.typing import ArrayLike
 
 from companion.by_hand.convolution import KERNELS, correlate2d
-from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget, data_url
+from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets.base import LiveWidget
 from companion.widgets.convolution import matrix
 from companion.widgets.traits import Bounded
 
@@ -80,7 +80,7 @@ class KernelLab(LiveWidget):
         height, width = pixels.shape[1:3]
         super().__init__(
             pictures=[
-                {"picture": data_url(encode_png(image)), "caption": str(name)}
+                {"picture": data_url(encode_image(image)), "caption": str(name)}
                 for image, name in zip(pixels, names, strict=True)
             ],
             presets=[{"name": name, "kernel": rows.tolist()} for name, rows in KERNELS.items()],

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from companion.by_hand.gaussian import kl_to_standard_normal
 from companion.export.decoder import ExportedDecoder, export_decoder
 from companion.export.model import cause, unwrap
-from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget, data_url
+from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets.base import LiveWidget
 
 UNUSED = 0.05
 """Nats of KL below which a latent counts as unused by the model: it tells next to nothing of x."""
@@ -153,7 +153,7 @@ class LatentTraversal(LiveWidget):
                 {across: along.repeat(_MAP), up: along.flip(0).repeat_interleave(_MAP)}
             )
             pictures["map"] = np.concatenate(np.split(plane, _MAP, axis=1))
-        return {slot: encode_png(pixels) for slot, pixels in pictures.items()}
+        return {slot: encode_image(pixels) for slot, pixels in pictures.items()}
 
     def _range(self, count: int) -> Tensor:
         low, high = self.value_range
@@ -283,7 +283,7 @@ def _examples(
     return [
         {
             "code": [round(value, 4) for value in code],
-            "picture": data_url(encode_png(picture)),
+            "picture": data_url(encode_image(picture)),
             "caption": str(name),
         }
         for code, picture, name in zip(codes.tolist(), to_uint8(pixels), names, strict=False)

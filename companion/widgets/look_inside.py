@@ -1,15 +1,11 @@
 """What a network makes of an image, layer by layer and channel by channel, live in the page."""
 
-import base64
 import gzip
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import traitlets
-from PIL import Image
 from torch import Tensor, nn
 
 from companion.datasets import ImageSet, load_images
@@ -18,9 +14,9 @@ from companion.explain.activations import channel_filters
 from companion.explain.passes import hooked, named_layers
 from companion.explain.patches import map_fields, patches_by_channel
 from companion.export.model import TOLERANCE, export_model, unwrap
-from companion.figures import encode_png, to_uint8
+from companion.figures import data_url, encode_image, to_uint8
 from companion.models.classifier import check_choice
-from companion.widgets.base import LiveWidget, data_url
+from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
 INPUTS = ("digit", "photograph")
@@ -227,7 +223,7 @@ def _layer(model: nn.Module, name: str, maps: Tensor, image_shape: Sequence[int]
         "shape": [channels, height, width],
         "low": low,
         "high": high,
-        "maps": data_url(_grey_png(grey.view(channels * height, width).numpy())),
+        "maps": data_url(encode_image(grey.view(channels * height, width).numpy())),
         "rows": [list(pair) for pair in rows],
         "columns": [list(pair) for pair in columns],
         "filters": _filters(model, name, channels),
@@ -251,7 +247,7 @@ def _filters(model: nn.Module, name: str, channels: int) -> list[str]:
     if first.in_channels not in (1, 3) or first.groups > 1:
         return []
     pictures = channel_filters(model, weighted[0][0])[:channels]
-    return [data_url(encode_png(picture)) for picture in to_uint8(pictures)]
+    return [data_url(encode_image(picture)) for picture in to_uint8(pictures)]
 
 
 def _images(images: Any) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
@@ -288,8 +284,7 @@ def _captions(
 def _atlas(pixels: Tensor) -> tuple[dict[str, Any], Tensor]:
     """Images in one picture, some in a row, and the images as it holds them, 8 bits a channel.
 
-    Without loss: a network's probabilities can double by what JPEG changes. Small ones as PNG,
-    photographs as WebP, which takes a third less.
+    Without loss: a network's probabilities can double by what JPEG changes.
     """
     count, channels, height, width = pixels.shape
     small = height * width <= 64 * 64
@@ -299,20 +294,11 @@ def _atlas(pixels: Tensor) -> tuple[dict[str, Any], Tensor]:
     tiles[:count] = pixels
     grid = tiles.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
     array = (255 * grid).round().to(torch.uint8).reshape(rows * height, columns * width, channels)
-    image = Image.fromarray(array.squeeze(2).numpy() if channels == 1 else array.numpy())
-    buffer, kind = io.BytesIO(), "png" if small else "webp"
-    image.save(buffer, format=kind, lossless=True, optimize=True)
-    kept = torch.from_numpy(np.asarray(Image.open(buffer)).copy()).float() / 255
-    kept = kept.view(rows, height, columns, width, channels).permute(0, 2, 4, 1, 3)
-    address = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    address = data_url(encode_image(array.squeeze(2).numpy() if channels == 1 else array.numpy()))
+    kept = (array.float() / 255).view(rows, height, columns, width, channels)
+    kept = kept.permute(0, 2, 4, 1, 3)
     kept = kept.reshape(rows * columns, channels, height, width)[:count]
     return {"picture": address, "columns": columns}, kept
-
-
-def _grey_png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _enlarged_digits() -> ImageSet:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from companion.explain.occlusion import FILLS, Occlusion, filling, occlusion_map
 from companion.export import export_model
 from companion.export.model import TOLERANCE, frozen_copy
-from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget, data_url
+from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets.base import LiveWidget
 from companion.widgets.noise import uniform
 from companion.widgets.traits import Bounded, Seed, whole_number
 
@@ -133,7 +133,7 @@ class OcclusionMap(LiveWidget):
             },
             shape=shape,
             pictures=[
-                {"name": str(name), "picture": data_url(encode_png(picture))}
+                {"name": str(name), "picture": data_url(encode_image(picture))}
                 for name, picture in zip(labels, to_uint8(images), strict=True)
             ],
             class_names=names,

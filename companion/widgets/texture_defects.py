@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from companion.anomaly.autoencoders import error_maps
 from companion.export import export_model
 from companion.export.model import TOLERANCE, frozen_copy
-from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget, data_url
+from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Bounded, whole_number
 
 MOST = 8  # windows to choose among
@@ -87,7 +87,7 @@ class TextureDefects(LiveWidget):
             [exported.path],
             network={"model": exported.sha256},
             shape=list(images.shape[1:]),
-            pictures=[data_url(encode_png(picture)) for picture in to_uint8(self._images)],
+            pictures=[data_url(encode_image(picture)) for picture in to_uint8(self._images)],
             scores=maps[0].max(axis=(1, 2)).tolist(),
             highest=[[*divmod(int(each.argmax()), each.shape[1])] for each in maps[0]],
             limit=float(maps[1].max()),
@@ -117,7 +117,7 @@ class TextureDefects(LiveWidget):
             rebuilt = self._model(window)
         shown = torch.from_numpy(self.error_map() / (1.5 * self.limit)).float()[None, None]
         return {
-            name: encode_png(to_uint8(picture.clamp(0, 1))[0])
+            name: encode_image(to_uint8(picture.clamp(0, 1))[0])
             for name, picture in (("window", window), ("rebuilt", rebuilt), ("map", shown))
         }
 

@@ -8,8 +8,8 @@ import traitlets
 from torch import Tensor
 
 from companion.by_hand.classification import label_rank, top_k_error
-from companion.figures import encode_png, to_uint8
-from companion.widgets.base import LiveWidget, data_url
+from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
 PLACES = 5  # predictions listed for an image, and the largest k
@@ -80,7 +80,7 @@ class TopK(LiveWidget):
         super().__init__(
             examples=[
                 {
-                    "picture": data_url(encode_png(pixels[i])),
+                    "picture": data_url(encode_image(pixels[i])),
                     "label": names[int(y[i])],
                     "rank": int(ranks[i]),
                     "names": [names[int(c)] for c in order[i]],

@@ -5,16 +5,14 @@ import json
 import re
 
 import pytest
-import yaml
 
-from conftest import ROOT
+from conftest import book_pages
 from support.pages import Visit, visit
 
 pytestmark = pytest.mark.browser
 
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-CHAPTERS = [c["file"] for c in TOC["chapters"] if re.match(r"\d", c["file"])]
-PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"]), "search", "genindex"]
+CHAPTERS = [name for name in book_pages() if re.match(r"\d", name)]
+PAGES = [*book_pages(), "search", "genindex"]
 
 
 def missing_icons(page):

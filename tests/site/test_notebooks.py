@@ -799,12 +799,12 @@ GOLDEN = [
         'x = 1  # {ref}`start` :::\n\nprint(f"{x}`")',
         {"cellView": "form", "jupyter": {"source_hidden": True}},
     ),
-    ("markdown", "## Exercises\n\n### Exercise 1 — Compute\n\nFill in:", {}),
+    ("markdown", "## Exercises\n\n### Exercise 1.1 — Compute\n\nFill in:", {}),
     ("code", "y = ...", {}),
-    ("markdown", "### Solution to exercise 1", {}),
+    ("markdown", "### Solution to exercise 1.1", {}),
     (
         "code",
-        "# @title Solution to exercise 1\ny = 2",
+        "# @title Solution to exercise 1.1\ny = 2",
         {"cellView": "form", "jupyter": {"source_hidden": True}},
     ),
     (

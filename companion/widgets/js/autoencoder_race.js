@@ -230,7 +230,7 @@ function history(model) {
   const angles = lineChart({
     ...{
       x: "step",
-      y: "Largest principal angle to PCA’s subspace, in degrees",
+      y: "Largest angle to PCA’s subspace, in degrees",
       height: 260,
       range: [0, 90],
       format: degrees,
