@@ -193,7 +193,7 @@ class Game:
         self.generator = _network([2, HIDDEN, HIDDEN, 2], branch(seed, 0))
         self.discriminator = _network([2, HIDDEN, HIDDEN, 1], branch(seed, 1))
         self._players = {
-            player: torch.optim.Adam(network.parameters(), betas=BETAS)
+            player: torch.optim.Adam(network.parameters(), betas=BETAS, fused=True)
             for player, network in (("d", self.discriminator), ("g", self.generator))
         }
         self._moves = {"d": 0, "g": 0}
@@ -260,11 +260,12 @@ class Game:
 
     def _move(self, player: str, loss: Tensor, rate: float) -> float:
         optimizer = self._players[player]
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        self.generator.zero_grad()
-        self.discriminator.zero_grad()
-        loss.backward()
+        optimizer.param_groups[0]["lr"] = rate
+        parameters = optimizer.param_groups[0]["params"]
+        for parameter, gradient in zip(
+            parameters, torch.autograd.grad(loss, parameters), strict=True
+        ):
+            parameter.grad = gradient
         optimizer.step()
         self._moves[player] += 1
         return float(loss.detach())

@@ -130,6 +130,12 @@ class TestModes:
         assert found[-1]["near"] > 0.7
         assert found[-1]["js"] < 0.1
 
+    @pytest.mark.parametrize("seed", [0, 3])
+    def test_a_hasty_generator_collapses(self, played, seed):
+        """With 20 times the discriminator's learning rate it covers one mode, two, or none."""
+        found = played(seed=seed, rounds=2000, every=250, rates=(1e-3, 2e-2))["numbers"]
+        assert all(each["covered"] <= 2 for each in found)
+
 
 class TestArguments:
     @pytest.mark.parametrize(

@@ -35,17 +35,17 @@ const FRAMES = 9;
 const SAMPLES = 12;
 const MOST = 10_000; // codes that a reader can ask for; those of samples come after
 const PAUSE = 120; // milliseconds after a move, before all pictures are made anew
-const percent = (/** @type {number | null} */ v) => (v === null ? "–" : `${ui.fixed(v, 0)} %`);
+const percent = (/** @type {number | null} */ v) => (v === null ? "–" : `${ui.fixed(100 * v, 0)} %`);
 const two = (/** @type {number | null} */ v) => (v === null ? "–" : ui.fixed(v, 2));
 const sigmoid = (/** @type {number} */ v) => 1 / (1 + Math.exp(-v));
 
-/** Higher than how many per cent. @param {number} logit @param {number[]} quantiles */
+/** Higher than which share. @param {number} logit @param {number[]} quantiles */
 function rank(logit, quantiles) {
   const last = quantiles.length - 1;
   if (logit <= quantiles[0]) return 0;
-  if (logit >= quantiles[last]) return 100;
+  if (logit >= quantiles[last]) return 1;
   const k = quantiles.findLastIndex((each) => each <= logit);
-  return (100 * (k + (logit - quantiles[k]) / (quantiles[k + 1] - quantiles[k]))) / last;
+  return (k + (logit - quantiles[k]) / (quantiles[k + 1] - quantiles[k])) / last;
 }
 
 /**
