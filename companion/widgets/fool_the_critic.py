@@ -11,9 +11,9 @@ import traitlets
 from torch import Tensor, nn
 
 from companion.export.model import TOLERANCE, export_model
-from companion.figures import encode_png, to_uint8
+from companion.figures import data_url, encode_image, to_uint8
 from companion.models.gan import DCGAN
-from companion.widgets.base import LiveWidget, data_url
+from companion.widgets.base import LiveWidget
 from companion.widgets.noise import branch, noise
 from companion.widgets.traits import Bounded, BoundedInt, Seed
 
@@ -124,7 +124,7 @@ class FoolTheCritic(LiveWidget):
                 "generated": _quantiles(self.judge(samples)),
             },
             examples=[
-                {"picture": data_url(encode_png(picture)), "caption": name, "logit": logit}
+                {"picture": data_url(encode_image(picture)), "caption": name, "logit": logit}
                 for picture, name, logit in zip(
                     to_uint8(pixels[:TILES]), names, judged.tolist(), strict=False
                 )
@@ -183,7 +183,7 @@ class FoolTheCritic(LiveWidget):
         pages = torch.stack([self.code(MOST + SAMPLES * self.page + k) for k in range(SAMPLES)])
         slots = {"walk": (self.walk(self.t)[None], 1), "film": (frames, FRAMES)}
         return {
-            slot: encode_png(_tiled(self._made(codes)["sample"], columns))
+            slot: encode_image(_tiled(self._made(codes)["sample"], columns))
             for slot, (codes, columns) in {**slots, "samples": (pages, SAMPLES // 2)}.items()
         }
 
