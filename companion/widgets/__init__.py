@@ -21,7 +21,7 @@ it uses.
 shows how one point's local outlier factor comes about; `IsolationCuts` isolates points by random
 cuts, one after the other. `PlaneGAN` trains a GAN on points in the plane beside the best of all
 discriminators; `BilinearGame` shows why two players circle; `FoolTheCritic` walks through a GAN's
-codes and has its critic judge a drawing.
+codes and has its critic judge a drawing; `DigitGAN` trains a DCGAN on small images.
 """
 
 from companion.widgets.anomaly_sandbox import AnomalySandbox
@@ -30,6 +30,7 @@ from companion.widgets.autoencoder_race import AutoencoderRace
 from companion.widgets.bilinear_game import BilinearGame
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
+from companion.widgets.digit_gan import DigitGAN
 from companion.widgets.embedding_explorer import EmbeddingExplorer
 from companion.widgets.fool_the_critic import FoolTheCritic
 from companion.widgets.image_repair import ImageRepair
@@ -61,6 +62,7 @@ __all__ = [
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
+    "DigitGAN",
     "EmbeddingExplorer",
     "FoolTheCritic",
     "ImageRepair",

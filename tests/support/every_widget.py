@@ -190,6 +190,11 @@ EXAMPLES = {
         lambda w: [f"= {_signed(w.output[1, 1], 0)}", "turned before use"],
         {"kernel": [[0, 1, 0], [0, 2, 0], [3, 0, -1]]},
     ),
+    "DigitGAN": Example(
+        lambda: widgets.DigitGAN(_images(64, 1, 8), width=4, steps=20, title=HOSTILE),
+        lambda w: ["step 0", f"seed {w.seed}", f"learning rate of both{w.lr:g}"],
+        {"lr": 1e-4, "seed": 9},
+    ),
     "EmbeddingExplorer": Example(
         lambda: _embedding(view="pca"),
         lambda w: [
