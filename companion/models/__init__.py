@@ -23,6 +23,7 @@ from companion.models.dense_autoencoder import (
     SparseOutput,
     sparse_loss,
 )
+from companion.models.dense_stack import DenseStack
 from companion.models.digit_cnn import DigitCNN
 from companion.models.efficientnet import (
     LITE_SCALINGS,
@@ -56,6 +57,7 @@ __all__ = [
     "ConvAutoencoder",
     "ConvVAE",
     "DenseAutoencoder",
+    "DenseStack",
     "DigitCNN",
     "EfficientNet",
     "GoogLeNet",

@@ -4,6 +4,7 @@ Sources: Goodfellow et al. (2014) for the game and the non-saturating loss, Radf
 Chintala (2016, arXiv 1511.06434) for the networks.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -130,6 +131,26 @@ class DCGAN(nn.Module):
         z = torch.randn(count, self.latent_dim, generator=generator, device=device)
         images: Tensor = self.generator(z)
         return images
+
+    def critic(self, count: int = 1000, generator: torch.Generator | None = None) -> Discriminator:
+        """A copy of the discriminator that can judge one image at a time, in evaluation mode.
+
+        In training its batches were all real or all generated, and batch norm saw each batch's own
+        statistics. The running averages mix both kinds and fit neither: with them it takes nearly
+        everything for generated. The copy's come from ``count`` samples instead.
+        """
+        critic = copy.deepcopy(self.discriminator)
+        norms = [module for module in critic.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all batches: there is one
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        with torch.no_grad():
+            critic.train()(self.sample(count, generator))
+        for module, mode in modes:
+            module.training = mode
+        return critic.eval()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -24,15 +24,22 @@ cuts, one after the other.
 `NameTheSlider` lets its reader name a model's latents before it shows what they tell; `ToyCodes`
 spoils a perfect code, and `RotateLatent` turns the latents of a VAE into one another, while four
 metrics of disentanglement follow.
+
+`PlaneGAN` trains a GAN on points in the plane beside the best of all discriminators; `BilinearGame`
+shows why two players circle; `FoolTheCritic` walks through a GAN's codes and has its critic judge a
+drawing; `DigitGAN` trains a DCGAN on small images.
 """
 
 from companion.widgets.anomaly_sandbox import AnomalySandbox
 from companion.widgets.augmentation_views import AugmentationViews
 from companion.widgets.autoencoder_race import AutoencoderRace
 from companion.widgets.beta_lineup import BetaLineup
+from companion.widgets.bilinear_game import BilinearGame
 from companion.widgets.bottleneck import BottleneckCounter
 from companion.widgets.convolution import ConvolutionByHand
+from companion.widgets.digit_gan import DigitGAN
 from companion.widgets.embedding_explorer import EmbeddingExplorer
+from companion.widgets.fool_the_critic import FoolTheCritic
 from companion.widgets.image_repair import ImageRepair
 from companion.widgets.isolation_cuts import IsolationCuts
 from companion.widgets.kernel_lab import KernelLab
@@ -44,6 +51,7 @@ from companion.widgets.manifold_field import ManifoldField
 from companion.widgets.name_the_slider import NameTheSlider
 from companion.widgets.network_explorer import NetworkExplorer
 from companion.widgets.occlusion_map import OcclusionMap
+from companion.widgets.plane_gan import PlaneGAN
 from companion.widgets.posterior import PosteriorVsPrior
 from companion.widgets.receptive_field import ReceptiveField
 from companion.widgets.rotate_latent import RotateLatent
@@ -61,10 +69,13 @@ __all__ = [
     "AugmentationViews",
     "AutoencoderRace",
     "BetaLineup",
+    "BilinearGame",
     "BottleneckCounter",
     "CompoundScaling",
     "ConvolutionByHand",
+    "DigitGAN",
     "EmbeddingExplorer",
+    "FoolTheCritic",
     "ImageRepair",
     "IsolationCuts",
     "KernelLab",
@@ -76,6 +87,7 @@ __all__ = [
     "NameTheSlider",
     "NetworkExplorer",
     "OcclusionMap",
+    "PlaneGAN",
     "PosteriorVsPrior",
     "ReceptiveField",
     "RotateLatent",

@@ -254,3 +254,27 @@ def test_wrong_images_and_codes_are_refused() -> None:
         gan.generator(torch.zeros(2, 5))
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         gan.sample(0)
+
+
+class TestCritic:
+    def test_its_statistics_are_those_of_samples(self) -> None:
+        gan = small()
+        critic = gan.critic(200, torch.Generator().manual_seed(3))
+        gan.eval()
+        samples = gan.sample(200, torch.Generator().manual_seed(3))
+        whole = gan.discriminator.train()(samples)  # with the batch's own statistics
+        # Batch norm divides by the biased variance in training, by the unbiased one afterwards.
+        assert torch.allclose(critic(samples), whole, atol=1e-2)
+
+    def test_it_judges_one_image_at_a_time(self) -> None:
+        critic = small().critic(50)
+        x = torch.rand(5, 1, 8, 8)
+        one_by_one = torch.cat([critic(image[None]) for image in x])
+        assert torch.allclose(critic(x), one_by_one, atol=1e-6)
+
+    def test_the_model_stays_as_it_is(self) -> None:
+        gan = small().train()
+        before = copy.deepcopy(gan.state_dict())
+        gan.critic(20)
+        assert gan.training
+        assert all(torch.equal(value, before[name]) for name, value in gan.state_dict().items())

@@ -9,7 +9,7 @@ from torch import nn
 
 from companion import widgets
 from companion.datasets import ImageSet
-from companion.models import ConvVAE
+from companion.models import DCGAN, ConvVAE
 from companion.training.losses import classification_loss
 from companion.widgets.base import LiveWidget
 from support.front_end import HOSTILE
@@ -164,6 +164,18 @@ def with_factors(count: int = 120) -> ImageSet:
     return ImageSet("tiny", "test", images, factors=factors)
 
 
+def _critic() -> widgets.FoolTheCritic:
+    torch.manual_seed(0)
+    model = DCGAN((1, 12, 12), latent_dim=3, width=4)
+    return widgets.FoolTheCritic(
+        model,
+        _images(4, 1, 12),
+        captions=[HOSTILE, "b", "c", "d"],
+        real_name=HOSTILE,
+        title=HOSTILE,
+    )
+
+
 def _grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
@@ -201,6 +213,13 @@ EXAMPLES = {
         lambda w: [f"{line['shares'][w.factor]:.2f} of the variance" for line in w.lines],
         {"factor": 1},
     ),
+    "BilinearGame": Example(
+        lambda: widgets.BilinearGame(0.3, y=-0.5, title=HOSTILE),
+        lambda w: [
+            f"{rule}× {w.growth[rule]:.4f}now at {far[-1]:.3g}" for rule, far in w.distances.items()
+        ],
+        {"step_size": 0.5, "x": -1.5, "steps": 7},
+    ),
     "BottleneckCounter": Example(
         lambda: widgets.BottleneckCounter(title=HOSTILE),
         lambda w: [
@@ -222,6 +241,11 @@ EXAMPLES = {
         lambda w: [f"= {_signed(w.output[1, 1], 0)}", "turned before use"],
         {"kernel": [[0, 1, 0], [0, 2, 0], [3, 0, -1]]},
     ),
+    "DigitGAN": Example(
+        lambda: widgets.DigitGAN(_images(64, 1, 8), width=4, steps=20, title=HOSTILE),
+        lambda w: ["step 0", f"seed {w.seed}", f"learning rate of both{w.lr:g}"],
+        {"lr": 1e-4, "seed": 9},
+    ),
     "EmbeddingExplorer": Example(
         lambda: _embedding(view="pca"),
         lambda w: [
@@ -234,6 +258,14 @@ EXAMPLES = {
         _embedding,
         lambda w: [f"{value:.3f}" for value in w.quality().values()],  # it starts from PCA
         {"perplexity": 3.0, "k": 3},
+    ),
+    "FoolTheCritic": Example(
+        _critic,
+        lambda w: [
+            f"Digit {HOSTILE}: logit {_signed(w.examples[0]['logit'])}",
+            f"G(z) of the walk: logit {_signed(w.sample_logit)}",
+        ],
+        {},
     ),
     "IsolationCuts": Example(
         lambda: widgets.IsolationCuts(title=HOSTILE),
@@ -315,6 +347,12 @@ EXAMPLES = {
             f"{w.map().drops.numel()} places",
         ],
         {},
+    ),
+    "PlaneGAN": Example(
+        lambda: widgets.PlaneGAN(rounds=3, title=HOSTILE),
+        lambda w: ["Modes covered", "of 8", "round 0"],
+        {"shape": "grid", "seed": 5, "loss": "minimax", "players": "D alone", "rate_g": 1e-4,
+         "d_steps": 3},
     ),
     "PosteriorVsPrior": Example(
         lambda: widgets.PosteriorVsPrior(-1.0, 0.1, title=HOSTILE),

@@ -1,8 +1,9 @@
 // An autoencoder with a code of one number on points in the plane: the points and their reconstructions, the
 // curve that the decoder draws, the field r(x) − x, and the score's arrows. The steps are training/bench.js's.
 
-import { noise as normal, uniform } from "./maths/noise.js";
+import { noise as normal } from "./maths/noise.js";
 import { agreement, denoisingStep } from "./maths/score.js";
+import { pointsOn } from "./maths/strokes.js";
 import { bench } from "./training/bench.js";
 import { changes, three } from "./training/charts.js";
 import { record } from "./training/curves.js";
@@ -59,30 +60,6 @@ function gridOf({ reach, side }) {
   return Float32Array.from({ length: 2 * side * side }, (_, i) => {
     const k = i >> 1;
     return i % 2 ? -at(Math.floor(k / side)) : at(k % side);
-  });
-}
-
-/**
- * As many points on a drawing as are wanted, spread evenly over its ink; null without any.
- * @param {Float32Array} image PIXELS×PIXELS @param {number} count @returns {Point[] | null}
- */
-function pointsOn(image, count) {
-  const ink = image.reduce((a, b) => a + b, 0);
-  if (ink < 1) return null;
-  const jitter = uniform(0, 2 * count);
-  let [pixel, sum] = [0, image[0]];
-  return Array.from({ length: count }, (_, k) => {
-    const wanted = ((k + 0.5) / count) * ink;
-    while (sum < wanted && pixel < image.length - 1) {
-      pixel += 1;
-      sum += image[pixel];
-    }
-    const place = (/** @type {number} */ i, /** @type {number} */ u) =>
-      Math.round(1000 * ((2 * (i + u)) / PIXELS - 1)) / 1000;
-    return /** @type {Point} */ ([
-      place(pixel % PIXELS, jitter[2 * k]),
-      -place(Math.floor(pixel / PIXELS), jitter[2 * k + 1]),
-    ]);
   });
 }
 
@@ -310,7 +287,7 @@ function choice(model, onOwn, onShape) {
     onChange(image) {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        const own = pointsOn(image, count);
+        const own = pointsOn(image, PIXELS, count);
         trouble.set(own ? "" : "The pad is empty: the points stay as they are.");
         if (own) onOwn(own);
       }, WAIT);

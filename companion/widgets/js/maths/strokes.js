@@ -1,6 +1,8 @@
 // Lines of a round pen as an image: what is under the pen has 1, with a soft edge one pixel wide.
 // Coordinates are pixels: the image's top left corner is (0, 0), the middle of its first pixel (0.5, 0.5).
 
+import { uniform } from "./noise.js";
+
 /** @typedef {[x: number, y: number][]} Stroke one point is a dot */
 
 /**
@@ -109,4 +111,27 @@ export function drawing(size) {
       image = rasterise(strokes, size);
     },
   };
+}
+
+/**
+ * As many points on a drawing as are wanted, spread evenly over its ink; null without any. They are from −1 to 1 in both
+ * directions, and thousandths.
+ * @param {Float32Array} image side×side @param {number} side @param {number} count
+ * @returns {[x: number, y: number][] | null}
+ */
+export function pointsOn(image, side, count) {
+  const ink = image.reduce((a, b) => a + b, 0);
+  if (ink < 1) return null;
+  const jitter = uniform(0, 2 * count);
+  let [pixel, sum] = [0, image[0]];
+  return Array.from({ length: count }, (_, k) => {
+    const wanted = ((k + 0.5) / count) * ink;
+    while (sum < wanted && pixel < image.length - 1) {
+      pixel += 1;
+      sum += image[pixel];
+    }
+    const place = (/** @type {number} */ i, /** @type {number} */ u) =>
+      Math.round(1000 * ((2 * (i + u)) / side - 1)) / 1000;
+    return [place(pixel % side, jitter[2 * k]), -place(Math.floor(pixel / side), jitter[2 * k + 1])];
+  });
 }

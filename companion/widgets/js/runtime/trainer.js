@@ -1,6 +1,7 @@
 // Trains an exported step in the page: plays, pauses, takes one step, goes back to the start. Weights, data and
 // noise stay with the engine (training.js); what asks for steps stands here.
 
+import { watchView } from "../ui/lifetime.js";
 import { fileBytes, page } from "./assets.js";
 import { gunzip } from "./engine.js";
 import { openModel, queued, theEngine } from "./session.js";
@@ -102,31 +103,6 @@ async function openTraining(spec, model, start) {
       engine.end(name).catch(() => {}); // then there is nothing left to end
       for (const session of sessions) session.release();
     },
-  };
-}
-
-/**
- * Call `onChange` when an element comes into view of a reader or leaves it.
- * @param {Element} el @param {(inView: boolean) => void} onChange
- */
-function watchView(el, onChange) {
-  let near = false;
-  let last = false;
-  const check = () => {
-    const now = near && !document.hidden;
-    if (now === last) return;
-    last = now;
-    onChange(now);
-  };
-  const observer = new IntersectionObserver((entries) => {
-    near = entries[entries.length - 1].isIntersecting;
-    check();
-  });
-  observer.observe(el);
-  document.addEventListener("visibilitychange", check);
-  return () => {
-    observer.disconnect();
-    document.removeEventListener("visibilitychange", check);
   };
 }
 

@@ -139,6 +139,31 @@ export function whenLoaded(root, loading, fail = failing(root)) {
     .catch(fail);
 }
 
+/**
+ * Call `onChange` when an element comes into view of a reader or leaves it.
+ * @param {Element} el @param {(inView: boolean) => void} onChange
+ */
+export function watchView(el, onChange) {
+  let near = false;
+  let last = false;
+  const check = () => {
+    const now = near && !document.hidden;
+    if (now === last) return;
+    last = now;
+    onChange(now);
+  };
+  const observer = new IntersectionObserver((entries) => {
+    near = entries[entries.length - 1].isIntersecting;
+    check();
+  });
+  observer.observe(el);
+  document.addEventListener("visibilitychange", check);
+  return () => {
+    observer.disconnect();
+    document.removeEventListener("visibilitychange", check);
+  };
+}
+
 /** Whether the reader's system asks for less motion. */
 export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
