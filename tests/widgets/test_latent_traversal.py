@@ -374,7 +374,7 @@ def test_every_way_to_move_shows_what_torch_makes(browser, stage, vae, images, s
         mean, sigma = (np.array(widget.examples[4][key]) for key in ("code", "sigma"))
         assert shown["z"] == pytest.approx(mean.tolist(), abs=1e-5)
         drawn = [act(box, panel.get_by_role("button", name="Draw").click)["z"] for _ in range(2)]
-        epsilon = np.array(noise(6, 4 * 9 * 3)).reshape(-1, 9, 4)[1:, 0]
+        epsilon = np.reshape(noise(6, 4 * 9 * 3).tolist(), (-1, 9, 4))[1:, 0]
         np.testing.assert_allclose(drawn, mean + sigma * epsilon, atol=1e-4)
         shown = act(box, panel.get_by_role("button", name="Its mean").click)
         assert shown["z"] == pytest.approx(mean.tolist(), abs=1e-5)

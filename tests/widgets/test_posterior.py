@@ -178,6 +178,19 @@ class TestFrontEnd:
         assert (numbers["mu"], numbers["sigma"], numbers["kl"]) == (0, 1, 0)
         assert "collapsed" in tab.inner_text("main")
 
+    @pytest.mark.parametrize(
+        ("mu", "sigma", "words"),
+        [
+            (0.14, 1.0, "close to the prior"),
+            (1.5, 1.0, "for the place"),
+            (0.0, 0.3, "for being narrow"),
+            (0.0, 2.2, "for being wide"),
+            (0.8, 0.6, "alike"),
+        ],
+    )
+    def test_the_sentence_says_what_is_paid_for(self, page, mu, sigma, words):
+        assert words in page(PosteriorVsPrior(mu, sigma)).inner_text("main")
+
     @pytest.mark.parametrize(("key", "mu", "sigma"), [("Home", -3, 0.1), ("End", 3, 2.5)])
     def test_ends_of_the_sliders_are_pythons(self, page, key, mu, sigma):
         tab = page(PosteriorVsPrior())
