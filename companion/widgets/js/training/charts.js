@@ -42,12 +42,14 @@ function plans({ losses, functions }) {
     });
   const known = ({ isTest = false, entry = "" }) => !isTest || tested.has(entry);
   const parts = losses.filter((name) => name !== "loss" && name !== "error");
-  const tokens = ["data-2", "data-4", "data-5", "data-6"];
+  const tokens = ["data-2", "data-4", "data-5", "data-6", "data-1", "data-3"]; // those of other charts last
   return [
     { y: "Loss", lines: pair("loss", "", "data-1").filter(known), format: three },
     {
       ...{ y: "Its parts", format: three },
-      lines: parts.flatMap((name, k) => pair(name, ` ${nameOf(name)}`, tokens[k % 4]).filter(known)),
+      lines: parts.flatMap((name, k) =>
+        pair(name, ` ${nameOf(name)}`, tokens[k % tokens.length]).filter(known),
+      ),
     },
     {
       ...{ y: "Accuracy in %", range: /** @type {[number, number]} */ ([0, 100]), format: percent },
