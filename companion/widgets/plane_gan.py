@@ -104,7 +104,13 @@ class PlaneGAN(LiveWidget):
         if shape != OWN and shape not in SHAPES:
             raise ValueError(f"data must be one of {', '.join(SHAPES)} or points, not {data!r}")
         rounds = whole_number("rounds", rounds, 0, 5000)
-        given = {"loss": loss, "rate_d": rate_d, "rate_g": rate_g, "d_steps": d_steps, "seed": seed}
+        given: dict[str, Any] = {
+            "loss": loss,
+            "rate_d": rate_d,
+            "rate_g": rate_g,
+            "d_steps": d_steps,
+            "seed": seed,
+        }
         for name, value in given.items():
             self.set_trait(name, value)
         self._game = Game(torch.tensor(own).double() if own else SHAPES[shape](), seed)
