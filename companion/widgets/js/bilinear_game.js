@@ -30,7 +30,7 @@ const PAUSE = 60; // milliseconds between steps that play
 const LARGEST = 420;
 const FIELD = 9; // arrows along a side
 const TINTS = /** @type {Record<Rule, string>} */ ({
-  ...{ simultaneous: "data-2", alternating: "data-1", "extra-gradient": "data-3" },
+  ...{ simultaneous: "data-2", alternating: "data-1", "extra-gradient": "data-4" },
 });
 const WORDS = /** @type {Record<Rule, string>} */ ({
   ...{ simultaneous: "simultaneous", alternating: "alternating", "extra-gradient": "extra-gradient" },

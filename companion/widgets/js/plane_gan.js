@@ -144,7 +144,7 @@ function history() {
     });
   const divergence = pair("Jensen–Shannon divergence in nats", [
     ["js", "between the densities", "data-4"],
-    ["bound", "what D makes of it", "data-2"],
+    ["bound", "what D makes of it, 0 if less", "data-2"],
   ]);
   const losses = pair("Losses", [
     ["loss_d", "discriminator", "data-2"],
@@ -314,11 +314,11 @@ function table(model) {
   };
 }
 
-/** What goes on, in words. @param {{ plays: boolean, diverged: boolean, rounds: number, rest: Rest | null }} now */
-function story({ plays, diverged, rounds: played, rest }) {
+/** What goes on, in words. @param {{ plays: boolean, diverged: boolean, moves: number, rest: Rest | null }} now */
+function story({ plays, diverged, moves, rest }) {
   if (diverged) return "Diverged: a loss is no finite number any more. Reset goes back to the first weights.";
-  if (plays) return "Both play. Sliders and choices act on the next step.";
-  if (played) return "Paused.";
+  if (plays) return "Playing. Sliders and choices act on the next step.";
+  if (moves) return "Paused.";
   if (rest)
     return (
       `Press Play: all is computed in this page, from the first weights on. Shown until then: what ${ui.grouped(rest.rounds)} rounds ` +
@@ -340,7 +340,7 @@ function render({ model, el }) {
     const { plays } = player;
     const [{ d, g }, played] = [at.moves, at.rounds];
     buttons.draw(plays, diverged, { rounds: played, seed: model.get("seed"), d, g });
-    status.set(story({ plays, diverged, rounds: played, rest: rest() }), diverged ? "error" : "info");
+    status.set(story({ plays, diverged, moves: d + g, rest: rest() }), diverged ? "error" : "info");
     root.dataset.training = diverged ? "diverged" : plays ? "playing" : touched ? "paused" : "idle";
     root.dataset.steps = String(played);
   };
