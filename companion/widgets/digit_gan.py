@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import traitlets
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from companion.export.tensors import keep_tensors
 from companion.export.training import export_training
@@ -21,6 +22,7 @@ SHOWN = 24  # codes whose images are followed, and real images
 BATCH = 64
 BETAS = 0.5, 0.999
 RATE = 1e-3
+LEAST = 16  # pixels along a side
 EVERY = 20  # steps between two points of the curves
 
 
@@ -33,7 +35,8 @@ class DigitGAN(LiveWidget):
 
     Args:
         data: the images to learn from: an ImageSet or a tensor N×1×H×W, at least 64, uint8 or
-            floats in [0, 1], of sides that a DCGAN can halve (8×8, 16×16, 28×28).
+            floats in [0, 1], of sides that a DCGAN can halve (16×16, 28×28). Smaller ones are
+            enlarged to 16 pixels (`enlarged`).
         width: channels next to the image, 4 to 32.
         latent_dim: length of a code, 1 to 64.
         lr: learning rate, 10⁻⁵ to 0.01.
@@ -64,7 +67,7 @@ class DigitGAN(LiveWidget):
         data: Any,
         *,
         width: int = 16,
-        latent_dim: int = 8,
+        latent_dim: int = 16,
         lr: float = RATE,
         seed: int = 0,
         steps: int = 300,
@@ -73,6 +76,7 @@ class DigitGAN(LiveWidget):
         pixels = page_training.images_of(data, "data")
         if len(pixels) < BATCH:
             raise ValueError(f"data must be at least {BATCH} images, not {len(pixels)}")
+        pixels = enlarged(pixels)
         whole_number("width", width, 4, 32)
         whole_number("latent_dim", latent_dim, 1, 64)
         steps = whole_number("steps", steps, 0, 5000)
@@ -123,6 +127,18 @@ class DigitGAN(LiveWidget):
     def describe(self) -> str:
         """One line: what it learns from, and how long the picture at rest was trained."""
         return f"DigitGAN: {self._what}, {self.rest['steps']} steps"
+
+
+def enlarged(images: Tensor) -> Tensor:
+    """Square images N×1×H×W of less than 16 pixels as uint8 of 16×16 (bicubic), others as given.
+
+    At 8×8 the networks have one convolution each: the discriminator can't tell drawings that nobody
+    could read from real digits.
+    """
+    if images.shape[2] != images.shape[3] or images.shape[2] >= LEAST:
+        return images
+    larger = interpolate(page_training.floats(images), size=LEAST, mode="bicubic")
+    return page_training.grey(larger)
 
 
 def _view(model: Any, z: Tensor) -> dict[str, Tensor]:

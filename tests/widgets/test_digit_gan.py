@@ -12,6 +12,7 @@ from companion.site.extension import widget_html
 from companion.site.frontend import STATIC
 from companion.widgets import DigitGAN, page_training
 from companion.widgets.base import MIME_TYPE
+from companion.widgets.digit_gan import enlarged
 from companion.widgets.noise import noise
 from support.front_end import small_text
 from support.pages import visit
@@ -32,7 +33,7 @@ def gan(digits):
 
 def repeated(gan, digits, steps):
     """The model, in evaluation mode, and the losses of each step, after a plain loop."""
-    model = DCGAN((1, 8, 8), 3, 4)
+    model = DCGAN((1, 16, 16), 3, 4)
     page_training.draw_weights(model, gan.seed)
     parts = []
 
@@ -43,7 +44,7 @@ def repeated(gan, digits, steps):
 
     adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
     run = page_training.train(
-        model.train(), loss, digits.images, gan.step, steps,
+        model.train(), loss, enlarged(digits.images), gan.step, steps,
         optimizer=adam(model.parameters(), lr=gan.lr), batch_size=64, seed=gan.seed, inputs={},
     )  # fmt: skip
     assert len(list(run)) == steps
@@ -65,7 +66,7 @@ class TestInPython:
         [
             ({"data": 3}, "data must be an ImageSet or a tensor of images N×1×H×W, not int"),
             ({"data": torch.zeros(9, 1, 8, 8)}, "at least 64 images, not 9"),
-            ({"data": torch.zeros(64, 1, 9, 9)}, "images whose sides can be halved"),
+            ({"data": torch.zeros(64, 1, 17, 17)}, "images whose sides can be halved"),
             ({"width": 99}, "width must be a whole number from 4 to 32, not 99"),
             ({"latent_dim": 0}, "latent_dim must be a whole number from 1 to 64, not 0"),
             ({"lr": 1}, "lr must be a number from 1e-05 to 0.01, not 1"),
@@ -76,6 +77,13 @@ class TestInPython:
     def test_one_sentence_says_what_is_wrong(self, digits, changes, words):
         with pytest.raises((TypeError, ValueError), match=words):
             DigitGAN(**{"data": digits, "steps": 0, **changes})
+
+    def test_small_images_are_enlarged_others_stay(self, digits):
+        larger = enlarged(digits.images)
+        assert (larger.shape, larger.dtype) == ((128, 1, 16, 16), torch.uint8)
+        means = [images.float().mean((1, 2, 3)) for images in (digits.images, larger)]
+        assert torch.allclose(*means, atol=6)
+        assert enlarged(larger) is larger
 
     def test_what_a_page_transfers(self, gan):
         content = gan._repr_mimebundle_()[0][MIME_TYPE]
