@@ -244,7 +244,7 @@ EXAMPLES = {
     "DigitGAN": Example(
         lambda: widgets.DigitGAN(_images(64, 1, 8), width=4, steps=20, title=HOSTILE),
         lambda w: ["step 0", f"seed {w.seed}", f"learning rate of both{w.lr:g}"],
-        {"lr": 1e-4, "seed": 9},
+        {"lr": 2e-3, "seed": 9},
     ),
     "EmbeddingExplorer": Example(
         lambda: _embedding(view="pca"),

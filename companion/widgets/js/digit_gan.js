@@ -105,10 +105,8 @@ function render({ model, el }) {
       losses.draw(null);
     },
     onReset() {
-      touched = true;
-      made.draw(nothing);
       losses.clear();
-      losses.draw(null);
+      drawRest();
     },
     onSeed: (seed) => traits.put({ seed }),
     rest: restNow,
@@ -124,7 +122,7 @@ function render({ model, el }) {
     const [before, slower] = [seed, rate];
     [seed, rate] = [model.get("seed"), model.get("lr")];
     if (rate !== slower && training.steps) losses.mark(training.steps, "lr", rate);
-    if (seed !== before && training.steps) return training.reset(true);
+    if (seed !== before) return training.reset(true);
     training.tell();
     if (!touched) drawRest();
   };
