@@ -12,7 +12,7 @@ from conftest import ROOT
 # people interact with it; `site` is for the build, and nothing imports it.
 ROOMS = (
     "paths", "threads", "jupyter", "library", "published", "datasets", "by_hand", "disentanglement",
-    "models", "training", "recipes", "explain", "anomaly", "export", "figures", "diagrams", "flows",
+    "models", "training", "recipes", "explain", "anomaly", "export", "figures", "diagrams",
     "exercises", "widgets", "doctor", "cli", "site",
 )  # fmt: skip
 PACKAGE = ROOT / "companion"
