@@ -3,17 +3,22 @@
 The trainings here are written anew: they share the networks with the chapter, and no code.
 """
 
+import copy
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.mixture import GaussianMixture
 from torch.nn.functional import softplus
 
 from companion import recipes
 from companion.by_hand import ring, samples
 from companion.by_hand.adversarial import minimax_loss, non_saturating_loss
 from companion.datasets import load_images
+from companion.datasets.digits import as_mnist
 from companion.models import DenseStack
+from companion.recipes.gans import CRITIC_ON_MNIST
 
 pytestmark = pytest.mark.slow  # each trains, some several times
 
@@ -28,14 +33,14 @@ def step(optimizer, losses):
     optimizer.step()
 
 
-def play(G, D, rounds, g_steps=1, d_steps=1, lr=4e-3, loss=non_saturating_loss, seed=0):
+def play(G, D, rounds, g_steps=1, d_steps=1, lr=4e-3, loss=non_saturating_loss, falling=True):
     """Losses and modes by round, each a number a seed."""
-    count, generator = len(G.weights[0]), torch.Generator().manual_seed(seed)
+    count, generator = len(G.weights[0]), torch.Generator().manual_seed(0)
     to_G, to_D, history = adam(G, lr), adam(D, lr), []
     d_loss = g_loss = torch.zeros(count)
     for t in range(rounds):
         for group in (to_G.param_groups[0], to_D.param_groups[0]):
-            group["lr"] = lr * math.cos(math.pi / 2 * t / rounds) ** 2
+            group["lr"] = lr * (math.cos(math.pi / 2 * t / rounds) ** 2 if falling else 1)
         for _ in range(d_steps):
             real = ring.draw(64 * count, generator).view(count, 64, 2)
             fake = G(torch.randn(count, 64, 2, generator=generator)).detach()
@@ -93,6 +98,22 @@ def test_the_minimax_loss_does_no_worse_here():
     assert (play(G, D, 1500, loss=minimax_loss)[-1][2] >= 7).sum() >= 5
 
 
+def test_alone_against_a_still_discriminator_some_generators_lose_modes(one_each):
+    G, D = copy.deepcopy(one_each[0]), one_each[1]
+    before = one_each[2][-1][2]
+    after = play(G, D, 3000, d_steps=0, falling=False)[-1][2]
+    assert (after < before - 1).sum() >= 1
+    assert (after >= 7).sum() >= 1
+
+
+def test_both_losses_recover_when_the_discriminator_was_ahead():
+    for loss in (minimax_loss, non_saturating_loss):
+        G, D = players(range(8))
+        play(G, D, 500, g_steps=0)
+        found = play(G, D, 1500, loss=loss)[-1][2]
+        assert (found >= 5).sum() >= 4
+
+
 def test_it_saturates_when_the_discriminator_is_ahead():
     ratios = []
     for ahead in (0, 500):
@@ -113,10 +134,10 @@ REAL = load_images("digits", "train")
 ROWS, HELD_OUT = REAL.pixels().flatten(1), load_images("digits", "test").pixels().flatten(1)
 
 
-def decoder_of_autoencoder(steps, beta):
-    E, G = DenseStack((64, 128, 128, 2 if beta is None else 4), (0, 10)), DenseStack(
-        (2, 128, 128, 64), (1, 11)
-    )  # fmt: skip
+def autoencoder(steps, beta, code=2, C=10):
+    """The decoder, and the codes of the training images (a VAE's means)."""
+    E = DenseStack((64, 128, 128, code if beta is None else 2 * code), (0, 10))
+    G = DenseStack((code, 128, 128, 64), (1, 11))
     generator = torch.Generator().manual_seed(1)
     optimizer = torch.optim.Adam([*E.parameters(), *G.parameters()], lr=3e-3)
     for t in range(steps):
@@ -128,27 +149,39 @@ def decoder_of_autoencoder(steps, beta):
             z = mu + (log_var / 2).exp() * torch.randn(mu.shape, generator=generator)
             kl = (mu**2 + log_var.exp() - log_var - 1).sum(-1).mean(1) / 2
         error = (x - torch.sigmoid(G(z))).square().sum(-1).mean(1)
-        step(optimizer, 10 * error + (beta or 0) * kl)
-    return G
+        step(optimizer, C * error + (beta or 0) * kl)
+    return G, E(ROWS)[..., :code].detach()
 
 
-def generator_of_gan(steps):
-    G, D = DenseStack((2, 128, 128, 64), (1, 11)), DenseStack((64, 128, 128, 1), (2, 12))
+def generator_of_gan(steps, code=2):
+    G, D = DenseStack((code, 128, 128, 64), (1, 11)), DenseStack((64, 128, 128, 1), (2, 12))
     generator = torch.Generator().manual_seed(1)
     to_G, to_D = (adam(net, 5e-3, (0.0, 0.999)) for net in (G, D))
     for t in range(steps):
         for group in (to_G.param_groups[0], to_D.param_groups[0]):
             group["lr"] = 5e-3 * math.cos(math.pi / 2 * t / steps) ** 2
         x = ROWS[torch.randint(len(ROWS), (2, 64), generator=generator)]
-        fake = torch.sigmoid(G(torch.randn(2, 64, 2, generator=generator))).detach()
+        fake = torch.sigmoid(G(torch.randn(2, 64, code, generator=generator))).detach()
         step(to_D, (softplus(-D(x)) + softplus(D(fake))).mean((1, 2)))
-        fake = torch.sigmoid(G(torch.randn(2, 64, 2, generator=generator)))
+        fake = torch.sigmoid(G(torch.randn(2, 64, code, generator=generator)))
         step(to_G, softplus(-D(fake)).mean((1, 2)))
     return G
 
 
-def marks(decoder):
-    z = torch.randn(len(HELD_OUT), 2, generator=torch.Generator().manual_seed(7))
+def normal(code=2):
+    return torch.randn(len(HELD_OUT), code, generator=torch.Generator().manual_seed(7))
+
+
+def fitted(codes):
+    """Samples of ten Gaussians fitted to the codes of each network."""
+    draws = [
+        GaussianMixture(10, random_state=0).fit(c).sample(len(HELD_OUT))[0]
+        for c in codes.double().numpy()
+    ]
+    return torch.tensor(np.stack(draws)).float()
+
+
+def marks(decoder, z):
     with torch.no_grad():
         made = torch.sigmoid(decoder(z))
     energy = samples.sharpness(ROWS.view(-1, 1, 8, 8))
@@ -164,12 +197,39 @@ def marks(decoder):
     )
 
 
-def test_the_gan_is_sharp_and_the_vae_complete():
-    vae, gan = marks(decoder_of_autoencoder(2000, 1)), marks(generator_of_gan(2000))
+def test_with_two_numbers_the_gan_is_sharp_and_the_vae_complete():
+    vae, gan = marks(autoencoder(2000, 1)[0], normal()), marks(generator_of_gan(2000), normal())
     assert (vae[:, 0] < 0.8).all()
     assert (gan[:, 0] - 1).abs().max() < 0.25
     assert vae[:, 1].min() > gan[:, 1].max()
     assert vae[:, 2].min() > 2 * gan[:, 2].max()
+
+
+def test_with_sixteen_a_fitted_density_closes_most_of_the_gap():
+    G, codes = autoencoder(2000, None, 16)
+    plain = marks(G, fitted(codes))
+    G, codes = autoencoder(2000, 1, 16, C=40)
+    prior, mixture = marks(G, normal(16)), marks(G, fitted(codes))
+    gan = marks(generator_of_gan(2000, 16), normal(16))
+    assert gan[:, 0].min() > plain[:, 0].max() > 0.8
+    for mark in (1, 2):  # precision, coverage
+        assert plain[:, mark].min() > gan[:, mark].max()
+        assert mixture[:, mark].min() > plain[:, mark].max()
+    assert mixture[:, 2].min() > 2 * prior[:, 2].max()
+
+
+def test_the_critic_judges_edges_and_not_digits():
+    model = recipes.load("dcgan-mnist").model
+    generator = torch.Generator().manual_seed(2)
+    soft = as_mnist(load_images("digits", "test").pixels())
+    with torch.no_grad():
+        made, critic = model.sample(300, generator), model.critic(1000, generator)
+        of = lambda images: float(critic(images).median())  # noqa: E731
+        blurred = torch.nn.functional.avg_pool2d(made, 3, 1, padding=1)
+        assert of(made) < CRITIC_ON_MNIST[20]
+        assert of(made.flip(2)) > of(made) - 0.2
+        assert of(blurred) < of(made) - 4
+        assert of(soft) < of(made) - 2 < of(((soft - 0.5) * 2 + 0.5).clamp(0, 1))
 
 
 def test_the_controls():
