@@ -137,11 +137,11 @@ def widget_page(browser: Any, before: str = "", folder: Path = JS) -> Iterator[C
         yield start
 
 
-def shown_numbers(tab: Any) -> dict[str, float | None]:
+def shown_numbers(tab: Any, within: str = "body") -> dict[str, float | None]:
     """Every number on show at full precision (None: no number), the same wherever it stands."""
     settle(tab)
     pairs = tab.eval_on_selector_all(
-        "[data-quantity]",
+        f"{within} [data-quantity]",
         """all => all.filter(el => getComputedStyle(el).visibility === "visible")
             .map(el => [el.dataset.quantity, el.dataset.value])""",
     )

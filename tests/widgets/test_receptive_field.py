@@ -367,7 +367,7 @@ def test_it_is_alive_in_the_chapter(browser, served, widget):
         box.get_by_role("combobox", name="Network").select_option(label="VGG-16")
         box.get_by_role("slider", name="Row").press("Home")
         w = at(widget, "VGG-16", 18, (0, 3))
-        assert_agrees(shown_numbers(seen.page), w)
+        assert_agrees(shown_numbers(seen.page, "[data-widget=receptive_field]"), w)
         assert seen.errors == []
         assert seen.strangers == []
 

@@ -665,7 +665,7 @@ function render({ model, el }) {
       weights.row,
       ui.note(
         "The loupe reads the picture in grey. In colour the same happens to red, green and blue. " +
-          "Beyond the border the picture counts as 0. Pixels and products are shown with two decimals; the sum is that of the exact ones.",
+          "Beyond the border it counts as 0. Pixels and products are shown with two decimals; the sum is exact.",
       ),
     ),
     voice.el,
