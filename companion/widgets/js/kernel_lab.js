@@ -448,7 +448,7 @@ function kernelControls(model, onPut) {
 function weightControls(model, onPut) {
   const one = ui.button({
     label: "Make the sum 1",
-    title: "Divide all weights by their sum, so that brightness is kept",
+    title: "Divide by the sum: brightness is kept",
     onClick: () => {
       const s = total(model.get("kernel"));
       onPut({ kernel: model.get("kernel").map((row) => row.map((v) => v / s)) });
@@ -664,7 +664,7 @@ function render({ model, el }) {
       weights.bias,
       weights.row,
       ui.note(
-        "The loupe reads the picture in grey. In colour the same happens to red, green and blue. " +
+        "The loupe reads the picture in grey. Red, green and blue fare alike. " +
           "Beyond the border it counts as 0. Pixels and products are shown with two decimals; the sum is exact.",
       ),
     ),
