@@ -181,7 +181,7 @@ def _grouped(value: int) -> str:
 
 
 def _signed(value: float, digits: int = 2) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # no −0.00
+    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "−")  # no −0.00
 
 
 EXAMPLES = {
