@@ -14,6 +14,7 @@ from companion.export.training import export_training
 from companion.widgets import page_training
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise as standard_normal
+from companion.widgets.plane_points import OWN, pairs, shape_name
 from companion.widgets.traits import Bounded, Seed, whole_number
 
 POINTS = 256
@@ -25,7 +26,6 @@ RATE = 0.01
 REST = 1500  # steps, of the picture at rest
 EVERY = 30  # steps between two points of its curve
 GAIN = 5 / 3  # of tanh
-OWN = "own"
 
 
 class ManifoldField(LiveWidget):
@@ -125,22 +125,13 @@ class ManifoldField(LiveWidget):
 
     @traitlets.validate("shape")
     def _check_shape(self, proposal: Any) -> str:
-        shape = str(proposal["value"])
-        if shape not in (*self._shapes, OWN):
-            raise ValueError(f"shape must be one of {', '.join(SHAPES)} or {OWN}, not {shape!r}")
-        if shape == OWN and not self.own:
-            raise ValueError(f"shape can't be {OWN!r} before there are points in `own`")
-        return shape
+        return shape_name(proposal["value"], self._shapes, self.own)
 
     @traitlets.validate("own")
     def _check_own(self, proposal: Any) -> list[list[float]]:
         if not proposal["value"]:
             return []
-        try:
-            given = torch.tensor(proposal["value"], dtype=torch.float32)
-        except (TypeError, ValueError):
-            raise ValueError("own must be a list of pairs of numbers") from None
-        points = _points(given)
+        points = _points(pairs(proposal["value"], torch.float32))
         if len(points) != self._count:
             raise ValueError(
                 f"own must be {self._count} points, as the other shapes are, not {len(points)}"

@@ -18,6 +18,7 @@ from companion.by_hand.adversarial import (
 from companion.widgets import page_training
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import branch, noise, uniform
+from companion.widgets.plane_points import OWN, pairs, shape_name
 from companion.widgets.traits import Bounded, BoundedInt, Choice, Seed, whole_number
 
 SIGMA = 0.05  # of each Gaussian of the data
@@ -30,7 +31,6 @@ BETAS = 0.5, 0.999
 EVERY = 30  # rounds between two points of the curves
 LOSSES = "non-saturating", "minimax"
 PLAYERS = "both", "D alone", "G alone"
-OWN = "own"
 MOST_OWN = 256
 
 
@@ -138,22 +138,14 @@ class PlaneGAN(LiveWidget):
 
     @traitlets.validate("shape")
     def _check_shape(self, proposal: Any) -> str:
-        shape = str(proposal["value"])
-        if shape not in (*SHAPES, OWN):
-            raise ValueError(f"shape must be one of {', '.join(SHAPES)} or {OWN}, not {shape!r}")
-        if shape == OWN and not self.own:
-            raise ValueError(f"shape can't be {OWN!r} before there are points in `own`")
-        return shape
+        return shape_name(proposal["value"], SHAPES, self.own)
 
     @traitlets.validate("own")
     def _check_own(self, proposal: Any) -> list[list[float]]:
         if not proposal["value"]:
             return []
-        try:
-            given = torch.tensor(proposal["value"], dtype=torch.float64)
-        except (TypeError, ValueError):
-            raise ValueError("own must be a list of pairs of numbers") from None
-        return [[float(v) for v in point] for point in _middles(given)]
+        own: list[list[float]] = _middles(pairs(proposal["value"], torch.float64)).tolist()
+        return own
 
     @property
     def measures(self) -> dict[str, float]:
