@@ -22,7 +22,8 @@ class AlexNet(ImageClassifier):
     - "slide": the lecture's table, one undivided network of 62,378,344 parameters;
     - "paper": as trained on two GPUs. Each holds half of the filters, and conv2, conv4 and conv5
       see only the half on their own GPU (two groups): 60,965,224 parameters. Normalisation comes
-      before pooling (§3.5); the slide pools first, as CaffeNet does, a variant that came with the library Caffe;
+      before pooling (§3.5); the slide pools first, as CaffeNet, the library Caffe's
+      variant, does;
     - "torchvision": its later version for one GPU (Krizhevsky, 2014, "One weird trick"), with fewer
       filters and without normalisation: 61,100,840 parameters.
 
