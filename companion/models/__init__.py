@@ -1,6 +1,6 @@
 """The networks of the lecture, as `torch.nn.Module` classes."""
 
-from companion.models.alexnet import AlexNet
+from companion.models.alexnet import AlexNet, CifarAlexNet
 from companion.models.autoencoder import ConvAutoencoder, default_widths
 from companion.models.classifier import ImageClassifier, he_initialise
 from companion.models.corruption import (
@@ -53,6 +53,7 @@ __all__ = [
     "SCALINGS",
     "VGG",
     "AlexNet",
+    "CifarAlexNet",
     "CifarResNet",
     "ConvAutoencoder",
     "ConvVAE",

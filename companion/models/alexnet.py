@@ -1,10 +1,11 @@
-"""AlexNet (Krizhevsky, Sutskever & Hinton, 2012), layer by layer as on the slide."""
+"""AlexNet (Krizhevsky, Sutskever & Hinton, 2012), layer by layer as on the slide; a small kin."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import nn
 
-from companion.models.classifier import ImageClassifier, check_choice
+from companion.models.classifier import ImageClassifier, Standardise, check_choice, he_initialise
 
 # Filters of conv1 … conv5.
 _FILTERS = {
@@ -81,6 +82,46 @@ class AlexNet(ImageClassifier):
             else:
                 ones = layer in {"conv2", "conv4", "conv5", "fc6", "fc7"}
                 nn.init.constant_(parameter, 1.0 if ones else 0.0)
+
+
+class CifarAlexNet(ImageClassifier):
+    """AlexNet's plan for photographs of 32×32 pixels: few layers, the first with large filters.
+
+    Filters of 7×7 pixels in three colours are large enough to be looked at; then come 5×5 and 3×3,
+    with ReLU and pooling as in AlexNet, and a single dense layer. Images are N×3×32×32, floats in
+    [0, 1]; the first layer, `standardise`, makes up for the `statistics` of the data set (means
+    and standard deviations). 297,930 parameters. Chapter 9.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        statistics: tuple[Sequence[float], Sequence[float]] = ((0.5,) * 3, (0.25,) * 3),
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__("CifarAlexNet", num_classes, 3, size=32)
+        self.layers = nn.Sequential(
+            OrderedDict(
+                standardise=Standardise(*statistics),
+                conv1=nn.Conv2d(3, 32, 7, padding=3),
+                relu1=nn.ReLU(),  # 32×32×32
+                pool1=nn.MaxPool2d(2),  # 16×16×32
+                conv2=nn.Conv2d(32, 64, 5, padding=2),
+                relu2=nn.ReLU(),  # 16×16×64
+                pool2=nn.MaxPool2d(2),  # 8×8×64
+                conv3=nn.Conv2d(64, 128, 3, padding=1),
+                relu3=nn.ReLU(),  # 8×8×128
+                conv4=nn.Conv2d(128, 128, 3, padding=1),
+                relu4=nn.ReLU(),  # 8×8×128
+                pool4=nn.MaxPool2d(2),  # 4×4×128
+                flatten=nn.Flatten(),
+                dropout=nn.Dropout(dropout),
+                fc5=nn.Linear(4 * 4 * 128, num_classes),
+            )
+        )
+        he_initialise(self)
+        # As small as AlexNet's own (§5): what is seen in the first filters later on was learnt.
+        nn.init.normal_(self.get_submodule("layers.conv1").weight, std=0.02)  # type: ignore[arg-type]
 
 
 def _pool_and_norm(number: int, variant: str) -> dict[str, nn.Module]:

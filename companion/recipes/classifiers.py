@@ -1,5 +1,6 @@
 """Classifiers: the CNN for MNIST, ResNet-20 for CIFAR-10, and the nets that show degradation."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.datasets import ImageSet
-from companion.models import CifarResNet, DigitCNN
+from companion.models import CifarAlexNet, CifarResNet, DigitCNN
 from companion.recipes.base import Goal, Recipe, register
 from companion.training import classification_loss
 
@@ -89,6 +90,7 @@ def _cifar(
     model: dict[str, Any],
     fit: dict[str, Any],
     must_reach: tuple[Goal, ...],
+    architecture: Callable[..., nn.Module] = CifarResNet,
     loss: dict[str, Any] | None = None,
     optimizer: dict[str, Any] | None = None,
     cutout: int | None = None,
@@ -100,7 +102,7 @@ def _cifar(
             description=description,
             dataset="cifar10",
             data="CIFAR-10: 50,000 training images, 10,000 test images",
-            model=CifarResNet,
+            model=architecture,
             loss=classification_loss,
             evaluate=partial(evaluate_classifier, mirrored=True),
             settings={
@@ -125,6 +127,15 @@ _cifar(
     fit={"epochs": 150, "lr": 0.1, "schedule": "cosine"},
     cutout=10,
     must_reach=(Goal("accuracy", 90.5, "higher"), Goal("accuracy_mirrored", 91.0, "higher")),
+)
+
+_cifar(
+    "alexnet-cifar10",
+    "AlexNet's plan for small photographs: a first layer whose filters can be looked at.",
+    architecture=CifarAlexNet,
+    model={},
+    fit={"epochs": 20, "lr": 0.02, "schedule": "cosine"},
+    must_reach=(Goal("accuracy", 75.0, "higher"),),
 )
 
 for _residual in (False, True):
