@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from companion.models.alexnet import AlexNet
+from companion.models.alexnet import AlexNet, CifarAlexNet
 from companion.models.classifier import ImageClassifier
 from companion.models.digit_cnn import DigitCNN
 from companion.models.efficientnet import (
@@ -34,6 +34,7 @@ Build = Callable[[], ImageClassifier]
 # One of each plan, for what must hold for all.
 NETWORKS: dict[str, Build] = {
     "AlexNet": AlexNet,
+    "AlexNet, CIFAR": CifarAlexNet,
     "AlexNet, paper": lambda: AlexNet("paper"),
     "AlexNet, torchvision": lambda: AlexNet("torchvision"),
     "VGG-16": VGG,
@@ -103,6 +104,7 @@ def receptive_field(layers: nn.Module) -> int:
         (AlexNet, 62_378_344),
         (lambda: AlexNet("paper"), 60_965_224),
         (lambda: AlexNet("torchvision"), 61_100_840),
+        (CifarAlexNet, 297_930),
         (lambda: VGG(11), 132_863_336),
         (lambda: VGG(13), 133_047_848),
         (lambda: VGG(16), 138_357_544),
