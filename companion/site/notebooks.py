@@ -11,6 +11,7 @@ import hashlib
 import sys
 import textwrap
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import nbformat
 import yaml
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
+from nbformat import NotebookNode
 
 from companion.site.plain_markdown import EXTENSIONS, Converter, Page, Pages
 
@@ -205,18 +207,23 @@ def _wants_gpu(page: Page) -> bool:
     return bool((page.metadata.get("colab") or {}).get("gpu"))
 
 
-def _cells(converter: Converter) -> list[dict[str, Any]]:
-    """The cells of a chapter."""
-    # The book's own reader: the notebook has the cells which the book runs.
+def source_cells(page: Page) -> Iterator[tuple[NotebookNode, int]]:
+    """The cells that the book runs or shows, each with the number of its first line in the file."""
     config = MdParserConfig(enable_extensions=EXTENSIONS)
-    text = converter.page.text
-    source = read_myst_markdown_notebook(text, config, add_source_map=True)
-    lines = text.split("\n")
-    cells: list[dict[str, Any]] = []
+    source = read_myst_markdown_notebook(page.text, config, add_source_map=True)
+    lines = page.text.split("\n")
     for cell, line in zip(source.cells, source.metadata["source_map"], strict=True):
         if cell.cell_type == "markdown":
-            blank = next(i for i, row in enumerate(lines[line:]) if row)
-            if plain := converter.cell(cell.source.split("\n"), line + blank + 1):
+            line += next(i for i, row in enumerate(lines[line:]) if row) + 1
+        yield cell, line
+
+
+def _cells(converter: Converter) -> list[dict[str, Any]]:
+    """The cells of a chapter's notebook."""
+    cells: list[dict[str, Any]] = []
+    for cell, line in source_cells(converter.page):
+        if cell.cell_type == "markdown":
+            if plain := converter.cell(cell.source.split("\n"), line):
                 cells.append(_markdown_cell(plain))
         elif cell.cell_type == "code" and cell.metadata in ({}, {"tags": ["hide-input"]}):
             solution = converter.solution

@@ -213,7 +213,9 @@ class Converter:
         for line, rows in self._blocks(lines, first):
             was_open = self.solution
             if directive := _DIRECTIVE.fullmatch(rows[0]):
-                block = self._directive(directive[1], directive[2].strip(), rows[1:-1], line)
+                block = self._directive(
+                    self._read(directive[1], directive[2].strip(), rows[1:-1], line)
+                )
             else:
                 block = self._block(rows, line)
             if was_open and self.solution:
@@ -315,7 +317,11 @@ class Converter:
 
     # Directives -----------------------------------------------------------------------------------
 
-    def _directive(self, name: str, argument: str, body: list[str], line: int) -> str:
+    def _directive(self, directive: Directive) -> str:
+        return _DIRECTIVES[directive.name].render(self, directive)
+
+    def _read(self, name: str, argument: str, body: list[str], line: int) -> Directive:
+        """A directive with its options read off its body."""
         kind = _DIRECTIVES.get(name)
         if kind is None:
             raise self.error(line, f"the directive {{{name}}} has no form in a notebook")
@@ -329,7 +335,7 @@ class Converter:
                 raise self.error(first, f"the option {body[0]!r} of {{{name}}} is not known here")
             options[option[1]] = option[2].strip()
             body, first = body[1:], first + 1
-        return kind.render(self, Directive(name, argument, options, body, line, first))
+        return Directive(name, argument, options, body, line, first)
 
     def _admonition(self, directive: Directive) -> str:
         title = self._title(directive.argument, directive.line)
@@ -615,7 +621,7 @@ _DIRECTIVES = {
         frozenset({"label", "scale", "unit", "quantity", "when", "widget", "later"}),
         argument=False,
     ),
-    "quiz": _Kind(Converter._quiz, frozenset({"label"}), argument=False),
+    "quiz": _Kind(Converter._quiz, frozenset({"label", "picture"}), argument=False),
     "recall": _Kind(Converter._recall, argument=False),
     "solution-end": _Kind(Converter._end, argument=False),
     "solution-start": _Kind(Converter._start, frozenset({"class"})),

@@ -10,17 +10,20 @@
 or, for a number, `= 50 ± 0.5 | feedback when right` in place of the options, and below it, for a
 mistake that one expects, `≠ 25 | hint`. Feedback after ` | ` is optional elsewhere. What follows
 a line `---` is the box "Reading the slide closely", which opens after the first try or when the
-reader opens it. Without JavaScript the question stays readable and a <details> gives the answer.
+reader opens it. `:picture: above` says that the last figure above belongs to the question, which
+takes it along into other systems (companion/site/lms). Without JavaScript the question stays
+readable and a <details> gives the answer.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from companion.site.activities import Activity
+from companion.site.activities import Activity, texts
 
 OPTION = re.compile(r"^\s*- \[(?P<mark>[ xX])\]\s+(?P<text>.*)$")
 _VALUE = r"[-+−]?[\d.]+(?:e[-+]?\d+)?"
@@ -134,6 +137,8 @@ def read_number(text: str) -> float:
 
 class QuizDirective(Activity):
     """Render one question as native form controls; site.js gives the feedback."""
+
+    option_spec: ClassVar[dict[str, Any]] = texts("label", "picture")
 
     def run(self) -> list[nodes.Node]:
         """Parse the question and build its nodes."""
