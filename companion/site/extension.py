@@ -24,9 +24,10 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.exercises import TRUTH
-from companion.site import execution, katex, notices, prerender
+from companion.site import execution, katex, notices, objectives, prerender, reading_time
 from companion.site.activities import order, predict, quiz, recall, task
 from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
+from companion.site.lms import page as question_bank
 
 logger = logging.getLogger(__name__)
 
@@ -308,6 +309,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         m for meta in app.env.metadata.values() for m in meta.get("companion", {}).get("models", ())
     }
     copy_models(models, out / "_static" / "companion" / "models")
+    question_bank.provide(app)
     for notebook in sorted(Path(app.srcdir).glob("*.ipynb")):
         if notebook.stem in app.env.found_docs:
             shutil.copyfile(notebook, out / "_sources" / notebook.name)
@@ -341,8 +343,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     app.add_config_value("companion_pages", "", "env", str)
     katex.setup(app)
-    for activity in (quiz, predict, task, recall, order):
-        activity.setup(app)
+    for part in (quiz, predict, task, recall, order, objectives, reading_time, question_bank):
+        part.setup(app)
     app.connect("config-inited", configure, priority=10)
     app.connect("env-before-read-docs", execution.execute_chapters)
     app.connect("env-updated", check_execution)

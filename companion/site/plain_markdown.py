@@ -23,6 +23,7 @@ from pybtex.database import BibliographyData, Entry, parse_file
 from pybtex.plugin import find_plugin
 from sphinxcontrib.bibtex.citation_target import parse_citation_targets
 
+from companion.site import reading_time
 from companion.site.activities.goals import parse_goal
 from companion.site.activities.order import parse_ordering
 from companion.site.activities.predict import parse_prediction
@@ -557,6 +558,11 @@ class Converter:
                 return self._link(page.title, page)
             case "doc":
                 raise self.error(line, f"{content!r} is no page of the book")
+            case "minutes":
+                try:
+                    return reading_time.told(self.page.text, content)
+                except ValueError as error:
+                    raise self.error(line, str(error)) from error
         raise self.error(line, f"the role {{{name}}} has no form in a notebook")
 
     def _link(self, text: str, page: Page) -> str:

@@ -242,7 +242,7 @@ def _open(asked: Open) -> _Parts:
     lines = 10 if asked.kind == "exercise" else 4
     answer = _MARKUP.block(asked.answer)
     rubric = f'<rubricBlock view="scorer">{answer}</rubricBlock>' if answer else ""
-    form = ' format="preFormatted"' if asked.code else ""
+    form = ' format="preformatted"' if asked.code else ""
     return _Parts(
         _declared("single", "string", ()),
         f'{rubric}<extendedTextInteraction responseIdentifier="RESPONSE" '

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 
 from companion.site.activities import key_of
 from companion.site.activities.order import parse_ordering
@@ -153,6 +154,29 @@ def collect(folder: Path, built: Path | None = None) -> list[Asked]:
     return asked
 
 
+class Title(NamedTuple):
+    """What a thing that is asked is called: its kind (one of `KINDS`, or "task") and its title."""
+
+    kind: str
+    title: str
+
+
+def titles(folder: Path) -> dict[str, dict[str, Title]]:
+    """What is asked on each page of a book, tasks included, by page and key.
+
+    Raises:
+        ValueError: a chapter can't be read.
+    """
+    pages = Book(folder).pages
+    pages.collect_labels(_run)
+    found = {}
+    for page in pages.notebooks:
+        reader = _Reader(pages, page, {})
+        _run(reader)
+        found[page.name] = reader.titles
+    return found
+
+
 _TRUTH = re.compile(r'data-predict="predict/([^"]+)" data-truth="([^"]+)"')
 
 
@@ -173,12 +197,14 @@ class _Reader(Converter):
     Attributes:
         asked: the questions.
         illustrated: keys of those to which the figure above (-1) or below (1) belongs.
+        titles: what everything is called that is asked, also what is no question for others.
     """
 
     def __init__(self, book: Pages, page: Page, truths: Mapping[str, str]) -> None:
         super().__init__(book, page)
         self.asked: list[Asked] = []
         self.illustrated: dict[str, int] = {}
+        self.titles: dict[str, Title] = {}
         self._truths = truths
         self._part: list[str] | None = None  # of the exercise or solution that is open
         self._inside = False  # of a directive
@@ -217,13 +243,19 @@ class _Reader(Converter):
             self._inline(option.text, line), self._inline(option.feedback, line), option.right
         )
 
+    def _key(self, kind: str, label: str | None, text: str, title: str) -> str:
+        key = key_of(label, text)
+        self.titles[key] = Title(kind, title)
+        return key
+
     def _ask_task(self, directive: Directive) -> None:
-        """Needs its widget."""
+        """Needs its widget: it has a title and is no question for others."""
+        self._key("task", directive.options.get("label"), "\n".join(directive.body), "Task")
 
     def _ask_quiz(self, directive: Directive) -> None:
         question, first = self._parsed(directive, parse_question), directive.first
         title = self._numbered("Question ", directive)
-        key = key_of(directive.options.get("label"), question.text)
+        key = self._key("quiz", directive.options.get("label"), question.text, title)
         after = ""
         if question.closely:
             box = self._text(list(question.closely), first + question.closely_at)
@@ -249,7 +281,7 @@ class _Reader(Converter):
     def _ask_predict(self, directive: Directive) -> None:
         first, options = directive.first, directive.options
         prediction = self._parsed(directive, parse_prediction, options)
-        key = key_of(options.get("label"), prediction.text)
+        key = self._key("predict", options.get("label"), prediction.text, "Prediction")
         if prediction.quantity:
             return  # a widget shows the answer
         if isinstance(prediction.truth, str):
@@ -289,7 +321,7 @@ class _Reader(Converter):
             self._parsed(directive, parse_ordering, directive.options),
             directive.first,
         )
-        key = key_of(directive.options.get("label"), ordering.text)
+        key = self._key("order", directive.options.get("label"), ordering.text, "Lines to order")
         self.asked.append(
             Ordering(
                 self.page.name, "order", key, "Put in order",
@@ -304,11 +336,12 @@ class _Reader(Converter):
         for card in self._parsed(directive, parse_cards):
             front, back = (self._inline(side, directive.first) for side in (card.front, card.back))
             key = f"card-{card.key}"
+            self.titles[key] = Title("recall", "Recall card")
             self.asked.append(Open(self.page.name, "recall", key, "Recall", front, answer=back))
 
     def _ask_exercise_start(self, directive: Directive) -> None:
         title = self._start(directive).lstrip("# ")
-        key = key_of(directive.options.get("label"), title)
+        key = self._key("exercise", directive.options.get("label"), title, title)
         self.asked.append(Open(self.page.name, "exercise", key, title, ""))
         self._part, self._has_code = [], False
 
