@@ -108,7 +108,8 @@ def count(text: str, widgets: frozenset[str] = frozenset()) -> Counts:
 
 def parts(text: str) -> tuple[str, str]:
     """A chapter's Markdown without and with only its optional sections (“Optional: …”)."""
-    must, may = [], []
+    must: list[str] = []
+    may: list[str] = []
     optional = 0  # the level of the heading of the optional section that is open
     fence = ""
     for row in re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).split("\n"):

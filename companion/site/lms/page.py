@@ -39,8 +39,9 @@ def provide(app: Sphinx) -> None:
     if not any(meta.get("companion", {}).get("questions") for meta in metadata):
         return
     book, built = Path(app.srcdir), Path(app.outdir)
-    sources = [*book.glob("*.md"), *built.glob("*.html"), *Path(__file__).parent.glob("*.py")]
-    newest = max(path.stat().st_mtime for path in sources)
+    pages = [built / f"{name}.html" for name in app.env.found_docs]
+    sources = [*book.glob("*.md"), *pages, *Path(__file__).parent.glob("*.py")]
+    newest = max(path.stat().st_mtime for path in sources if path.exists())
     targets = [built / FOLDER / name for name in _FILES]
     if all(path.exists() and path.stat().st_mtime >= newest for path in targets):
         return
