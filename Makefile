@@ -12,7 +12,7 @@ AGAIN := (echo "What failed, once more and alone:"; \
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve quick test lab bench notebooks style lint clean lock
+.PHONY: help book serve quick test lab bench notebooks questions style lint clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) \
@@ -42,6 +42,9 @@ test: $(READY) ## run every check and test, the built book in a real browser inc
 test-%: $(READY) ## run the tests with NAME in their name or path (make test-resnet)
 	@$(BIN)/python -m companion.site.frontend
 	@$(PYTEST) -k "$*"
+
+questions: book ## write the book's questions for Moodle and as QTI 2.1 (into _build/html/questions)
+	@$(BIN)/python -m companion.site.lms
 
 style: $(READY) ## check style and types, change nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
