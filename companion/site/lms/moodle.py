@@ -5,6 +5,7 @@ place; lines that may change places share "1 or 2"; those that do not belong get
 belong"), which every Moodle has, everything else `essay`.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from companion.site.lms.markup import Markup, png, png_name, tex_for_mathjax
 from companion.site.lms.questions import KINDS, Asked, Choice, Number, Open, Ordering, Picture
 
 _OUT = "does not belong"
+_PLACES = "Give each line its place. “1 or 2” is the place of a line that may stand in either."
 
 
 def moodle_xml(asked: Sequence[Asked], title: str, chapters: dict[str, str]) -> bytes:
@@ -47,9 +49,13 @@ _MARKUP = Markup(tex_for_mathjax, "@@PLUGINFILE@@/")
 
 def _question(asked: Asked) -> Element:
     element = Element("question", type=_TYPES[type(asked)])
-    short = f"{asked.title}: {' '.join(asked.text.split())}"
+    plain = re.sub(r"[$`*>]", "", asked.text)  # a name is no HTML
+    short = f"{asked.title}: {' '.join(plain.split())}"
     _text(element, "name", short if len(short) <= 80 else f"{short[:79]}…")
-    body = _html(element, "questiontext", _MARKUP.question(asked))
+    text = _MARKUP.question(asked)
+    if isinstance(asked, Ordering):
+        text += f"\n<p>{_PLACES}</p>"
+    body = _html(element, "questiontext", text)
     for picture in asked.pictures:
         _file(body, picture)
     after = asked.after

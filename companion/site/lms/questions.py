@@ -134,17 +134,22 @@ def collect(folder: Path, built: Path | None = None) -> list[Asked]:
     Args:
         folder: the book's Markdown, as for `companion.site.notebooks.Book`.
         built: the built site, whose pages know the truths that cells computed, and the figures.
-            Without it such predictions are left out, and questions come without their figures.
+            Chapters that it does not have are left out. Without it such predictions are left out,
+            and questions come without their figures.
 
     Raises:
-        ValueError: a chapter can't be read, or two questions have one key.
+        ValueError: there is no chapter, one can't be read, or two questions have one key.
     """
     pages = Book(folder).pages
+    if not pages.notebooks:
+        raise ValueError(f"{folder}: expected chapters (*.md with a kernelspec), got none")
     pages.collect_labels(_run)
     asked: list[Asked] = []
     for page in pages.notebooks:
         file = built / f"{page.name}.html" if built else None
-        html = file.read_text("utf-8") if file and file.is_file() else ""
+        if file and not file.is_file():
+            continue  # the book is built without this chapter
+        html = file.read_text("utf-8") if file else ""
         reader = _Reader(pages, page, dict(_TRUTH.findall(html)))
         _run(reader)
         asked += [_with_figure(question, html, reader.illustrated) for question in reader.asked]
