@@ -213,6 +213,10 @@ def configure(app: Sphinx, config: Config) -> None:
             theme[key] = False
 
 
+# What the theme brings and no page asks for, below _static.
+SURPLUS = ("**/*.map", "locales/*/*/*", "*webpack-macros.html", "vendor/**/*.ttf")
+
+
 def check_execution(app: Sphinx, env: BuildEnvironment) -> None:
     """Fail the build when a chapter, or a cell of it, did not run."""
     for docname in sorted(env.found_docs):
@@ -244,7 +248,7 @@ def dress_page(
     """Give a page its security policy, the scripts it needs, and its notebook to download."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">'
     font = json.dumps(context["pathto"](f"_static/fonts/{FONTS[0]}", resource=True))
-    link = context["pathto"](f"_static/{notices.FILE}", resource=True)
+    link = context["pathto"](notices.PAGE)
     context["theme_extra_footer"] = f'<a href="{escape(link)}">Licences of what others made</a>'
     context["metatags"] = policy + PRELOAD.replace("FONT", font) + context.get("metatags", "")
     needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
@@ -295,9 +299,9 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for name, source in static_files():
         (out / "_static" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, out / "_static" / name)
-    notices.write(out / "_static")
-    for surplus in (out / "_static").rglob("*.map"):
-        surplus.unlink()
+    for pattern in SURPLUS:
+        for surplus in (out / "_static").glob(pattern):
+            surplus.unlink()
     for page in out.glob("*.html"):
         # The theme loads the whole search index on every page, for a search while one types that
         # this book does not have.
@@ -346,6 +350,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", configure, priority=10)
     app.connect("env-before-read-docs", execution.execute_chapters)
     app.connect("env-updated", check_execution)
+    app.connect("html-collect-pages", notices.pages)
     app.connect("html-page-context", dress_page, priority=10)
     app.connect("build-finished", finish, priority=900)
     app.connect("builder-inited", provide_static_files)
