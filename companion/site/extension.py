@@ -24,7 +24,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.exercises import TRUTH
-from companion.site import execution, katex, notices, prerender
+from companion.site import execution, katex, launch, notices, prerender
 from companion.site.activities import order, predict, quiz, recall, task
 from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 
@@ -204,10 +204,11 @@ def configure(app: Sphinx, config: Config) -> None:
     # Threads that spin for long while they wait make training many times slower on a busy machine;
     # threads that never do, up to three times slower on a quiet one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    launch.configure(config)
     theme = config["html_theme_options"]
     if not theme.get("repository_url"):
         # A button without an address would point at somebody else's repository.
-        for key in ("launch_buttons", "repository_url", "path_to_docs", "repository_branch"):
+        for key in ("repository_url", "path_to_docs", "repository_branch"):
             theme.pop(key, None)
         for key in [key for key in theme if key.startswith("use_") and key.endswith("_button")]:
             theme[key] = False
@@ -345,6 +346,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     app.add_config_value("companion_pages", "", "env", str)
     katex.setup(app)
+    launch.setup(app)
     for activity in (quiz, predict, task, recall, order):
         activity.setup(app)
     app.connect("config-inited", configure, priority=10)

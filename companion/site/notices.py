@@ -249,7 +249,11 @@ def _licence(package: Distribution) -> str:
     told: Any = package.metadata
     classifiers = [c for c in told.get_all("Classifier") or () if c.startswith("License ::")]
     first = (told.get("License") or "").strip().split("\n")[0]
-    for name in (told.get("License-Expression"), first, *(c.split(" :: ")[-1] for c in classifiers)):
+    for name in (
+        told.get("License-Expression"),
+        first,
+        *(c.split(" :: ")[-1] for c in classifiers),
+    ):
         if name and name != "UNKNOWN" and not name.startswith("Files:"):
             return str(name)
     return "see its licence text"

@@ -220,6 +220,7 @@ def test_the_build_stops_on(tmp_path, content, complaint):
 @pytest.mark.slow
 def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_path):
     content = cell("6 * 7") + "\n$$\na &= b \\\\\nc &= d\n$$ (eq)\n\n{eq}`eq`\n"
+    content += "```{exercise-start} First\n:label: ex-first\n```\nDo it.\n```{exercise-end}\n```\n"
     status, output = build(tmp_path / "plain", content)
     assert status == 0, output
     page = (tmp_path / "plain" / "_build" / "html" / "page.html").read_text("utf-8")
@@ -234,12 +235,23 @@ def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_p
     assert page.index("Content-Security-Policy") < page.index("<script")
     for nowhere in ("mybinder", "colab.research", "executablebooks/jupyter-book"):
         assert nowhere not in page
+    assert (
+        'Do it in <a href="_sources/page.ipynb" download>the notebook to download</a>, '
+        "under “Exercise 1”."
+    ) in page
     address = "https://github.com/somebody/some-book"
     status, output = build(tmp_path / "launch", content, url=address)
     assert status == 0, output
-    page = (tmp_path / "launch" / "_build" / "html" / "page.html").read_text("utf-8")
-    assert "somebody/some-book/blob/main/book/page.ipynb" in page
-    assert "mybinder.org/v2/gh/somebody/some-book/main?urlpath=lab/tree/book/page.ipynb" in page
+    page = html.unescape((tmp_path / "launch" / "_build" / "html" / "page.html").read_text("utf-8"))
+    book = "somebody/some-book"
+    colab = f"https://colab.research.google.com/github/{book}/blob/main/book/page.ipynb"
+    kaggle = f"https://kaggle.com/kernels/welcome?src={address}/blob/main/book/page.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{book}/main?urlpath=lab/tree/book/page.ipynb"
+    places = [page.index(f'href="{url}"') for url in (colab, kaggle, binder)]
+    assert places == sorted(places), "Colab first"
+    assert "minutes" in page[places[2] : places[2] + 200], "Binder's wait is said"
+    assert f'<a href="{colab}#scrollTo=ex-first">Colab</a>' in page
+    assert f'<a href="{binder}%23cell-id%3Dex-first">Binder (wait some minutes)</a>' in page
 
 
 @pytest.mark.slow
