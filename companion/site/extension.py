@@ -24,7 +24,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.exercises import TRUTH
-from companion.site import execution, katex, launch, notices, prerender
+from companion.site import execution, katex, launch, notices, offline, pdf, prerender
 from companion.site.activities import order, predict, quiz, recall, task
 from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 
@@ -73,7 +73,8 @@ SECURITY_POLICY = "; ".join(
         "font-src 'self' file: data:",
         "media-src 'self' file:",
         "connect-src 'self' file: data: blob:",
-        "worker-src blob:",
+        "worker-src 'self' blob:",
+        "manifest-src 'self'",
         "form-action 'self' file:",
         "base-uri 'self'",
     ]
@@ -250,8 +251,15 @@ def dress_page(
     policy = f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">'
     font = json.dumps(context["pathto"](f"_static/fonts/{FONTS[0]}", resource=True))
     link = context["pathto"](notices.PAGE)
-    context["theme_extra_footer"] = f'<a href="{escape(link)}">Licences of what others made</a>'
-    context["metatags"] = policy + PRELOAD.replace("FONT", font) + context.get("metatags", "")
+    licences = f'<a href="{escape(link)}">Licences of what others made</a>'
+    context["theme_extra_footer"] = f"<p>{licences}{pdf.PLACE}</p>{offline.BOX}"
+    icon = escape(context["pathto"](offline.ICON, resource=True))
+    head = (
+        policy
+        + PRELOAD.replace("FONT", font)
+        + offline.HEAD.format(colour=offline.COLOUR, icon=icon)
+    )
+    context["metatags"] = head + context.get("metatags", "")
     needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
     if needs.get("widgets") or needs.get("lazy"):
         app.add_css_file("companion/widgets.css")
@@ -316,6 +324,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for notebook in sorted(Path(app.srcdir).glob("*.ipynb")):
         if notebook.stem in app.env.found_docs:
             shutil.copyfile(notebook, out / "_sources" / notebook.name)
+    pdf.remove_stale(out)
+    offline.write(app)
 
 
 def copy_models(models: Iterable[str], target: Path) -> None:
