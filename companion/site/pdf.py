@@ -5,6 +5,7 @@ until its page is built anew, which takes the link away. Widgets are printed as 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from html import escape
@@ -36,19 +37,15 @@ _OPTIONS = ["--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
 _PATIENCE = 120_000  # milliseconds
 _FOOT = (
     '<div style="font-size:8px;width:100%;text-align:center;color:#555">'
-    '<span class="title"></span> · <span class="pageNumber"></span>/<span class="totalPages"></span></div>'
+    '<span class="title"></span> · <span class="pageNumber"></span>/'
+    '<span class="totalPages"></span></div>'
 )
 
 
-def find_chromium(
-    names: tuple[str, ...] = ("chromium", "chromium-browser", "google-chrome"),
-) -> str:
+def find_chromium() -> str:
     """Path of the Chromium to drive: $CHROMIUM, else the machine's; "" leaves it to Playwright."""
-    from os import environ
-
-    return next(
-        (path for name in (environ.get("CHROMIUM", ""), *names) if (path := which(name))), ""
-    )
+    wanted = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    return next((path for name in wanted if name and (path := which(name))), "")
 
 
 def page_names(site: Path) -> list[str]:
@@ -81,7 +78,7 @@ def print_page(page: "Page", source: Path, target: Path) -> None:
         path=str(target),
         format="A4",
         scale=_SCALE,
-        margin=dict.fromkeys(("top", "bottom", "left", "right"), _MARGIN),
+        margin={"top": _MARGIN, "bottom": _MARGIN, "left": _MARGIN, "right": _MARGIN},
         print_background=True,
         outline=True,
         tagged=True,

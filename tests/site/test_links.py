@@ -1,4 +1,4 @@
-"""Whether links of the book lead somewhere: on small sites, a small web server, and the built book."""
+"""Whether links lead somewhere: on small sites, a small web server, and in the built book."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,8 +8,8 @@ import pytest
 from companion.site.links import broken, external, main, unreachable
 
 GOOD = """<a href="b.html#there">b</a> <a href="#here">here</a> <p id="here"></p>
-<link href="_static/a%20b.css?v=1"> <a href="https://example.org/x#y">x</a> <a href="mailto:a@b.c">m</a>
-<a href="">this page</a> <img src="data:image/png;base64,AAAA">"""
+<link href="_static/a%20b.css?v=1"> <a href="https://example.org/x#y">x</a>
+<a href="mailto:a@b.c">m</a> <a href="">this page</a> <img src="data:image/png;base64,AAAA">"""
 
 
 @pytest.fixture
