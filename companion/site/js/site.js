@@ -186,6 +186,7 @@ for (const box of document.querySelectorAll(".companion-plotly")) near.observe(b
 
 // A4 with a browser's own margins, in CSS pixels.
 const SHEET = 680;
+const SHAPE = 1.4; // height over width of what fits on one
 
 /** Show what is folded away, in the light, figures as wide as the paper; and put it back. */
 function startPrinting() {
@@ -206,6 +207,10 @@ function startPrinting() {
         details.open = false;
       });
     }
+    /** @type {NodeListOf<HTMLElement>} */
+    const widgets = document.querySelectorAll(".companion-widget");
+    for (const { classList, offsetHeight, offsetWidth } of widgets)
+      classList.toggle("taller-than-a-sheet", offsetHeight > SHAPE * offsetWidth);
     /** @type {NodeListOf<HTMLElement>} */
     const plots = document.querySelectorAll(".companion-plotly[data-drawn] > div");
     for (const plot of plots) {
