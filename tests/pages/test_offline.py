@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from companion.site import offline
+from companion.site.frontend import build_frontend
 from conftest import QuietHandler
 from support.small_book import build, cell
 from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.browser
 
-READY = "document.documentElement.dataset.offline === 'ready'"
+READY = "() => document.documentElement.dataset.offline === 'ready'"
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def context(browser):
 @pytest.fixture(scope="module")
 def small_book(tmp_path_factory):
     """A built book of two pages, one of them with a widget."""
+    build_frontend(quiet=True)
     folder = tmp_path_factory.mktemp("small")
     content = cell("from companion.widgets import Softmax\n\nSoftmax()") + "\nThe first build.\n"
     status, output = build(folder, content, other="# Other\n\nThe other page.\n")
@@ -69,7 +71,9 @@ def test_a_chapter_is_read_again_without_a_network_and_its_model_runs(context, s
     page.wait_for_function(READY)
     widget = page.locator('.companion-widget[data-widget="latent_traversal"]').first
     widget.scroll_into_view_if_needed()
-    live = page.locator('.companion-widget[data-widget="latent_traversal"][data-state="live"]').first
+    live = page.locator(
+        '.companion-widget[data-widget="latent_traversal"][data-state="live"]'
+    ).first
     live.wait_for()
     page.wait_for_load_state("networkidle")
     context.set_offline(True)
@@ -89,7 +93,7 @@ def test_a_chapter_is_read_again_without_a_network_and_its_model_runs(context, s
 
 
 def test_what_was_not_read_is_said_to_be_missing(context, copy):
-    site, address = copy
+    _, address = copy
     page = context.new_page()
     page.goto(f"{address}/page.html", wait_until="load")
     page.wait_for_function(READY)
@@ -112,7 +116,7 @@ def test_the_whole_book_is_kept(context, copy):
     button.wait_for()
     button.click()
     page.wait_for_function(
-        """document.querySelector('.book-offline [role=status]').textContent
+        """() => document.querySelector('.book-offline [role=status]').textContent
             .startsWith('The whole book is on this device')"""
     )
     files = set(json.loads((site / "offline.json").read_text())["files"])
@@ -176,7 +180,10 @@ def test_from_a_folder_there_is_no_worker(context, copy):
     site, _ = copy
     page = context.new_page()
     errors = []
-    page.on("console", lambda message: errors.append(message.text))
+    page.on(
+        "console",
+        lambda message: errors.append(message.text) if message.type == "error" else None,
+    )
     page.goto((site / "page.html").as_uri(), wait_until="load")
     assert page.locator("link[rel=manifest]").count() == 0
     assert not page.locator(".book-offline").is_visible()
