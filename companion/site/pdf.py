@@ -114,12 +114,16 @@ def print_book(site: Path, names: list[str]) -> Iterator[tuple[str, int]]:
             page.set_default_timeout(_PATIENCE)
             print_page(page, source, target)
             page.close()
-            link = f'<a class="book-pdf" href="{FOLDER}/{escape(name)}.pdf">This page as a PDF</a>'
-            text = source.read_text("utf-8")
-            source.write_text(text.replace(PLACE, link), "utf-8")
+            add_link(source)
             yield name, target.stat().st_size
         browser.close()
     offline.write_list(site)
+
+
+def add_link(page: Path) -> None:
+    """Have a page of the site link to its PDF."""
+    link = f'<a class="book-pdf" href="{FOLDER}/{escape(page.stem)}.pdf">This page as a PDF</a>'
+    page.write_text(page.read_text("utf-8").replace(PLACE, link), "utf-8")
 
 
 def unprinted(site: Path) -> list[str]:
