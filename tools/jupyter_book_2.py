@@ -54,16 +54,18 @@ def main(chapter: str = "12-vae") -> int:
         (place / "references.bib").write_text((BOOK / "references.bib").read_text("utf-8"), "utf-8")
         (place / "myst.yml").write_text(CONFIG.format(chapter=chapter), "utf-8")
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            [programs / "jupyter-book", "build", "--html", "--ci"],
-            cwd=place,
-            env=os.environ | {"PATH": path, "CI": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = done.stdout + done.stderr
+        said = ""
+        for what in ("--site", "--html"):  # what it reads; then pages, for which it needs the theme
+            done = subprocess.run(
+                [programs / "jupyter-book", "build", what],
+                cwd=place,
+                env=os.environ | {"PATH": path, "CI": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            said = said or done.stdout + done.stderr
         read = sorted((place / "_build" / "site" / "content").glob("*.json"))
         pages = list((place / "_build" / "html").glob("**/*.html"))
         tree = json.loads(read[0].read_text("utf-8"))["mdast"] if read else {"type": "nothing"}
