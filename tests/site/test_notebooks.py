@@ -813,7 +813,8 @@ GOLDEN = [
         'x = 1  # {ref}`start` :::\n\nprint(f"{x}`")',
         {"cellView": "form", "jupyter": {"source_hidden": True}},
     ),
-    ("markdown", "## Exercises\n\n### Exercise 1.1 — Compute\n\nFill in:", {}),
+    ("markdown", "## Exercises", {}),
+    ("markdown", "### Exercise 1.1 — Compute\n\nFill in:", {"id": "ex"}),
     ("code", "y = ...", {}),
     ("markdown", "### Solution to exercise 1.1", {}),
     (

@@ -249,7 +249,7 @@ def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_p
     binder = f"https://mybinder.org/v2/gh/{book}/main?urlpath=lab/tree/book/page.ipynb"
     places = [page.index(f'href="{url}"') for url in (colab, kaggle, binder)]
     assert places == sorted(places), "Colab first"
-    assert "minutes" in page[places[2] : places[2] + 200], "Binder's wait is said"
+    assert "minutes" in page[places[2] : places[2] + 300], "Binder's wait is said"
     assert f'<a href="{colab}#scrollTo=ex-first">Colab</a>' in page
     assert f'<a href="{binder}%23cell-id%3Dex-first">Binder (wait some minutes)</a>' in page
 
