@@ -89,9 +89,9 @@ def _line(exercise: str, notebook: str, links: dict[str, str]) -> str:
         f'<a href="{escape(url)}">{escape(_NAMES.get(name, name))}</a>'
         for name, url in links.items()
     ]
-    download = f'<a href="_sources/{escape(notebook)}" download>the notebook to download</a>'
-    ways.append(f"{download}, under “{exercise}”")
-    return f'<p class="in-notebook">Do it in {", in ".join(ways)}.</p>'
+    ways.append(f'<a href="_sources/{escape(notebook)}" download>download</a>')
+    text = f"In the notebook, under “{exercise}”: {' · '.join(ways)}"
+    return f'<p class="in-notebook">{text}</p>'
 
 
 def setup(app: Sphinx) -> None:

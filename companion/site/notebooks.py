@@ -126,7 +126,8 @@ class Repository:
 
         Args:
             name: the notebook's file name.
-            cell: id of the cell to show, for those that can: Colab, and JupyterLab on Binder.
+            cell: id of the cell to show, for Colab. (JupyterLab 4.6, which Binder opens, drops it
+                from an address when it starts with an empty workspace.)
         """
         parts = urlsplit(self.url)
         project, file = parts.path.strip("/"), f"{self.folder}/{name}"
@@ -141,7 +142,7 @@ class Repository:
         if self.url and (binder := self.services.get("binderhub_url")):
             known = {"github.com": f"gh/{project}", "gitlab.com": f"gl/{quote(project, '')}"}
             where = known.get(parts.hostname or "", f"git/{quote(self.url, '')}")
-            place = quote(f"lab/tree/{file}" + f"#cell-id={cell}" * bool(cell))
+            place = quote(f"lab/tree/{file}")
             links["Binder"] = f"{binder.rstrip('/')}/v2/{where}/{self.branch}?urlpath={place}"
         return links
 

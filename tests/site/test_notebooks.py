@@ -949,8 +949,7 @@ def test_links_that_open_a_notebook_at_a_cell() -> None:
         "Colab": "https://colab.example.org/github/o/n/blob/main/book/c.ipynb#scrollTo=ex-one",
         "Kaggle": "https://kaggle.example.org/kernels/welcome?src="
         "https://github.com/o/n/blob/main/book/c.ipynb",
-        "Binder": "https://binder.example.org/v2/gh/o/n/main"
-        "?urlpath=lab/tree/book/c.ipynb%23cell-id%3Dex-one",
+        "Binder": "https://binder.example.org/v2/gh/o/n/main?urlpath=lab/tree/book/c.ipynb",
     }
     assert "#" not in "".join(repository.launch_links("c.ipynb").values())
     for url, path in {
