@@ -12,7 +12,7 @@ AGAIN := (echo "What failed, once more and alone:"; \
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve quick test lab bench notebooks questions style lint clean lock
+.PHONY: help book serve pdf quick test lab bench notebooks questions style lint clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) \
@@ -27,6 +27,9 @@ book: $(READY) ## set up and build the book into _build/html (warnings and faili
 
 serve: book ## build, then serve the book at http://localhost:$(PORT)
 	@$(BIN)/python -m companion.site.build --serve $(PORT)
+
+pdf: book ## build, then print each chapter to _build/html/pdf (needs Chromium)
+	@$(BIN)/python -m companion.site.pdf
 
 quick: $(READY) ## check style and types, run the quick tests: no browser, no built book, no long training
 	@$(BIN)/python -m companion.site.frontend

@@ -1,7 +1,6 @@
 """Shared by the tests: where the built book is, a web server for it, a real Chromium."""
 
 import os
-import shutil
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -47,10 +46,9 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 def chromium() -> str:
     """Path of the Chromium to drive: $CHROMIUM, the machine's, or Playwright's own."""
-    for name in (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"):
-        if name and (path := shutil.which(name)):
-            return path
-    return ""
+    from companion.site.pdf import find_chromium
+
+    return find_chromium()
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,17 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from companion.exercises import TRUTH
-from companion.site import execution, katex, notices, objectives, prerender, reading_time
+from companion.site import (
+    execution,
+    katex,
+    launch,
+    notices,
+    objectives,
+    offline,
+    pdf,
+    prerender,
+    reading_time,
+)
 from companion.site.activities import order, predict, quiz, recall, task
 from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 from companion.site.lms import page as question_bank
@@ -74,7 +84,8 @@ SECURITY_POLICY = "; ".join(
         "font-src 'self' file: data:",
         "media-src 'self' file:",
         "connect-src 'self' file: data: blob:",
-        "worker-src blob:",
+        "worker-src 'self' blob:",
+        "manifest-src 'self'",
         "form-action 'self' file:",
         "base-uri 'self'",
     ]
@@ -205,13 +216,18 @@ def configure(app: Sphinx, config: Config) -> None:
     # Threads that spin for long while they wait make training many times slower on a busy machine;
     # threads that never do, up to three times slower on a quiet one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    launch.configure(config)
     theme = config["html_theme_options"]
     if not theme.get("repository_url"):
         # A button without an address would point at somebody else's repository.
-        for key in ("launch_buttons", "repository_url", "path_to_docs", "repository_branch"):
+        for key in ("repository_url", "path_to_docs", "repository_branch"):
             theme.pop(key, None)
         for key in [key for key in theme if key.startswith("use_") and key.endswith("_button")]:
             theme[key] = False
+
+
+# What the theme brings and no page asks for, below _static.
+SURPLUS = ("**/*.map", "locales/*/*/*", "*webpack-macros.html", "vendor/**/*.ttf")
 
 
 def check_execution(app: Sphinx, env: BuildEnvironment) -> None:
@@ -245,9 +261,16 @@ def dress_page(
     """Give a page its security policy, the scripts it needs, and its notebook to download."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{SECURITY_POLICY}">'
     font = json.dumps(context["pathto"](f"_static/fonts/{FONTS[0]}", resource=True))
-    link = context["pathto"](f"_static/{notices.FILE}", resource=True)
-    context["theme_extra_footer"] = f'<a href="{escape(link)}">Licences of what others made</a>'
-    context["metatags"] = policy + PRELOAD.replace("FONT", font) + context.get("metatags", "")
+    link = context["pathto"](notices.PAGE)
+    licences = f'<a href="{escape(link)}">Licences of what others made</a>'
+    context["theme_extra_footer"] = f"<p>{licences}{pdf.PLACE}</p>{offline.BOX}"
+    icon = escape(context["pathto"](offline.ICON, resource=True))
+    head = (
+        policy
+        + PRELOAD.replace("FONT", font)
+        + offline.HEAD.format(colour=offline.COLOUR, icon=icon)
+    )
+    context["metatags"] = head + context.get("metatags", "")
     needs = app.env.metadata[pagename].get("companion", {}) if pagename in app.env.metadata else {}
     if needs.get("widgets") or needs.get("lazy"):
         app.add_css_file("companion/widgets.css")
@@ -296,9 +319,9 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for name, source in static_files():
         (out / "_static" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, out / "_static" / name)
-    notices.write(out / "_static")
-    for surplus in (out / "_static").rglob("*.map"):
-        surplus.unlink()
+    for pattern in SURPLUS:
+        for surplus in (out / "_static").glob(pattern):
+            surplus.unlink()
     for page in out.glob("*.html"):
         # The theme loads the whole search index on every page, for a search while one types that
         # this book does not have.
@@ -313,6 +336,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     for notebook in sorted(Path(app.srcdir).glob("*.ipynb")):
         if notebook.stem in app.env.found_docs:
             shutil.copyfile(notebook, out / "_sources" / notebook.name)
+    pdf.remove_stale(out)
+    offline.write(app)
 
 
 def copy_models(models: Iterable[str], target: Path) -> None:
@@ -343,11 +368,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything with Sphinx."""
     app.add_config_value("companion_pages", "", "env", str)
     katex.setup(app)
+    launch.setup(app)
     for part in (quiz, predict, task, recall, order, objectives, reading_time, question_bank):
         part.setup(app)
     app.connect("config-inited", configure, priority=10)
     app.connect("env-before-read-docs", execution.execute_chapters)
     app.connect("env-updated", check_execution)
+    app.connect("html-collect-pages", notices.pages)
     app.connect("html-page-context", dress_page, priority=10)
     app.connect("build-finished", finish, priority=900)
     app.connect("builder-inited", provide_static_files)

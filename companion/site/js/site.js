@@ -1,9 +1,11 @@
-// What every page needs and no widget: quizzes, and Plotly figures that load when they come near.
+// What every page needs and no widget: quizzes, Plotly figures that load when they come near, reading offline.
 
 import { readings } from "./activities/numbers.js";
+import { startOffline } from "./offline/register.js";
 
 const { src } = /** @type {HTMLScriptElement} */ (document.currentScript);
 const here = new URL(".", src);
+startOffline(new URL("../../", here));
 
 // The theme names its search button otherwise than the text on it says.
 document.querySelector(".search-button-field")?.removeAttribute("aria-label");
@@ -179,3 +181,46 @@ const near = new IntersectionObserver(
   { rootMargin: "300px" },
 );
 for (const box of document.querySelectorAll(".companion-plotly")) near.observe(box);
+
+// --- paper -------------------------------------------------------------------------------------
+
+// A4 with a browser's own margins, in CSS pixels.
+const SHEET = 680;
+const SHAPE = 1.4; // height over width of what fits on one
+
+/** Show what is folded away, in the light, figures as wide as the paper; and put it back. */
+function startPrinting() {
+  /** @type {(() => void)[]} */
+  const back = [];
+  addEventListener("beforeprint", () => {
+    const { dataset } = document.documentElement;
+    const { theme } = dataset;
+    dataset.theme = "light";
+    back.push(() => {
+      dataset.theme = theme;
+    });
+    /** @type {NodeListOf<HTMLDetailsElement>} */
+    const folded = document.querySelectorAll(".bd-article details:not([open], .hide)");
+    for (const details of folded) {
+      details.open = true;
+      back.push(() => {
+        details.open = false;
+      });
+    }
+    /** @type {NodeListOf<HTMLElement>} */
+    const widgets = document.querySelectorAll(".companion-widget");
+    for (const { classList, offsetHeight, offsetWidth } of widgets)
+      classList.toggle("taller-than-a-sheet", offsetHeight > SHAPE * offsetWidth);
+    /** @type {NodeListOf<HTMLElement>} */
+    const plots = document.querySelectorAll(".companion-plotly[data-drawn] > div");
+    for (const plot of plots) {
+      if (plot.clientWidth <= SHEET) continue;
+      globalThis.Plotly.relayout(plot, { width: SHEET, autosize: false });
+      back.push(() => globalThis.Plotly.relayout(plot, { width: null, autosize: true }));
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const restore of back.splice(0)) restore();
+  });
+}
+startPrinting();
