@@ -607,6 +607,9 @@ function stackControls(model, { onPut, onToggle }) {
       if (!now.own) return;
       const window = model.get("stack")[every.get() ? 0 : now.depth - 1];
       depth.set(model.get("stack").length);
+      // Where every window is a pixel wide both mean the same, and the reader's word stays.
+      const stack = model.get("stack");
+      if (stack.some((each) => half(each) > 0)) padding.set(stack.some((each) => each[2] > 0));
       for (const { index, slider } of knobs) slider.set(window[index]);
     },
   };
