@@ -9,6 +9,7 @@ Any other trait is a setting if its tag says what it may be, or how that follows
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import anywidget
 import traitlets
 
 from companion.widgets.traits import Bounded, BoundedInt, Choice, Seed
@@ -71,9 +72,10 @@ def _of(trait: traitlets.TraitType) -> Setting | None:
 def settings(widget: traitlets.HasTraits) -> dict[str, Setting]:
     """What each of a widget's settings may be, by the trait's name."""
     found = {}
+    foreign = anywidget.AnyWidget.class_traits(sync=True)
     for name, trait in sorted(widget.traits(sync=True).items()):
         said: Setting | Callable[[Any], Setting] | None = trait.metadata.get("setting", _of(trait))
         spec = said(widget) if callable(said) else said
-        if spec is not None and not name.startswith("_"):
+        if spec is not None and name not in foreign and not name.startswith("_"):
             found[name] = spec
     return found

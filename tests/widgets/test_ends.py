@@ -29,7 +29,9 @@ function* texts(root) {
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     const el = node.parentElement;
     if (!node.data.trim() || !shown(el)) continue;
-    if (el.closest("option") || isForEars(el)) continue;
+    if (el.closest("option, [style*='display: none']") || isForEars(el)) continue;
+    // A long name ends in an ellipsis where its author says so.
+    if (getComputedStyle(el).textOverflow === "ellipsis") continue;
     const range = document.createRange();
     range.selectNodeContents(node);
     for (const box of range.getClientRects()) {

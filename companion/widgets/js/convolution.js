@@ -155,11 +155,12 @@ function sumLine([height, width]) {
   const slots = products.flatMap((line, a) =>
     line.map((term, b) => h("span", { class: "convolution-slot" }, a + b ? "+ " : "", term)),
   );
+  const rows = h("div", { class: "convolution-terms", style: `--columns: ${width}` }, ...slots);
   return {
     products,
     parts: [
       h("p", { class: "convolution-left" }, h("i", {}, "y"), place, " ="),
-      h("div", { class: "convolution-terms", style: `--columns: ${width}` }, ...slots),
+      rows,
       h("p", { class: "companion-result convolution-total" }, "= ", total.el),
     ],
     /** @param {Term[]} parts @param {number} row @param {number} column of the output */
@@ -171,6 +172,8 @@ function sumLine([height, width]) {
         term.dataset.value = String(product);
         tint(term, product, most);
       });
+      // What is too long for a phone in rows like the kernel's wraps there.
+      rows.classList.toggle("convolution-long", products.flat().some(({ textContent }) => String(textContent).length > 9));
       place.textContent = `[${row}, ${column}]`;
       total.set(sum(parts));
     },
