@@ -63,7 +63,9 @@ function read(text, spec) {
   const [names, parts] = [Object.keys(fields), text.split(",")];
   if (parts.length !== names.length) return undefined;
   const values = names.map((name, i) => read(parts[i], fields[name]));
-  return values.includes(undefined) ? undefined : Object.fromEntries(names.map((name, i) => [name, values[i]]));
+  return values.includes(undefined)
+    ? undefined
+    : Object.fromEntries(names.map((name, i) => [name, values[i]]));
 }
 
 /**
@@ -71,7 +73,8 @@ function read(text, spec) {
  * @param {Specs} specs @param {Values} first @param {Values} now
  */
 export function writeSettings(specs, first, now) {
-  const texts = (/** @type {Values} */ values, /** @type {string} */ name) => write(values[name], specs[name]);
+  const texts = (/** @type {Values} */ values, /** @type {string} */ name) =>
+    write(values[name], specs[name]);
   return Object.keys(specs)
     .filter((name) => texts(now, name) !== texts(first, name))
     .map((name) => `${name}=${texts(now, name)}`)
@@ -118,9 +121,13 @@ export function localControls(live, sets) {
   const bound = new Set();
   for (const kind of ["input", "change"]) {
     let before = 0;
-    live.addEventListener(kind, () => {
-      before = sets();
-    }, true);
+    live.addEventListener(
+      kind,
+      () => {
+        before = sets();
+      },
+      true,
+    );
     live.addEventListener(kind, ({ target }) => (sets() === before ? moved : bound).add(target));
   }
   return {
@@ -129,7 +136,8 @@ export function localControls(live, sets) {
         .map((el, i) => {
           if (!moved.has(el) || bound.has(el)) return "";
           if (el.type === "radio") return /** @type {HTMLInputElement} */ (el).checked ? `~${i}=on` : "";
-          if (el.type === "checkbox") return `~${i}=${/** @type {HTMLInputElement} */ (el).checked ? "on" : "off"}`;
+          if (el.type === "checkbox")
+            return `~${i}=${/** @type {HTMLInputElement} */ (el).checked ? "on" : "off"}`;
           return `~${i}=${el instanceof HTMLSelectElement ? el.selectedIndex : el.value}`;
         })
         .filter(Boolean),
