@@ -1,5 +1,5 @@
-"""Each control of each widget at its ends, with the focus on it: nothing is cut off, no text lies on
-another, and nothing that one reads fades."""
+"""Each control of each widget at its ends, with the focus on it: nothing is cut off, no text lies
+on another, and nothing that one reads fades."""
 
 import pytest
 
@@ -59,18 +59,20 @@ function isCut(el, box, root) {
 
 window.faults = (root) => {
   const all = [...texts(root)];
-  const found = all.filter(({ el, box }) => isCut(el, box, root)).map(({ text }) => `cut: ${text}`);
+  const cut = all.filter(({ el, box }) => isCut(el, box, root));
+  const found = cut.map(({ text }) => `cut: ${text}`);
   for (const input of root.querySelectorAll("input[type=text], input[type=number]")) {
-    if (shown(input) && input.scrollWidth > input.clientWidth + 1) found.push(`cut: ${input.value}`);
+    const isWider = input.scrollWidth > input.clientWidth + 1;
+    if (shown(input) && isWider) found.push(`cut: ${input.value}`);
   }
-  all.forEach((one, i) => {
-    for (const other of all.slice(i + 1)) {
-      if (one.el.contains(other.el) || other.el.contains(one.el)) continue;
-      const wide = Math.min(one.box.right, other.box.right) - Math.max(one.box.left, other.box.left);
-      const high = Math.min(one.box.bottom, other.box.bottom) - Math.max(one.box.top, other.box.top);
+  all.forEach(({ el, box: a, text }, i) => {
+    for (const { el: other, box: b, text: words } of all.slice(i + 1)) {
+      if (el.contains(other) || other.contains(el)) continue;
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
       // Letters fill about three quarters of their line.
-      const least = Math.min(one.box.height, other.box.height) / 3;
-      if (wide > 2 && high > least) found.push(`overlap: ${one.text} / ${other.text}`);
+      const isHigh = high > Math.min(a.height, b.height) / 3;
+      if (wide > 2 && isHigh) found.push(`overlap: ${text} / ${words}`);
     }
   });
   return [...new Set(found)];
@@ -80,20 +82,14 @@ const tell = (el, ...names) => {
   for (const name of names) el.dispatchEvent(new Event(name, { bubbles: true }));
 };
 window.ends = (el) => {
-  if (el.type === "range") return ["max", "min"].map((end) => [end, () => {
-    el.value = el[end];
+  const to = (value, name = value) => [name, () => {
+    el.value = value;
     tell(el, "input", "change");
-  }]);
-  if (el.tagName === "SELECT") return [["last", el.length - 1], ["first", 0]].map(([end, i]) => [end, () => {
-    el.selectedIndex = i;
-    tell(el, "input", "change");
-  }]);
+  }];
+  if (el.type === "range") return [to(el.max, "right end"), to(el.min, "left end")];
+  if (el.tagName === "SELECT") return [to(el.options[el.length - 1].value), to(el.options[0].value)];
   if (["checkbox", "radio"].includes(el.type)) return [["pressed", () => el.click()]];
-  if (el.inputMode === "decimal") return ["-999.99", "999.99"].map((text) => [text, () => {
-    el.value = text;
-    tell(el, "input", "change");
-  }]);
-  return [];
+  return el.inputMode === "decimal" ? [to("-999.99"), to("999.99")] : [];
 };
 """
 
@@ -104,7 +100,8 @@ DRIVE = """async (number) => {
   const box = boxes[number];
   document.querySelector("main").replaceChildren(box);
   const root = box.querySelector(".companion");
-  const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const frame = () => new Promise(requestAnimationFrame);
+  const drawn = () => frame().then(frame);
   const name = (el) => el.ariaLabel ?? el.labels?.[0]?.innerText ?? el.outerHTML.slice(0, 60);
   const unread = async (where) => {
     // What is in transition has a colour of the way.
@@ -157,3 +154,36 @@ def test_every_control_at_its_ends_and_in_focus(browser, stage, size, theme):
                 found[name] = faults
         assert found == {}
         assert seen.errors == []
+
+
+def test_what_is_pointed_at_leaves_the_others_readable(browser, stage):
+    build_frontend(quiet=True)
+    with visit(browser, stage(BottleneckCounter())) as seen:
+        seen.all_alive()
+        for row in seen.page.locator(".bottleneck-pick").all():
+            row.focus()
+            settle(seen.page)
+            assert seen.page.locator(".bottleneck-dim").count() > 0
+            assert seen.violations("color-contrast") == []
+
+
+def test_boxes_of_a_deep_stack_end_where_the_picture_ends(browser, stage):
+    """At its largest every unit of the last layers is wider than what is drawn of the image."""
+    build_frontend(quiet=True)
+    with visit(browser, stage(ReceptiveField())) as seen:
+        seen.all_alive()
+        page = seen.page
+        for name in ("Depth", "Kernel", "Stride", "Dilation"):
+            page.get_by_role("slider", name=name).press("End")
+        settle(page)
+        names = page.locator(".field-name").evaluate_all(
+            "(all) => all.map((el) => el.getBoundingClientRect().bottom)"
+        )
+        # Where a clip path ends, nothing is drawn: the boxes' group has one.
+        clipped = page.locator(".field-cells").evaluate_all(
+            "(all) => all.every((el) => el.closest('g[clip-path]'))"
+        )
+        assert clipped
+        assert len(names) > 3
+        assert page.locator("[data-quantity=overlap]").inner_text() == "has none"
+        assert "larger than what is drawn" in page.inner_text("main")

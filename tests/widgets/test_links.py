@@ -18,13 +18,14 @@ from support.sums import false_sums
 pytestmark = pytest.mark.browser
 
 # What the controls of the widget in a box hold.
-HELD = """(box) => [...box.querySelectorAll(".companion :is(select, input:not([type=file]))")].map((el) =>
-  [el.ariaLabel ?? el.labels?.[0]?.innerText ?? el.type,
+HELD = """(box) => [
+  ...box.querySelectorAll(".companion :is(select, input:not([type=file]))"),
+].map((el) => [el.ariaLabel ?? el.labels?.[0]?.innerText ?? el.type,
    ["radio", "checkbox"].includes(el.type) ? el.checked : el.value])"""
 
 # Moves every control of a widget once.
 CHANGE = """async (box) => {
-  const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const frame = () => new Promise(requestAnimationFrame);
   const groups = new Set();
   for (const el of box.querySelectorAll(".companion :is(select, input)")) {
     if (!el.isConnected || el.disabled || !el.checkVisibility()) continue;
@@ -34,11 +35,12 @@ CHANGE = """async (box) => {
       el.click();
     } else if (el.type === "checkbox") el.click();
     else if (el.tagName === "SELECT") el.selectedIndex = (el.selectedIndex + 1) % el.length;
-    else if (el.type === "range") el.value = Number(el.min) + 0.37 * (Number(el.max) - Number(el.min));
+    else if (el.type === "range") el.value = 0.63 * Number(el.min) + 0.37 * Number(el.max);
     else if (el.inputMode === "decimal") el.value = "-1.25";
     else continue;
     for (const name of ["input", "change"]) el.dispatchEvent(new Event(name, { bubbles: true }));
-    await drawn();
+    await frame();
+    await frame();
   }
   box.querySelector(".companion-link").click();
 }"""
@@ -85,7 +87,10 @@ def test_every_control_comes_back(browser, address):
                 if (held := box.evaluate(HELD)) == wanted:
                     break
             else:
-                lost[name] = (link, [pair for pair in zip(held, wanted) if pair[0] != pair[1]])
+                lost[name] = (
+                    link,
+                    [pair for pair in zip(held, wanted, strict=False) if pair[0] != pair[1]],
+                )
         assert lost == {}
         assert seen.errors == []
 
@@ -154,8 +159,8 @@ def anything(spec, draw):
 
 
 def test_whatever_may_be_can_be_shown(browser, address):
-    """Settings that are each allowed, but never met in one widget: none breaks it, and the sums that
-    it writes out are right as they are written."""
+    """Settings that are each allowed, but never met in one widget: none breaks it, and the sums
+    that it writes out are right as they are written."""
     draw = random.Random(0)
     with visit(browser, address) as seen:
         seen.scroll_through()
@@ -189,7 +194,9 @@ def test_a_link_opens_at_its_widget(browser, made, stage, served):
         assert -1 <= box.bounding_box()["y"] <= 900
         assert seen.errors == []
         box.get_by_role("button", name="Copy a link").click()
-        seen.page.wait_for_function("document.querySelector('#live-softmax-2 .companion-link-said').innerText")
+        seen.page.wait_for_function(
+            "document.querySelector('#live-softmax-2 .companion-link-said').innerText"
+        )
         again = seen.page.evaluate("location.href")
         assert again == link.replace("&unknown=1", "").replace(
             "temperature=2.5&logits=1,-2.25,0,3,0.5", "logits=1,-2.25,0,3,0.5&temperature=2.5"
