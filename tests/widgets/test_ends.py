@@ -87,7 +87,7 @@ window.ends = (el) => {
     tell(el, "input", "change");
   }];
   if (el.type === "range") return [to(el.max, "right end"), to(el.min, "left end")];
-  if (el.tagName === "SELECT") return [to(el.options[el.length - 1].value), to(el.options[0].value)];
+  if (el.tagName === "SELECT") return [el.length - 1, 0].map((i) => to(el.options[i].value));
   if (["checkbox", "radio"].includes(el.type)) return [["pressed", () => el.click()]];
   return el.inputMode === "decimal" ? [to("-999.99"), to("999.99")] : [];
 };
