@@ -52,7 +52,7 @@ class KernelLab(LiveWidget):
     pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
     presets = traitlets.List(traitlets.Dict()).tag(sync=True)
     kernel = traitlets.List(traitlets.List(traitlets.Float())).tag(
-        sync=True, setting=settings.matrix(settings.number(-1000, 1000), max(SIZES))
+        sync=True, setting=settings.matrix(settings.number(-1000, 1000), max(SIZES), squares=SIZES)
     )
     bias = Bounded(*BIAS_RANGE).tag(sync=True)
     view = traitlets.Unicode().tag(sync=True, setting=settings.words(VIEWS))

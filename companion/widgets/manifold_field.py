@@ -69,7 +69,7 @@ class ManifoldField(LiveWidget):
         sync=True, setting=lambda w: settings.words([*w.shapes, OWN], needs={OWN: "own"})
     )
     own: Any = traitlets.List().tag(
-        sync=True, setting=lambda w: settings.pairs(-REACH, REACH, 0, w._count)
+        sync=True, setting=lambda w: settings.pairs(-REACH, REACH, w._count, or_none=True)
     )
     noise = Bounded(0, MOST_NOISE, default=0.1).tag(sync=True)
     score = traitlets.Bool(False).tag(sync=True)

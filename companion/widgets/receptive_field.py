@@ -30,6 +30,13 @@ STACK, STACK_SIZE = "a stack of your own", 32
 #: Largest kernel, stride and dilation of its layers, and how many layers it has at most.
 LARGEST = {"kernel": 7, "stride": 3, "dilation": 3}
 DEEPEST = 6
+# What an address may say of a layer: (kernel, stride, padding, dilation).
+_WINDOW = settings.each(
+    settings.whole(1, LARGEST["kernel"]),
+    settings.whole(1, LARGEST["stride"]),
+    settings.whole(0, LARGEST["dilation"] * (LARGEST["kernel"] - 1) // 2),
+    settings.whole(1, LARGEST["dilation"]),
+)
 _PHOTO = 224
 
 
@@ -61,7 +68,7 @@ class ReceptiveField(LiveWidget):
 
     networks = traitlets.List(traitlets.Dict()).tag(sync=True)
     stack = traitlets.List(traitlets.List(traitlets.Int())).tag(
-        sync=True, setting=settings.several(settings.several(settings.whole(0, 7), 4), 1, DEEPEST)
+        sync=True, setting=settings.several(_WINDOW, 1, DEEPEST)
     )
     network = traitlets.Unicode().tag(
         sync=True, setting=lambda w: settings.words([STACK, *(net["name"] for net in w.networks)])

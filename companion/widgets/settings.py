@@ -32,9 +32,9 @@ def words(options: Sequence[str], *, needs: dict[str, str] | None = None) -> Set
     return {"words": list(options)} | ({} if needs is None else {"needs": needs})
 
 
-def several(each: Setting, fewest: int, most: int | None = None) -> Setting:
+def several(entry: Setting, fewest: int, most: int | None = None) -> Setting:
     """A list of `fewest` to `most` (if not given, of exactly that many)."""
-    return {"list": each, "length": [fewest, fewest if most is None else most]}
+    return {"list": entry, "length": [fewest, fewest if most is None else most]}
 
 
 def fields(specs: dict[str, Setting]) -> Setting:
@@ -42,14 +42,23 @@ def fields(specs: dict[str, Setting]) -> Setting:
     return {"fields": specs}
 
 
-def matrix(each: Setting, most: int) -> Setting:
-    """Rows of equal length, 1×1 to most×most."""
-    return {**several(several(each, 1, most), 1, most), "even": True}
+def each(*specs: Setting) -> Setting:
+    """A list with one entry for each of these, in their order."""
+    return {"each": list(specs)}
 
 
-def pairs(low: float, high: float, fewest: int, most: int) -> Setting:
-    """`fewest` to `most` points of the plane, coordinates from `low` to `high`."""
-    return several(several(number(low, high), 2), fewest, most)
+def matrix(entry: Setting, most: int, *, squares: Sequence[int] = ()) -> Setting:
+    """Rows of equal length, 1×1 to most×most, or only `squares` of these sides."""
+    rows = several(several(entry, 1, most), 1, most)
+    return rows | {"even": True} | ({"squares": list(squares)} if squares else {})
+
+
+def pairs(
+    low: float, high: float, fewest: int, most: int | None = None, *, or_none: bool = False
+) -> Setting:
+    """`fewest` to `most` points of the plane, coordinates from `low` to `high`; see `several`."""
+    spec = several(each(number(low, high), number(low, high)), fewest, most)
+    return spec | ({"none": True} if or_none else {})
 
 
 def _of(trait: traitlets.TraitType) -> Setting | None:

@@ -127,8 +127,9 @@ DRIVE = """async (number) => {
       await drawn();
       const place = `${name(el)}, ${end[0]}`;
       note(place, faults(root));
+      // Its colours with the focus on it do not depend on where it stands.
       const around = el.closest(".companion-slider, .companion-field, fieldset") ?? el;
-      if (around.isConnected) note(place, await unread(around));
+      if (!k && around.isConnected) note(place, await unread(around));
     }
     document.activeElement.blur();
     note(`all at ${k ? "their other end" : "one end"}`, await unread(root));

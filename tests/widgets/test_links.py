@@ -101,7 +101,7 @@ def looks(box):
 
 
 HOSTILE = [
-    "1e999", "NaN", "-1e9", "0x10", "", "%", "[]", "{}", "null", "yes,no", "1;2;3", "own",
+    "1e999", "NaN", "-1e9", "0x10", "", "%", "[]", "{}", "null", "yes,no", "1;2,3", "own",
     quote('"><img src=x onerror=window.hurt=1>'), "9" * 500, ",".join("1" * 5000),
 ]  # fmt: skip
 
@@ -130,7 +130,7 @@ def may_be(box, key, value):
     if "words" in spec:
         return value in spec["words"] and value not in spec.get("needs", {})
     if "list" in spec and value == "":
-        return spec["length"][0] == 0 or "" in spec["list"].get("words", [])
+        return spec["length"][0] == 0 or "none" in spec or "" in spec["list"].get("words", [])
     if "list" in spec or "fields" in spec:
         return value == ",".join("1" * 5000) and spec.get("length", [0, 0])[1] >= 5000
     return False
@@ -148,12 +148,15 @@ def anything(spec, draw):
         return quote(draw.choice(spec["words"]), safe="")
     if "flag" in spec:
         return draw.choice(["yes", "no"])
-    if "fields" in spec:
-        return ",".join(anything(each, draw) for each in spec["fields"].values())
-    count = draw.randint(*spec["length"])
-    mark = ";" if "list" in spec["list"] else ","
+    if "fields" in spec or "each" in spec:
+        entries = spec.get("each") or spec["fields"].values()
+        return ",".join(anything(entry, draw) for entry in entries)
+    if spec.get("none") and draw.random() < 0.5:
+        return ""
+    count = draw.choice(spec["squares"]) if "squares" in spec else draw.randint(*spec["length"])
+    mark = ";" if {"list", "each"} & set(spec["list"]) else ","
     if spec.get("even"):
-        columns = draw.randint(*spec["list"]["length"])
+        columns = count if "squares" in spec else draw.randint(*spec["list"]["length"])
         spec = {"list": {**spec["list"], "length": [columns, columns]}}
     return mark.join(anything(spec["list"], draw) for _ in range(count))
 
@@ -244,6 +247,10 @@ def fits(value, spec):
         return set(value) == set(spec["fields"]) and all(
             fits(value[name], each) for name, each in spec["fields"].items()
         )
+    if "each" in spec:
+        return len(value) == len(spec["each"]) and all(map(fits, value, spec["each"]))
+    if spec.get("none") and not value:
+        return True
     low, high = spec["length"]
     return low <= len(value) <= high and all(fits(each, spec["list"]) for each in value)
 

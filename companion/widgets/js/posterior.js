@@ -600,7 +600,7 @@ function sumPlate(numbers) {
     "div",
     { class: "companion-equation companion-maths" },
     ...["KL", "=", "½(", "μ^2", "+", "σ^2", "−", "log σ^2", "− 1)"].map(term),
-    ...["", "=", "½(", muSquared, "+", sigmaSquared, "−", logSquared, "− 1)"].map(term),
+    ...["", "≈", "½(", muSquared, "+", sigmaSquared, "−", logSquared, "− 1)"].map(term),
   );
   const side = (
     /** @type {string} */ condition,
@@ -716,7 +716,7 @@ function samplesPlate(model, numbers, { onPut, onFollow, epsilonOf }) {
     n("sigma"),
     " · ",
     noiseNumber,
-    " = ",
+    " ≈ ",
     n("sample-z"),
   );
   const cutOff = formula("z = ", n("sample-z"), ", drawn from N(", n("mu"), ", ", n("sigma"), "^2)");

@@ -5,7 +5,8 @@
 /**
  * What a setting may be.
  * @typedef {{ number?: [number, number], whole?: [number, number], below?: string, words?: string[],
- *   needs?: { [word: string]: string }, flag?: true, list?: Spec, length?: [number, number], even?: true, fields?: { [name: string]: Spec } }} Spec
+ *   needs?: { [word: string]: string }, flag?: true, list?: Spec, length?: [number, number], none?: true, even?: true,
+ *   squares?: number[], each?: Spec[], fields?: { [name: string]: Spec } }} Spec
  * @typedef {{ [name: string]: Spec }} Specs
  * @typedef {{ [name: string]: unknown }} Values
  */
@@ -13,18 +14,20 @@
 const LONGEST = 12_000;
 const NUMBER = /^-?\d+(\.\d+)?(e[-+]?\d+)?$/;
 
-/** Rows of a matrix are apart by ";", other entries by ",". @param {Spec} each */
-const mark = (each) => (each.list ? ";" : ",");
+/** Rows of a matrix are apart by ";", other entries by ",". @param {Spec} entry */
+const mark = (entry) => (entry.list || entry.each ? ";" : ",");
 
 /** @param {any} value @param {Spec} spec @returns {string} */
 function write(value, spec) {
-  const { number, list, fields, flag } = spec;
+  const { number, list, each, fields, flag } = spec;
   if (number) return String(Number(value.toPrecision(7)));
-  if (list) return value.map((/** @type {unknown} */ each) => write(each, list)).join(mark(list));
+  if (list) return value.map((/** @type {unknown} */ entry) => write(entry, list)).join(mark(list));
+  if (each) return each.map((entry, i) => write(value[i], entry)).join(",");
   if (fields)
-    return Object.entries(fields)
-      .map(([name, each]) => write(value[name], each))
-      .join(",");
+    return write(
+      Object.keys(fields).map((name) => value[name]),
+      { each: Object.values(fields) },
+    );
   return flag ? (value ? "yes" : "no") : encodeURIComponent(String(value));
 }
 
@@ -34,17 +37,31 @@ function readNumber(text, low, high) {
   return value >= low && value <= high ? value : undefined;
 }
 
-/** @param {string} text @param {Spec} each @param {number} fewest @param {number} most */
-function readList(text, each, fewest, most) {
-  const parts = text === "" && fewest === 0 ? [] : text.split(mark(each));
-  if (parts.length < fewest || parts.length > most) return undefined;
-  const values = parts.map((part) => read(part, each));
+/** One entry for each spec, or undefined. @param {string[]} parts @param {Spec[]} specs */
+function readAll(parts, specs) {
+  if (parts.length !== specs.length) return undefined;
+  const values = parts.map((part, i) => read(part, specs[i]));
   return values.includes(undefined) ? undefined : values;
+}
+
+/** @param {string} text @param {Spec} entry @param {Spec} spec its list's */
+function readList(text, entry, { length: [fewest, most] = [0, 0], none, even, squares }) {
+  if (text === "" && (none || fewest === 0)) return [];
+  const parts = text.split(mark(entry));
+  if (parts.length < fewest || parts.length > most) return undefined;
+  const values = readAll(
+    parts,
+    parts.map(() => entry),
+  );
+  const sides = new Set(even ? values?.map((row) => row.length) : []);
+  if (sides.size > 1 || (squares && !(sides.has(parts.length) && squares.includes(parts.length))))
+    return undefined;
+  return values;
 }
 
 /** The value that a text stands for, undefined if the setting may not be that. @param {string} text @param {Spec} spec @returns {any} */
 function read(text, spec) {
-  const { number, whole, words, flag, list, length = [0, 0], even, fields } = spec;
+  const { number, whole, words, flag, list, each, fields } = spec;
   if (number) return readNumber(text, ...number);
   if (whole) {
     const value = readNumber(text, ...whole);
@@ -55,17 +72,10 @@ function read(text, spec) {
     return words.includes(word) ? word : undefined;
   }
   if (flag) return { yes: true, no: false }[text];
-  if (list) {
-    const values = readList(text, list, ...length);
-    return even && new Set(values?.map((row) => row.length)).size !== 1 ? undefined : values;
-  }
-  if (!fields) return undefined;
-  const [names, parts] = [Object.keys(fields), text.split(",")];
-  if (parts.length !== names.length) return undefined;
-  const values = names.map((name, i) => read(parts[i], fields[name]));
-  return values.includes(undefined)
-    ? undefined
-    : Object.fromEntries(names.map((name, i) => [name, values[i]]));
+  if (list) return readList(text, list, spec);
+  if (each) return readAll(text.split(","), each);
+  const values = readAll(text.split(","), Object.values(fields ?? {}));
+  return values && Object.fromEntries(Object.keys(fields ?? {}).map((name, i) => [name, values[i]]));
 }
 
 /**
@@ -97,12 +107,12 @@ export function readSettings(query, specs, first) {
     }
   }
   const count = (/** @type {string} */ list) => /** @type {unknown[]} */ (values[list]).length;
-  for (const [name, { below, needs = {} }] of Object.entries(specs)) {
+  const isWhole = Object.entries(specs).every(([name, { below, needs = {} }]) => {
     const word = String(values[name]);
-    const isLost = below !== undefined && Number(word) >= count(below);
-    if (isLost || (Object.hasOwn(needs, word) && !count(needs[word]))) values[name] = first[name];
-  }
-  return values;
+    if (below) return Number(word) < count(below);
+    return !Object.hasOwn(needs, word) || count(needs[word]) > 0;
+  });
+  return isWhole ? values : first; // settings that contradict each other are none
 }
 
 // ---------------------------------------------------------------- controls that show no trait
