@@ -108,7 +108,9 @@ DRIVE = """async (number) => {
     const passing = root.getAnimations({ subtree: true }).filter(({ effect }) =>
       Number.isFinite(effect.getComputedTiming().endTime));
     await Promise.allSettled(passing.map((each) => each.finished));
-    const options = { runOnly: ["color-contrast"], resultTypes: ["violations"] };
+    const options = {
+      runOnly: ["color-contrast"], resultTypes: ["violations"], preload: false, iframes: false,
+    };
     return (await axe.run(where, options)).violations.flatMap(({ nodes }) =>
       nodes.map((node) => `contrast: ${node.target.join(" ")}`));
   };
@@ -117,6 +119,7 @@ DRIVE = """async (number) => {
     for (const fault of faults) if (!found.has(fault)) found.set(fault, place);
   };
   note("at rest", faults(root));
+  const kinds = new Set();
   const controls = [...root.querySelectorAll("input, select")];
   for (let k = 0; k < 2; k += 1) {
     for (const el of controls) {
@@ -127,9 +130,12 @@ DRIVE = """async (number) => {
       await drawn();
       const place = `${name(el)}, ${end[0]}`;
       note(place, faults(root));
-      // Its colours with the focus on it do not depend on where it stands.
+      // Controls of one look have one colour with the focus on them, wherever they stand.
       const around = el.closest(".companion-slider, .companion-field, fieldset") ?? el;
-      if (!k && around.isConnected) note(place, await unread(around));
+      const kind = `${el.type} ${el.className} ${around.className}`;
+      if (kinds.has(kind) || !around.isConnected) continue;
+      kinds.add(kind);
+      note(place, await unread(around));
     }
     document.activeElement.blur();
     note(`all at ${k ? "their other end" : "one end"}`, await unread(root));
@@ -139,11 +145,9 @@ DRIVE = """async (number) => {
 
 
 @pytest.mark.parametrize(("size", "theme"), [("desktop", "light"), ("phone", "dark")])
-def test_every_control_at_its_ends_and_in_focus(browser, stage, size, theme):
-    build_frontend(quiet=True)
-    address = stage(*(example.make() for example in EXAMPLES.values()))
+def test_every_control_at_its_ends_and_in_focus(browser, every_widget, size, theme):
     found = {}
-    with visit(browser, address, size=size, theme=theme) as seen:
+    with visit(browser, every_widget, size=size, theme=theme) as seen:
         seen.scroll_through()
         seen.page.add_script_tag(path=str(AXE))
         seen.page.add_script_tag(content=LOOK)

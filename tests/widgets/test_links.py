@@ -12,7 +12,6 @@ from companion.widgets.settings import settings
 from support.every_widget import EXAMPLES
 from support.front_end import settle
 from support.pages import visit
-from support.stage import write_stage
 from support.sums import false_sums
 
 pytestmark = pytest.mark.browser
@@ -46,23 +45,12 @@ CHANGE = """async (box) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def made(own_cache):
-    return {name: example.make() for name, example in EXAMPLES.items()}
-
-
-@pytest.fixture(scope="module")
-def address(made, tmp_path_factory):
-    """A page with one of every widget."""
-    return write_stage(tmp_path_factory.mktemp("links"), *made.values()).as_uri()
-
-
 def boxes(page):
     return page.locator(".companion-widget").all()
 
 
-def test_every_control_comes_back(browser, address):
-    with visit(browser, address) as seen:
+def test_every_control_comes_back(browser, every_widget):
+    with visit(browser, every_widget) as seen:
         seen.scroll_through()
         links, changed, at_rest = [], [], []
         for box in boxes(seen.page):
@@ -73,7 +61,7 @@ def test_every_control_comes_back(browser, address):
             links.append(seen.page.evaluate("location.hash"))
             changed.append(box.evaluate(HELD))
         assert seen.errors == []
-    with visit(browser, address) as seen:
+    with visit(browser, every_widget) as seen:
         seen.scroll_through()
         lost = {}
         for name, box, link, first, wanted in zip(
@@ -106,8 +94,8 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def test_what_may_not_be_does_nothing(browser, address):
-    with visit(browser, address) as seen:
+def test_what_may_not_be_does_nothing(browser, every_widget):
+    with visit(browser, every_widget) as seen:
         seen.scroll_through()
         for name, box in zip(EXAMPLES, boxes(seen.page), strict=True):
             before = looks(box)
@@ -161,11 +149,11 @@ def anything(spec, draw):
     return mark.join(anything(spec["list"], draw) for _ in range(count))
 
 
-def test_whatever_may_be_can_be_shown(browser, address):
+def test_whatever_may_be_can_be_shown(browser, every_widget):
     """Settings that are each allowed, but never met in one widget: none breaks it, and the sums
     that it writes out are right as they are written."""
     draw = random.Random(0)
-    with visit(browser, address) as seen:
+    with visit(browser, every_widget) as seen:
         seen.scroll_through()
         broken = {}
         for name, box in zip(EXAMPLES, boxes(seen.page), strict=True):
@@ -185,9 +173,11 @@ def test_whatever_may_be_can_be_shown(browser, address):
 
 
 @pytest.mark.parametrize("served", [True, False], ids=["http", "file"])
-def test_a_link_opens_at_its_widget(browser, made, stage, served):
+def test_a_link_opens_at_its_widget(browser, own_cache, stage, served):
     """A lazy widget too, far down, the second of its kind, inside of what is folded."""
-    address = stage(Softmax(), made["OcclusionMap"], Softmax(), LOFOpened(), served=served)
+    address = stage(
+        Softmax(), EXAMPLES["OcclusionMap"].make(), Softmax(), LOFOpened(), served=served
+    )
     link = f"{address}#live-softmax-2?temperature=2.5&logits=1,-2.25,0,3,0.5&unknown=1"
     with visit(browser, link) as seen:
         box = seen.page.locator("#live-softmax-2[data-state=live]")
@@ -213,7 +203,7 @@ def test_a_link_opens_at_its_widget(browser, made, stage, served):
         assert seen.errors == []
 
 
-def test_the_link_is_in_the_clipboard(browser, made, stage):
+def test_the_link_is_in_the_clipboard(browser, own_cache, stage):
     with visit(browser, stage(Softmax(), served=True)) as seen:
         seen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         seen.all_alive()
@@ -227,9 +217,10 @@ def test_the_link_is_in_the_clipboard(browser, made, stage):
         assert copied.endswith("#live-softmax?logits=5,1,0.5,-1,-2")
 
 
-def test_a_setting_at_rest_is_one_that_may_be(made):
+def test_a_setting_at_rest_is_one_that_may_be(own_cache):
     """What each widget is made with fits what it says of its settings."""
-    for name, widget in made.items():
+    for name, example in EXAMPLES.items():
+        widget = example.make()
         assert settings(widget), name
         for trait, spec in settings(widget).items():
             assert fits(getattr(widget, trait), spec), (name, trait, spec)
