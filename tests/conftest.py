@@ -91,6 +91,21 @@ def served(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 @pytest.fixture(scope="session")
+def every_widget(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page with one of every widget, in the order of `EXAMPLES`."""
+    from companion.site.frontend import build_frontend
+    from support.every_widget import EXAMPLES
+    from support.stage import write_stage
+
+    build_frontend(quiet=True)
+    folder = tmp_path_factory.mktemp("every-widget")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPANION_CACHE_DIR", str(folder / "cache"))
+        made = (example.make() for example in EXAMPLES.values())
+        return write_stage(folder / "site", *made).as_uri()
+
+
+@pytest.fixture(scope="session")
 def browser():
     """A headless Chromium."""
     from playwright.sync_api import sync_playwright

@@ -188,8 +188,10 @@ def widget_html(content: dict[str, Any], mark: str) -> str:
     still = prerender.still_html(content, mark)
     state = script_json(prerender.without_repeats(content["state"], still))
     lazy = f' data-lazy="{_version(content["widget"])}"' if content["lazy"] else ""
+    settings = escape(json.dumps(content["settings"], separators=(",", ":")))
     return (
-        f'<div class="companion-widget" data-widget="{escape(content["widget"])}"{lazy}>'
+        f'<div class="companion-widget" data-widget="{escape(content["widget"])}"{lazy} '
+        f'data-settings="{settings}">'
         f'<script type="application/json">{state}</script>'
         f'<div class="companion-preview">{still}</div></div>'
     )

@@ -9,6 +9,7 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise, uniform
 from companion.widgets.traits import Bounded, BoundedInt
@@ -70,7 +71,9 @@ class AnomalySandbox(LiveWidget):
     module = "anomaly_sandbox"
     lazy = True
 
-    points = traitlets.List(traitlets.Any()).tag(sync=True)
+    points = traitlets.List(traitlets.Any()).tag(
+        sync=True, setting=settings.pairs(-1e9, 1e9, 0, MOST)
+    )
     datasets = traitlets.Dict().tag(sync=True)
     fitted = traitlets.Dict().tag(sync=True)
     k = BoundedInt(1, 50, default=20).tag(sync=True)
@@ -80,7 +83,7 @@ class AnomalySandbox(LiveWidget):
     code = BoundedInt(1, 2).tag(sync=True)
     copies = traitlets.Bool(False).tag(sync=True)
     scaled = traitlets.Bool(False).tag(sync=True)
-    shown = traitlets.Unicode("lof").tag(sync=True)
+    shown = traitlets.Unicode("lof").tag(sync=True, setting=settings.words((*METHODS, "spread")))
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

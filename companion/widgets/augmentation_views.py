@@ -15,6 +15,7 @@ from companion.training.augmentation import (
     shift_colours,
     views,
 )
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise, uniform
 from companion.widgets.traits import Bounded, Seed, whole_number
@@ -66,9 +67,11 @@ class AugmentationViews(LiveWidget):
     pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
     side = traitlets.Int().tag(sync=True)
     components = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.Int().tag(sync=True)
-    kind = traitlets.Unicode().tag(sync=True)
-    crop = traitlets.Int().tag(sync=True)
+    chosen = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.pictures) - 1)
+    )
+    kind = traitlets.Unicode().tag(sync=True, setting=settings.words(KINDS))
+    crop = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(-(-w.side // 2), w.side))
     sigma = Bounded(0, LARGEST_SIGMA).tag(sync=True)
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

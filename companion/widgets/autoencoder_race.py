@@ -12,7 +12,7 @@ from companion.export.tensors import TensorFile, keep_tensors
 from companion.export.training import ExportedTraining, export_training
 from companion.models.dense_autoencoder import DenseAutoencoder, LinearAutoencoder
 from companion.models.images import reconstruction_error
-from companion.widgets import page_training
+from companion.widgets import page_training, settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Choice, Seed, whole_number
 
@@ -57,7 +57,7 @@ class AutoencoderRace(LiveWidget):
     pca = traitlets.Dict().tag(sync=True)
     images = traitlets.Dict().tag(sync=True)
     rest = traitlets.Dict().tag(sync=True)
-    k = traitlets.Any(8).tag(sync=True)
+    k = traitlets.Any(8).tag(sync=True, setting=lambda w: settings.whole(1, w.k_max))
     k_max = traitlets.Int().tag(sync=True)
     kind = Choice(KINDS).tag(sync=True)
     seed = Seed().tag(sync=True)

@@ -10,6 +10,7 @@ import anywidget
 import traitlets
 
 from companion.figures import data_url
+from companion.widgets.settings import settings
 
 STATIC = Path(__file__).resolve().parent / "static"
 MIME_TYPE = "application/vnd.companion.widget+json"
@@ -102,6 +103,7 @@ class LiveWidget(anywidget.AnyWidget):
             "stills": {slot: data_url(file) for slot, file in self.stills().items()},
             "assets": sorted(self._models),
             "lazy": self.lazy,
+            "settings": settings(self),
         }
         return data, metadata
 

@@ -15,6 +15,7 @@ from companion.disentanglement import align, explained
 from companion.export import export_model
 from companion.export.model import frozen_copy
 from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
@@ -58,9 +59,14 @@ class BetaLineup(LiveWidget):
     lines = traitlets.List(traitlets.Dict()).tag(sync=True)
     pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    chosen = traitlets.Int().tag(sync=True)
-    factor = traitlets.Int().tag(sync=True)
-    shifts = traitlets.List(traitlets.Float()).tag(sync=True)
+    chosen = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.captions) - 1)
+    )
+    factor = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(0, len(w.factors) - 1))
+    shifts = traitlets.List(traitlets.Float()).tag(
+        sync=True,
+        setting=lambda w: settings.several(settings.number(-REACH, REACH), len(w.factors)),
+    )
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

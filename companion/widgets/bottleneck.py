@@ -16,6 +16,7 @@ from companion.explain.costs import (
     sum_costs,
 )
 from companion.models.googlenet import GoogLeNet, Inception
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import BoundedInt, whole_number
 
@@ -49,9 +50,11 @@ class BottleneckCounter(LiveWidget):
 
     size = BoundedInt(*SIZE_RANGE).tag(sync=True)
     in_channels = BoundedInt(*DEPTH_RANGE).tag(sync=True)
-    widths = traitlets.List(traitlets.Int()).tag(sync=True)
+    widths = traitlets.List(traitlets.Int()).tag(
+        sync=True, setting=settings.several(settings.whole(*WIDTH_RANGE), len(Widths._fields))
+    )
     bottlenecks = traitlets.Bool().tag(sync=True)
-    five = traitlets.Int().tag(sync=True)
+    five = traitlets.Int().tag(sync=True, setting=settings.whole(3, 5))
     presets = traitlets.List(traitlets.Dict()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 

@@ -7,6 +7,7 @@ import traitlets
 from numpy.typing import ArrayLike
 
 from companion.by_hand.convolution import KERNELS, convolve2d, correlate2d, output_size
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 
 LARGEST_INPUT, LARGEST_KERNEL = 7, 5
@@ -36,12 +37,18 @@ class ConvolutionByHand(LiveWidget):
 
     module = "convolution"
 
-    x = traitlets.List(traitlets.List(traitlets.Float())).tag(sync=True)
-    kernel = traitlets.List(traitlets.List(traitlets.Float())).tag(sync=True)
-    padding = traitlets.Int().tag(sync=True)
-    stride = traitlets.Int().tag(sync=True)
+    x = traitlets.List(traitlets.List(traitlets.Float())).tag(
+        sync=True, setting=settings.matrix(settings.number(-1000, 1000), LARGEST_INPUT)
+    )
+    kernel = traitlets.List(traitlets.List(traitlets.Float())).tag(
+        sync=True, setting=settings.matrix(settings.number(-1000, 1000), LARGEST_KERNEL)
+    )
+    padding = traitlets.Int().tag(sync=True, setting=settings.whole(PADDINGS[0], PADDINGS[-1]))
+    stride = traitlets.Int().tag(sync=True, setting=settings.whole(STRIDES[0], STRIDES[-1]))
     flip = traitlets.Bool().tag(sync=True)
-    position = traitlets.Int().tag(sync=True)
+    position = traitlets.Int().tag(
+        sync=True, setting=settings.whole(0, (LARGEST_INPUT + 2 * PADDINGS[-1]) ** 2)
+    )
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

@@ -19,6 +19,7 @@ from companion.explain.embeddings import (
     trustworthiness,
 )
 from companion.figures import to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Bounded, BoundedInt, Seed, number
 
@@ -80,13 +81,22 @@ class EmbeddingExplorer(LiveWidget):
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     kept = traitlets.Dict().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
-    view = traitlets.Unicode("tsne").tag(sync=True)
-    perplexity = Bounded(2, 100, default=30).tag(sync=True)
+    view = traitlets.Unicode("tsne").tag(
+        sync=True,
+        setting=lambda w: settings.words([v for v in VIEWS if v == "tsne" or v in w.layouts]),
+    )
+    perplexity = Bounded(2, 100, default=30).tag(
+        sync=True, setting=lambda w: settings.number(2, min(100, (w.points["count"] - 1) / 3))
+    )
     exaggeration = Bounded(1, 20, default=12).tag(sync=True)
-    init = traitlets.Unicode("pca").tag(sync=True)
+    init = traitlets.Unicode("pca").tag(sync=True, setting=settings.words(("pca", "random")))
     seed = Seed().tag(sync=True)
-    k = BoundedInt(1, 20, default=5).tag(sync=True)
-    selected = traitlets.Int(0).tag(sync=True)
+    k = BoundedInt(1, 20, default=5).tag(
+        sync=True, setting=lambda w: settings.whole(1, min(20, (w.points["count"] - 1) // 2))
+    )
+    selected = traitlets.Int(0).tag(
+        sync=True, setting=lambda w: settings.whole(0, w.points["count"] - 1)
+    )
 
     def __init__(
         self,

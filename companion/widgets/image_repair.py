@@ -12,6 +12,7 @@ from companion.by_hand.restoration import median, total_variation
 from companion.export.model import export_model, unwrap
 from companion.figures import data_url, encode_image, to_uint8
 from companion.models.classifier import check_choice
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise, uniform
 from companion.widgets.traits import Bounded, Seed, whole_number
@@ -56,11 +57,13 @@ class ImageRepair(LiveWidget):
     size = traitlets.List(traitlets.Int()).tag(sync=True)
     pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
     first = traitlets.Dict().tag(sync=True)
-    kind = traitlets.Unicode().tag(sync=True)
+    kind = traitlets.Unicode().tag(sync=True, setting=settings.words(KINDS))
     strength = Bounded(0, 0.8).tag(sync=True)
-    selected = traitlets.Int().tag(sync=True)
+    selected = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.pictures) - 1)
+    )
     seed = Seed().tag(sync=True)
-    view = traitlets.Unicode().tag(sync=True)
+    view = traitlets.Unicode().tag(sync=True, setting=settings.words(_VIEWS))
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

@@ -6,6 +6,7 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
+from companion.widgets import settings
 from companion.widgets.anomaly_sandbox import as_pairs
 from companion.widgets.base import LiveWidget
 from companion.widgets.lof_opened import letter
@@ -52,10 +53,16 @@ class IsolationCuts(LiveWidget):
 
     module = "isolation_cuts"
 
-    points = traitlets.List(traitlets.Any()).tag(sync=True)
+    points = traitlets.List(traitlets.Any()).tag(
+        sync=True, setting=settings.pairs(-1e9, 1e9, FEWEST, MOST)
+    )
     seed = Seed().tag(sync=True)
-    selected = BoundedInt(0, MOST - 1).tag(sync=True)
-    guess = BoundedInt(-1, MOST - 1, default=-1).tag(sync=True)
+    selected = BoundedInt(0, MOST - 1).tag(
+        sync=True, setting=settings.whole(0, MOST - 1, below="points")
+    )
+    guess = BoundedInt(-1, MOST - 1, default=-1).tag(
+        sync=True, setting=settings.whole(-1, MOST - 1, below="points")
+    )
     cuts = BoundedInt(0, MOST - 1).tag(sync=True)
     trees = BoundedInt(0, TREES).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from companion.by_hand.convolution import KERNELS, correlate2d
 from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.convolution import matrix
 from companion.widgets.traits import Bounded
@@ -50,11 +51,18 @@ class KernelLab(LiveWidget):
 
     pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
     presets = traitlets.List(traitlets.Dict()).tag(sync=True)
-    kernel = traitlets.List(traitlets.List(traitlets.Float())).tag(sync=True)
+    kernel = traitlets.List(traitlets.List(traitlets.Float())).tag(
+        sync=True, setting=settings.matrix(settings.number(-1000, 1000), max(SIZES), squares=SIZES)
+    )
     bias = Bounded(*BIAS_RANGE).tag(sync=True)
-    view = traitlets.Unicode().tag(sync=True)
-    selected = traitlets.Int().tag(sync=True)
-    position = traitlets.List(traitlets.Int()).tag(sync=True)
+    view = traitlets.Unicode().tag(sync=True, setting=settings.words(VIEWS))
+    selected = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.pictures) - 1)
+    )
+    position = traitlets.List(traitlets.Int()).tag(
+        sync=True,
+        setting=lambda w: settings.several(settings.whole(0, min(w._pixels.shape[1:3]) - 1), 2),
+    )
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

@@ -14,6 +14,7 @@ from companion.by_hand.gaussian import kl_to_standard_normal
 from companion.export.decoder import ExportedDecoder, export_decoder
 from companion.export.model import cause, unwrap
 from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 
 UNUSED = 0.05
@@ -63,14 +64,16 @@ class LatentTraversal(LiveWidget):
     latent_dim = traitlets.Int().tag(sync=True)
     image_shape = traitlets.List(traitlets.Int()).tag(sync=True)
     decoder = traitlets.Unicode().tag(sync=True)
-    z = traitlets.List(traitlets.Float()).tag(sync=True)
+    z = traitlets.List(traitlets.Float()).tag(
+        sync=True, setting=lambda w: settings.several(settings.number(*w.value_range), w.latent_dim)
+    )
     kl_per_dim = traitlets.List(traitlets.Float(), allow_none=True).tag(sync=True)
     order = traitlets.List(traitlets.Int()).tag(sync=True)
     unused = traitlets.List(traitlets.Int()).tag(sync=True)
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     examples = traitlets.List(traitlets.Dict()).tag(sync=True)
     value_range = traitlets.List(traitlets.Float()).tag(sync=True)
-    seed = traitlets.Int().tag(sync=True)
+    seed = traitlets.Int().tag(sync=True, setting=settings.whole(0, 2**32 - 1))
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

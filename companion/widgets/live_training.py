@@ -15,7 +15,7 @@ from companion.export.model import frozen_copy, named_outputs, unwrap
 from companion.export.tensors import keep_tensors
 from companion.export.training import ExportedTraining, export_training
 from companion.training.arguments import Loss
-from companion.widgets import page_training
+from companion.widgets import page_training, settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Seed, number, whole_number
 
@@ -100,8 +100,15 @@ class LiveTraining(LiveWidget):
     images = traitlets.Dict().tag(sync=True)
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     source = traitlets.Unicode().tag(sync=True)
-    numbers = traitlets.Dict().tag(sync=True)
-    batch_size = traitlets.Int().tag(sync=True)
+    numbers = traitlets.Dict().tag(
+        sync=True,
+        setting=lambda w: settings.fields(
+            {s["name"]: settings.number(s["low"], s["high"]) for s in w.sliders}
+        ),
+    )
+    batch_size = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(min(w.sizes), max(w.sizes))
+    )
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 

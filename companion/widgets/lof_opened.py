@@ -6,6 +6,7 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
+from companion.widgets import settings
 from companion.widgets.anomaly_sandbox import as_pairs
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import BoundedInt
@@ -57,9 +58,13 @@ class LOFOpened(LiveWidget):
 
     module = "lof_opened"
 
-    points = traitlets.List(traitlets.Any()).tag(sync=True)
-    k = BoundedInt(1, 10, default=3).tag(sync=True)
-    selected = BoundedInt(0, MOST - 1).tag(sync=True)
+    points = traitlets.List(traitlets.Any()).tag(
+        sync=True, setting=settings.pairs(-1e9, 1e9, FEWEST, MOST)
+    )
+    k = BoundedInt(1, 10, default=3).tag(sync=True, setting=settings.whole(1, 10, below="points"))
+    selected = BoundedInt(0, MOST - 1).tag(
+        sync=True, setting=settings.whole(0, MOST - 1, below="points")
+    )
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

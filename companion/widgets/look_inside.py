@@ -16,6 +16,7 @@ from companion.explain.patches import map_fields, patches_by_channel
 from companion.export.model import TOLERANCE, export_model, unwrap
 from companion.figures import data_url, encode_image, to_uint8
 from companion.models.classifier import check_choice
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
@@ -70,8 +71,11 @@ class LookInside(LiveWidget):
     examples = traitlets.List(traitlets.Dict()).tag(sync=True)
     layers = traitlets.List(traitlets.Dict()).tag(sync=True)
     probabilities = traitlets.List(traitlets.Float()).tag(sync=True)
-    layer = traitlets.Int().tag(sync=True)
-    channel = traitlets.Int().tag(sync=True)
+    layer = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(0, len(w.layers) - 1))
+    channel = traitlets.Int().tag(
+        sync=True,
+        setting=lambda w: settings.whole(0, max(layer["shape"][0] for layer in w.layers) - 1),
+    )
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from companion.by_hand.score import mixture_score
 from companion.export.tensors import keep_tensors
 from companion.export.training import export_training
-from companion.widgets import page_training
+from companion.widgets import page_training, settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise as standard_normal
 from companion.widgets.plane_points import OWN, pairs, shape_name
@@ -65,11 +65,15 @@ class ManifoldField(LiveWidget):
 
     training = traitlets.Dict().tag(sync=True)
     shapes = traitlets.Dict().tag(sync=True)
-    shape = traitlets.Unicode("ring").tag(sync=True)
-    own: Any = traitlets.List().tag(sync=True)
+    shape = traitlets.Unicode("ring").tag(
+        sync=True, setting=lambda w: settings.words([*w.shapes, OWN], needs={OWN: "own"})
+    )
+    own: Any = traitlets.List().tag(
+        sync=True, setting=lambda w: settings.pairs(-REACH, REACH, w._count, or_none=True)
+    )
     noise = Bounded(0, MOST_NOISE, default=0.1).tag(sync=True)
     score = traitlets.Bool(False).tag(sync=True)
-    selected = traitlets.Any(0).tag(sync=True)
+    selected = traitlets.Any(0).tag(sync=True, setting=lambda w: settings.whole(0, w._count - 1))
     seed = Seed().tag(sync=True)
     plane = traitlets.Dict({"reach": REACH, "side": SIDE}).tag(sync=True)
     rest = traitlets.Dict().tag(sync=True)

@@ -14,6 +14,7 @@ from companion.disentanglement import entropies, posterior_information
 from companion.export.decoder import export_decoder
 from companion.export.model import frozen_copy
 from companion.figures import encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.rotate_latent import Decode
 
@@ -60,9 +61,14 @@ class NameTheSlider(LiveWidget):
     factors = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shares = traitlets.List(traitlets.Any()).tag(sync=True)
     kl = traitlets.List(traitlets.Float()).tag(sync=True)
-    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    names = traitlets.List(traitlets.Unicode()).tag(
+        sync=True,
+        setting=lambda w: settings.several(settings.words(["", *w.factors, NOTHING]), len(w.kl)),
+    )
     revealed = traitlets.Bool(False).tag(sync=True)
-    z = traitlets.List(traitlets.Float()).tag(sync=True)
+    z = traitlets.List(traitlets.Float()).tag(
+        sync=True, setting=lambda w: settings.several(settings.number(-REACH, REACH), len(w.kl))
+    )
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

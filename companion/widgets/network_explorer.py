@@ -20,6 +20,7 @@ from companion.models import (
     ResNet,
 )
 from companion.models.efficientnet import SqueezeExcitation
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 
 LARGEST = 512
@@ -71,9 +72,16 @@ class NetworkExplorer(LiveWidget):
     module = "network_explorer"
 
     networks = traitlets.List(traitlets.Dict()).tag(sync=True)
-    network = traitlets.Unicode().tag(sync=True)
-    layer = traitlets.Unicode().tag(sync=True)
-    size = traitlets.Int().tag(sync=True)
+    network = traitlets.Unicode().tag(
+        sync=True, setting=lambda w: settings.words([net["name"] for net in w.networks])
+    )
+    layer = traitlets.Unicode().tag(
+        sync=True,
+        setting=lambda w: settings.words(
+            sorted({node["name"] for net in w.networks for node in _walk(net["layers"])})
+        ),
+    )
+    size = traitlets.Int().tag(sync=True, setting=settings.whole(8, LARGEST))
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

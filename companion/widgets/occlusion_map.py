@@ -12,6 +12,7 @@ from companion.explain.occlusion import FILLS, Occlusion, filling, occlusion_map
 from companion.export import export_model
 from companion.export.model import TOLERANCE, frozen_copy
 from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import uniform
 from companion.widgets.traits import Bounded, Seed, whole_number
@@ -75,12 +76,18 @@ class OcclusionMap(LiveWidget):
     pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     known = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.Int().tag(sync=True)
-    target = traitlets.Int().tag(sync=True)
-    patch = traitlets.Int(1).tag(sync=True)
-    stride = traitlets.Int(1).tag(sync=True)
-    fill = traitlets.Unicode("grey").tag(sync=True)
-    place = traitlets.List(traitlets.Int()).tag(sync=True)
+    chosen = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.pictures) - 1)
+    )
+    target = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.class_names) - 1)
+    )
+    patch = traitlets.Int(1).tag(sync=True, setting=lambda w: settings.whole(1, min(w.shape[1:])))
+    stride = traitlets.Int(1).tag(sync=True, setting=lambda w: settings.whole(1, min(w.shape[1:])))
+    fill = traitlets.Unicode("grey").tag(sync=True, setting=settings.words(FILLS))
+    place = traitlets.List(traitlets.Int()).tag(
+        sync=True, setting=lambda w: settings.several(settings.whole(0, min(w.shape[1:]) - 1), 0, 2)
+    )
     opacity = Bounded(0, 1, default=0.8).tag(sync=True)
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

@@ -15,7 +15,7 @@ from companion.by_hand.adversarial import (
     non_saturating_loss,
     optimal_discriminator,
 )
-from companion.widgets import page_training
+from companion.widgets import page_training, settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import branch, noise, uniform
 from companion.widgets.plane_points import OWN, pairs, shape_name
@@ -76,8 +76,10 @@ class PlaneGAN(LiveWidget):
     lazy = True
 
     shapes = traitlets.Dict().tag(sync=True)
-    shape = traitlets.Unicode("ring").tag(sync=True)
-    own: Any = traitlets.List().tag(sync=True)
+    shape = traitlets.Unicode("ring").tag(
+        sync=True, setting=lambda w: settings.words([*w.shapes, OWN], needs={OWN: "own"})
+    )
+    own: Any = traitlets.List().tag(sync=True, setting=settings.pairs(-REACH, REACH, 0, 100))
     loss = Choice(LOSSES).tag(sync=True)
     players = Choice(PLAYERS).tag(sync=True)
     rate_d = Bounded(1e-5, 0.1, default=2e-3).tag(sync=True)

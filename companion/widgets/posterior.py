@@ -8,6 +8,7 @@ import traitlets
 from torch import Tensor
 
 from companion.by_hand.gaussian import kl_to_standard_normal, log_density, reparameterise
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise
 from companion.widgets.traits import Bounded, Seed
@@ -42,7 +43,9 @@ class PosteriorVsPrior(LiveWidget):
     mu = Bounded(*MU_RANGE).tag(sync=True)
     sigma = Bounded(*SIGMA_RANGE).tag(sync=True)
     seed = Seed().tag(sync=True)
-    n_samples = traitlets.Int().tag(sync=True)
+    n_samples = traitlets.Int().tag(
+        sync=True, setting=settings.whole(min(SAMPLE_COUNTS), max(SAMPLE_COUNTS))
+    )
     reparameterised = traitlets.Bool().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 

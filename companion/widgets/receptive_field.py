@@ -22,6 +22,7 @@ from companion.explain.receptive_field import (
 )
 from companion.figures import to_uint8
 from companion.models import VGG, AlexNet, GoogLeNet, ImageClassifier, ResNet
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 
 #: Name of the network that the sliders build, and the side of its images in pixels.
@@ -29,6 +30,13 @@ STACK, STACK_SIZE = "a stack of your own", 32
 #: Largest kernel, stride and dilation of its layers, and how many layers it has at most.
 LARGEST = {"kernel": 7, "stride": 3, "dilation": 3}
 DEEPEST = 6
+# What an address may say of a layer: (kernel, stride, padding, dilation).
+_WINDOW = settings.each(
+    settings.whole(1, LARGEST["kernel"]),
+    settings.whole(1, LARGEST["stride"]),
+    settings.whole(0, LARGEST["dilation"] * (LARGEST["kernel"] - 1) // 2),
+    settings.whole(1, LARGEST["dilation"]),
+)
 _PHOTO = 224
 
 
@@ -59,10 +67,16 @@ class ReceptiveField(LiveWidget):
     module = "receptive_field"
 
     networks = traitlets.List(traitlets.Dict()).tag(sync=True)
-    stack = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
-    network = traitlets.Unicode().tag(sync=True)
-    layer = traitlets.Int().tag(sync=True)
-    unit = traitlets.List(traitlets.Int()).tag(sync=True)
+    stack = traitlets.List(traitlets.List(traitlets.Int())).tag(
+        sync=True, setting=settings.several(_WINDOW, 1, DEEPEST)
+    )
+    network = traitlets.Unicode().tag(
+        sync=True, setting=lambda w: settings.words([STACK, *(net["name"] for net in w.networks)])
+    )
+    layer = traitlets.Int().tag(sync=True, setting=settings.whole(1, 1000))
+    unit = traitlets.List(traitlets.Int()).tag(
+        sync=True, setting=settings.several(settings.whole(0, 1000), 2)
+    )
     photo = traitlets.Unicode().tag(sync=True)
     small_photo = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

@@ -26,6 +26,7 @@ from companion.disentanglement.tables import as_factors, is_discrete
 from companion.export.decoder import export_decoder
 from companion.export.model import frozen_copy
 from companion.figures import encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import branch, noise, uniform
 from companion.widgets.traits import Bounded, Seed
@@ -75,7 +76,9 @@ class RotateLatent(LiveWidget):
     mu = traitlets.List(traitlets.Unicode()).tag(sync=True)
     log_var = traitlets.List(traitlets.Unicode()).tag(sync=True)
     reconstruction = traitlets.Float().tag(sync=True)
-    plane = traitlets.List(traitlets.Int()).tag(sync=True)
+    plane = traitlets.List(traitlets.Int()).tag(
+        sync=True, setting=lambda w: settings.several(settings.whole(0, w._mu.shape[1] - 1), 2)
+    )
     angle = Bounded(0, 90, default=0).tag(sync=True)
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

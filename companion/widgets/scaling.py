@@ -13,6 +13,7 @@ from companion.explain.costs import (
     ways_to_scale,
 )
 from companion.models.efficientnet import SCALINGS, Scaling
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Bounded
 
@@ -49,7 +50,7 @@ class CompoundScaling(LiveWidget):
     alpha = Bounded(*BASE_RANGES["alpha"]).tag(sync=True)
     beta = Bounded(*BASE_RANGES["beta"]).tag(sync=True)
     gamma = Bounded(*BASE_RANGES["gamma"]).tag(sync=True)
-    way = traitlets.Unicode().tag(sync=True)
+    way = traitlets.Unicode().tag(sync=True, setting=settings.words(WAYS))
     published = traitlets.List(traitlets.Dict()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 

@@ -7,6 +7,7 @@ import traitlets
 from torch import Tensor
 
 from companion.by_hand.propagation import ACTIVATIONS, GAINS, Propagation, propagate
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import noise
 from companion.widgets.traits import Bounded, BoundedInt, Seed
@@ -48,7 +49,7 @@ class SignalThroughDepth(LiveWidget):
 
     depth = BoundedInt(*DEPTH_RANGE).tag(sync=True)
     gain = Bounded(*GAIN_RANGE, called="n·Var(w)").tag(sync=True)
-    activation = traitlets.Unicode().tag(sync=True)
+    activation = traitlets.Unicode().tag(sync=True, setting=settings.words(list(ACTIVATIONS)))
     shortcuts = traitlets.Bool().tag(sync=True)
     batch_norm = traitlets.Bool().tag(sync=True)
     seed = Seed().tag(sync=True)

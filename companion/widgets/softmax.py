@@ -9,6 +9,7 @@ import traitlets
 from torch import Tensor
 
 from companion.by_hand import classification
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Bounded
 
@@ -40,9 +41,12 @@ class Softmax(LiveWidget):
 
     module = "softmax"
 
-    logits = traitlets.List(traitlets.Float()).tag(sync=True)
+    logits = traitlets.List(traitlets.Float()).tag(
+        sync=True,
+        setting=lambda w: settings.several(settings.number(*w.logit_range), len(w.logits)),
+    )
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    label = traitlets.Int().tag(sync=True)
+    label = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(0, len(w.logits) - 1))
     temperature = Bounded(*TEMPERATURE_RANGE).tag(sync=True)
     logit_range = traitlets.List(traitlets.Float()).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

@@ -9,6 +9,7 @@ from companion.anomaly.autoencoders import error_maps
 from companion.export import export_model
 from companion.export.model import TOLERANCE, frozen_copy
 from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Bounded, whole_number
 
@@ -49,7 +50,9 @@ class TextureDefects(LiveWidget):
     highest = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     limit = traitlets.Float().tag(sync=True)
     sigma = traitlets.Float().tag(sync=True)
-    chosen = traitlets.Int().tag(sync=True)
+    chosen = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.pictures) - 1)
+    )
     ink = traitlets.Enum(INKS, default_value="bright").tag(sync=True)
     strength = Bounded(0, 1, default=0.7).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

@@ -5,6 +5,7 @@ import traitlets
 from numpy.typing import ArrayLike
 
 from companion.anomaly.evaluation import check_labels, evaluate
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import Bounded, whole_number
 
@@ -33,7 +34,7 @@ class ThresholdLab(LiveWidget):
 
     labels = traitlets.List(traitlets.Int()).tag(sync=True)
     scores = traitlets.List(traitlets.Float()).tag(sync=True)
-    cut = traitlets.Int().tag(sync=True)
+    cut = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(0, len(w._distinct)))
     miss_cost = Bounded(1, 200, default=5).tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 

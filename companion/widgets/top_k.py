@@ -9,6 +9,7 @@ from torch import Tensor
 
 from companion.by_hand.classification import label_rank, top_k_error
 from companion.figures import data_url, encode_image, to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
@@ -45,8 +46,8 @@ class TopK(LiveWidget):
     rank_counts = traitlets.List(traitlets.Int()).tag(sync=True)
     count = traitlets.Int().tag(sync=True)
     places = traitlets.Int().tag(sync=True)
-    crisp = traitlets.Bool().tag(sync=True)
-    k = traitlets.Int().tag(sync=True)
+    crisp = traitlets.Bool().tag(sync=True, setting=None)
+    k = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(1, w.places))
     model_name = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
 

@@ -6,6 +6,7 @@ import numpy as np
 import traitlets
 
 from companion.disentanglement import dci, factor_vae_score, mig, mutual_information, sap, spoil
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import branch, noise, permutation, uniform
 from companion.widgets.traits import Bounded, BoundedInt, Seed
@@ -44,7 +45,7 @@ class ToyCodes(LiveWidget):
     noise = Bounded(0, 2, default=0).tag(sync=True)
     copies = BoundedInt(1, 2, default=1).tag(sync=True)
     shuffled = Bounded(0, 1, default=0).tag(sync=True)
-    rows = traitlets.Int(4000).tag(sync=True)
+    rows = traitlets.Int(4000).tag(sync=True, setting=settings.whole(min(ROWS), max(ROWS)))
     bins = BoundedInt(5, 40, default=20).tag(sync=True)
     seed = Seed().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

@@ -5,6 +5,7 @@ import { add, branchCost, conv, inceptionBranches } from "./maths/costs.js";
 import { chart, mark, pointable, s, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -308,6 +309,28 @@ function totals() {
   };
 }
 
+/** @param {Branch} branch @param {number} i */
+function branchCode({ convs }, i) {
+  const layers = convs.map(
+    ({ kernel, inChannels, outChannels }) =>
+      `nn.Conv2d(${inChannels}, ${outChannels}, ${kernel}${kernel > 1 ? `, padding=${(kernel - 1) / 2}` : ""})`,
+  );
+  const relus = layers.flatMap((layer) => [layer, "nn.ReLU()"]);
+  return `    nn.Sequential(${[...(i === 3 ? ["nn.MaxPool2d(3, stride=1, padding=1)"] : []), ...relus].join(", ")}),\n`;
+}
+
+/** The module in PyTorch. @param {Branch[]} branches @param {number} depth @param {number} size */
+const codeOf = (branches, depth, size) => `import torch
+from torch import nn
+
+branches = nn.ModuleList([
+${branches.map(branchCode).join("")}])
+x = torch.randn(1, ${depth}, ${size}, ${size})
+output = torch.cat([branch(x) for branch in branches], dim=1)
+parameters = sum(p.numel() for p in branches.parameters())
+print(output.shape, parameters)
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const presets = model.get("presets");
@@ -329,6 +352,7 @@ function render({ model, el }) {
     const list = steps(branches, size);
     const most = Math.max(...[...list, ...steps(plain, size)].map((item) => item.cost.multiplications));
 
+    code.draw();
     preset.set(presets.findIndex((p) => NAMES.every((name) => String(p[name]) === String(model.get(name)))));
     bottlenecks.set(on);
     five.set(window);
@@ -374,6 +398,15 @@ function render({ model, el }) {
   const inputs = inputSliders(traits);
   const filters = widthSliders(model, { onPut: put, onPoint: point });
   const sums = totals();
+  const code = copyCode({
+    what: "the module",
+    code() {
+      const depth = model.get("in_channels");
+      const list = inceptionBranches(depth, model.get("widths"), model.get("bottlenecks"), model.get("five"));
+      return codeOf(list, depth, model.get("size"));
+    },
+    say: voice.say,
+  });
   const picture = diagram(point);
   const table = bars(point);
   const spelled = spelledOut();
@@ -396,6 +429,7 @@ function render({ model, el }) {
         spelled.el,
       ),
       ui.plate({ title: "Widths: how many filters each convolution has", name: "Widths" }, filters.el),
+      code.el,
       voice.el,
     ),
   );

@@ -5,6 +5,7 @@ import { correlate, matrixOf, outputSize, sum, terms, turned } from "./maths/con
 import { cells, colourScale, exact, factor, magnitude, tint } from "./ui/cells.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, lifetime, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -155,11 +156,12 @@ function sumLine([height, width]) {
   const slots = products.flatMap((line, a) =>
     line.map((term, b) => h("span", { class: "convolution-slot" }, a + b ? "+ " : "", term)),
   );
+  const rows = h("div", { class: "convolution-terms", style: `--columns: ${width}` }, ...slots);
   return {
     products,
     parts: [
       h("p", { class: "convolution-left" }, h("i", {}, "y"), place, " ="),
-      h("div", { class: "convolution-terms", style: `--columns: ${width}` }, ...slots),
+      rows,
       h("p", { class: "companion-result convolution-total" }, "= ", total.el),
     ],
     /** @param {Term[]} parts @param {number} row @param {number} column of the output */
@@ -171,6 +173,11 @@ function sumLine([height, width]) {
         term.dataset.value = String(product);
         tint(term, product, most);
       });
+      // What is too long for a phone in rows like the kernel's wraps there.
+      rows.classList.toggle(
+        "convolution-long",
+        products.flat().some(({ textContent }) => String(textContent).length > 9),
+      );
       place.textContent = `[${row}, ${column}]`;
       total.set(sum(parts));
     },
@@ -446,6 +453,20 @@ function transport({ position, last, onStand, onRestart, onFill }) {
 
 // ---------------------------------------------------------------- the widget
 
+/** The same in PyTorch. @param {Model} model */
+function codeOf(model) {
+  const turn = model.get("flip") ? "h = h.flip(0, 1)  # turned by 180 degrees\n" : "";
+  return `import torch
+from torch.nn import functional as F
+
+x = torch.tensor(${python(model.get("x"))})
+h = torch.tensor(${python(model.get("kernel"))})
+${turn}
+y = F.conv2d(x[None, None], h[None, None], stride=${model.get("stride")}, padding=${model.get("padding")})[0, 0]
+print(y)
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -509,7 +530,8 @@ function render({ model, el }) {
             `into an input of ${by(size.padded[0], size.padded[1])}.`,
       "error",
     );
-    work.hidden = !size.rows;
+    work.hidden = code.el.hidden = !size.rows;
+    code.draw();
     outputWords.textContent = sizeWords(size);
     if (!size.rows) return;
     const at = Math.min(position(), count() - 1);
@@ -545,6 +567,7 @@ function render({ model, el }) {
   const work = h("div", { class: "convolution-work" });
   const trackHolder = h("div", {});
   const outputWords = ui.note();
+  const code = copyCode({ what: "the convolution", code: () => codeOf(model), say: voice.say });
   const scale = colourScale("each grid is full in colour at its own largest magnitude");
   scale.set("negative", "positive");
   el.append(
@@ -563,6 +586,7 @@ function render({ model, el }) {
       trackHolder,
       ui.panel({}, controls.options, outputWords),
       scale.el,
+      code.el,
       voice.el,
     ),
   );

@@ -161,8 +161,8 @@ function picture(onSelect) {
           );
         }),
       );
-      /** @type {Node[]} */
-      const names = [];
+      /** @type {{ x: number, y: number, name: Node | null }[]} */
+      const names = [{ x: places[selected][0], y: places[selected][1], name: null }];
       marks.replaceChildren(
         ...points.flatMap((_, i) => {
           const [x, y] = places[i];
@@ -179,12 +179,14 @@ function picture(onSelect) {
             y: (y - 7).toFixed(1),
             class: "companion-halo companion-ink",
           });
-          names.push(name);
+          // In a crowd, names on names are none: the chosen point has its own, then who comes first.
+          const isHidden = names.some((other) => Math.abs(other.x - x) < 14 && Math.abs(other.y - y) < 14);
+          if (i === selected || !isHidden) names.push({ x, y, name });
           if (i !== guess) return [dot];
           return [dot, mark("circle", "cuts-guess", null, { cx: x.toFixed(1), cy: y.toFixed(1), r: 11 })];
         }),
       );
-      marks.prepend(...names); // no name hides a point
+      marks.prepend(...names.flatMap(({ name }) => name ?? [])); // no name hides a point
       const alone = states.flatMap(({ size }, i) => (size === 1 ? [letter(i)] : []));
       setAll(svg, {
         "aria-label":

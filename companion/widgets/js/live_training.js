@@ -8,6 +8,7 @@ import { bytesOf, viewsOf } from "./training/views.js";
 import { followTheme } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode } from "./ui/copy_code.js";
 import { bindTraits, lifetime, perFrame, reducedMotion } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -84,38 +85,6 @@ function codeOf(model) {
     return Number.isInteger(value) ? value.toFixed(1) : String(value); // 1 would be another kind of number
   };
   return model.get("source").replace(/@(\w+)@/g, (_, name) => String(whole[name] ?? number(name)));
-}
-
-/** That loop, on the clipboard and to be read. @param {AnyModel<State>} model @param {(text: string) => void} say */
-function copier(model, say) {
-  const pre = h("pre", { class: "training-code", tabindex: 0, "aria-label": "The training in PyTorch" });
-  const shown = h("details", {}, h("summary", {}, "Read it"), pre);
-  const draw = () => {
-    if (shown.open) pre.textContent = codeOf(model);
-  };
-  shown.addEventListener("toggle", draw);
-  const done = h("span", { class: "companion-note" });
-  const copied = (/** @type {string} */ text) => {
-    done.textContent = text;
-    say(text);
-  };
-  const copy = ui.button({
-    label: "Copy as PyTorch",
-    title: "The training as a loop of PyTorch, with what the sliders say",
-    async onClick() {
-      try {
-        await navigator.clipboard.writeText(codeOf(model));
-        copied("Copied.");
-      } catch {
-        shown.open = true;
-        draw();
-        getSelection()?.selectAllChildren(pre);
-        const isDone = document.execCommand("copy");
-        copied(isDone ? "Copied." : "This page may not use the clipboard: the loop is selected below.");
-      }
-    },
-  });
-  return { el: ui.stack(ui.row(copy.el, done), shown), draw };
 }
 
 /**
@@ -245,7 +214,7 @@ function render({ model, el }) {
     traits.put({ batch_size: size });
     change("batch", size);
   });
-  const code = copier(model, voice.say);
+  const code = copyCode({ what: "the training", code: () => codeOf(model), say: voice.say });
   const root = ui.frame(
     { title: model.get("title") },
     h("div", { class: "companion-panel companion-sticky" }, tools.el, knob.el, batch?.el),

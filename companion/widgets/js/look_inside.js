@@ -570,8 +570,9 @@ function render({ model, el }) {
 
   const draw = () => {
     if (!seen || !atlas) return;
-    const [index, channel] = [model.get("layer"), model.get("channel")];
+    const index = model.get("layer");
     const [layer, maps] = [layers[index], seen.maps[index]];
+    const channel = Math.min(model.get("channel"), layer.shape[0] - 1); // an address may ask for another
     input.draw(seen.image);
     classes.draw(seen.probabilities);
     picker.draw();

@@ -6,6 +6,7 @@ import { noise } from "./maths/noise.js";
 import { area, arrow, axis, chart, dots, linear, mark, path, s, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, stepper } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -599,7 +600,7 @@ function sumPlate(numbers) {
     "div",
     { class: "companion-equation companion-maths" },
     ...["KL", "=", "½(", "μ^2", "+", "σ^2", "−", "log σ^2", "− 1)"].map(term),
-    ...["", "=", "½(", muSquared, "+", sigmaSquared, "−", logSquared, "− 1)"].map(term),
+    ...["", "≈", "½(", muSquared, "+", sigmaSquared, "−", logSquared, "− 1)"].map(term),
   );
   const side = (
     /** @type {string} */ condition,
@@ -715,7 +716,7 @@ function samplesPlate(model, numbers, { onPut, onFollow, epsilonOf }) {
     n("sigma"),
     " · ",
     noiseNumber,
-    " = ",
+    " ≈ ",
     n("sample-z"),
   );
   const cutOff = formula("z = ", n("sample-z"), ", drawn from N(", n("mu"), ", ", n("sigma"), "^2)");
@@ -804,6 +805,25 @@ function estimatePlate(samples, numbers, onChange) {
 
 // ---------------------------------------------------------------- the widget
 
+/** The same in PyTorch. @param {AnyModel<State>} model */
+function codeOf(model) {
+  const [mu, sigma] = [model.get("mu"), model.get("sigma")];
+  const draw = model.get("reparameterised")
+    ? "rsample()  # the gradient flows through"
+    : "sample()  # no gradient flows through";
+  return `import torch
+from torch.distributions import Normal, kl_divergence
+
+mu = torch.tensor(${python(mu)}, requires_grad=True)
+sigma = torch.tensor(${python(sigma)}, requires_grad=True)
+posterior, prior = Normal(mu, sigma), Normal(0.0, 1.0)
+kl = kl_divergence(posterior, prior)
+kl.backward()
+z = posterior.${draw}
+print(kl.item(), mu.grad, sigma.grad, z)
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const start = { mu: model.get("mu"), sigma: model.get("sigma") };
@@ -859,6 +879,7 @@ function render({ model, el }) {
       "standard-error": monteCarlo.standardError,
     });
     densities.story.textContent = insight(m, sd, exactKl);
+    code.draw();
     if (traits.touched) voice.say(`KL ${ui.spoken(exactKl, 3)} nats. ${densities.story.textContent}`);
   };
   const schedule = perFrame(draw);
@@ -883,6 +904,7 @@ function render({ model, el }) {
   const sum = sumPlate(numbers);
   const descentMap = descentPlate(numbers, { onTake: descent.take, onReset: () => move(start) });
   const samples = samplesPlate(model, numbers, { onPut: put, onFollow: schedule, epsilonOf });
+  const code = copyCode({ what: "q, p and their KL", code: () => codeOf(model), say: voice.say });
   const estimate = estimatePlate(model.get("n_samples"), numbers, (n) => put({ n_samples: n }));
   el.append(
     ui.frame(
@@ -894,6 +916,7 @@ function render({ model, el }) {
       },
       controls.el,
       ...[densities, sum, descentMap, samples, estimate].map((part) => part.el),
+      code.el,
       voice.el,
     ),
   );

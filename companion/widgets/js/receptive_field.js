@@ -7,6 +7,7 @@ import { chart, dots, mark, path, s, setAll, text } from "./ui/axes.js";
 import { followTheme } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { copyCode } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -607,6 +608,9 @@ function stackControls(model, { onPut, onToggle }) {
       if (!now.own) return;
       const window = model.get("stack")[every.get() ? 0 : now.depth - 1];
       depth.set(model.get("stack").length);
+      // Where every window is a pixel wide both mean the same, and the reader's word stays.
+      const stack = model.get("stack");
+      if (stack.some((each) => half(each) > 0)) padding.set(stack.some((each) => each[2] > 0));
       for (const { index, slider } of knobs) slider.set(window[index]);
     },
   };
@@ -692,6 +696,28 @@ function recursion(now) {
 
 // ---------------------------------------------------------------- the widget
 
+/** The stack in PyTorch, and which pixels the unit sees. @param {AnyModel<State>} model */
+function codeOf(model) {
+  const { layers, depth, row, column } = look(model);
+  const lines = model.get("stack").slice(0, Math.min(depth, layers.length));
+  const code = lines.map(
+    ([k, stride, padding, d]) =>
+      `    nn.Conv2d(1, 1, ${k}, stride=${stride}, padding=${padding}, dilation=${d}, bias=False),\n`,
+  );
+  return `import torch
+from torch import nn
+
+layers = nn.Sequential(
+${code.join("")})
+for layer in layers:
+    nn.init.ones_(layer.weight)
+image = torch.zeros(1, 1, ${STACK_SIZE}, ${STACK_SIZE}, requires_grad=True)
+layers(image)[0, 0, ${row}, ${column}].backward()
+rows, columns = image.grad[0, 0].nonzero().T
+print(rows.min(), rows.max(), columns.min(), columns.max())
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -711,6 +737,8 @@ function render({ model, el }) {
       slider.set([now.row, now.column][axis]);
     }
     own.draw(now);
+    code.el.hidden = !now.own;
+    code.draw();
     const lost = `Layer ${now.layers.length + 1} has no units: its window is larger than the map below it.`;
     warning.set(now.cut ? `${lost} The stack ends here.` : "");
     view.draw(now, { width, neighbour: neighbour.get(), weighed: weighed.get() });
@@ -787,6 +815,7 @@ function render({ model, el }) {
   const neighbour = ui.toggle({ label: "Its neighbour", checked: true, onChange: schedule });
   const weighed = ui.toggle({ label: "Fade pixels by how much they count", onChange: schedule });
   const facts = factList();
+  const code = copyCode({ what: "the stack", code: () => codeOf(model), say: voice.say });
   const step = h("p", { class: "field-step" });
   const view = picture(photos, put);
   const counts = "the unit, what it sees, and how much each pixel counts if all weights are equal";
@@ -817,6 +846,7 @@ function render({ model, el }) {
       ui.row(neighbour.el, weighed.el),
       facts.el,
       step,
+      code.el,
       voice.el,
     ),
   );

@@ -5,6 +5,7 @@ import { crossEntropy, crossEntropyGradient, softmax } from "./maths/classificat
 import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, stepper, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -262,6 +263,19 @@ function lossPlate(names) {
   };
 }
 
+/** The same in PyTorch. @param {{ z: number[], y: number, T: number }} state */
+const codeOf = ({ z, y, T }) => `import torch
+from torch.nn import functional as F
+
+logits = torch.tensor(${python(z)})
+label = torch.tensor(${y})
+temperature = ${python(T)}
+
+probabilities = F.softmax(logits / temperature, dim=0)
+loss = F.cross_entropy(logits / temperature, label)
+print(probabilities, loss)
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const names = model.get("class_names");
@@ -280,6 +294,7 @@ function render({ model, el }) {
     const l = crossEntropy(z, y, T);
     table.draw({ ...now, p, gradient });
     label.set(y);
+    code.draw();
     const story = loss.draw({ width, y, T, p, loss: l, walked });
     if (traits.touched) voice.say(`Loss ${ui.spoken(l, 3)} nats, p of ${names[y]} ${three(p[y])}. ${story}`);
   };
@@ -307,6 +322,7 @@ function render({ model, el }) {
     neutral: 1,
     onInput: (v) => move({ temperature: v }),
   });
+  const code = copyCode({ what: "the loss", code: () => codeOf(state()), say: voice.say });
   const label = ui.select({
     label: "Right class",
     value: start.y,
@@ -351,6 +367,7 @@ function render({ model, el }) {
       temperature.el,
       actions,
       loss.el,
+      code.el,
       voice.el,
     ),
   );

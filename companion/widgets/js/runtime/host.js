@@ -1,5 +1,6 @@
 // Brings the widgets of a static page to life: a host for the anywidget interface, without a kernel.
 import { page, runScript } from "./assets.js";
+import { follow, linkable, settable } from "./links.js";
 
 /** @typedef {() => void} Listener */
 
@@ -9,6 +10,8 @@ class PageModel {
   #state;
   /** @type {Map<string, Set<Listener>>} */
   #listeners = new Map();
+  /** How often a trait was set. */
+  sets = 0;
 
   /** @param {{ [name: string]: unknown }} state */
   constructor(state) {
@@ -22,9 +25,15 @@ class PageModel {
 
   /** @param {string} name @param {unknown} value */
   set(name, value) {
-    if (Object.is(this.#state[name], value)) return;
-    this.#state[name] = value;
-    for (const event of [`change:${name}`, "change"]) {
+    this.sets += 1;
+    this.update({ [name]: value });
+  }
+
+  /** Set several at once: each listener finds all of them set. @param {{ [name: string]: unknown }} values */
+  update(values) {
+    const changed = Object.keys(values).filter((name) => !Object.is(this.#state[name], values[name]));
+    Object.assign(this.#state, values);
+    for (const event of changed.flatMap((name) => [`change:${name}`, "change"])) {
       for (const listener of [...(this.#listeners.get(event) ?? [])]) listener();
     }
   }
@@ -126,6 +135,7 @@ async function mount(box, touch) {
   try {
     const widget = await moduleOf(box);
     const model = new PageModel(stateOf(box, preview));
+    const made = settable(box, live, model);
     const ready = new Promise((resolve, reject) => {
       live.addEventListener("companion-ready", resolve, { once: true });
       const fail = (/** @type {Event} */ event) => reject(/** @type {CustomEvent} */ (event).detail);
@@ -143,10 +153,12 @@ async function mount(box, touch) {
     const button = live.querySelector("[data-wakes]");
     if (isFocused) button?.focus({ preventScroll: true });
     if (pressed) button?.click();
+    return made;
   } catch (error) {
     live.remove();
     settle("failed", `This figure stays as it is: ${error instanceof Error ? error.message : error}`);
     console.error(error);
+    return undefined;
   }
 }
 
@@ -157,7 +169,7 @@ export function start() {
   const wake = (/** @type {HTMLElement} */ box, /** @type {Event | undefined} */ touch = undefined) => {
     if (box.dataset.state) return;
     near.unobserve(box);
-    mount(box, touch);
+    linkable.alive(box, mount(box, touch));
   };
   const near = new IntersectionObserver(
     (entries) => {
@@ -170,11 +182,14 @@ export function start() {
     /** @type {NodeListOf<HTMLElement>} */
     const boxes = document.querySelectorAll(".companion-widget:not([data-state])");
     for (const box of boxes) {
+      linkable.mark(box);
       if (box.dataset.lazy === undefined) near.observe(box);
       for (const touch of ["pointerdown", "focusin"]) {
         box.addEventListener(touch, (event) => wake(box, event), { once: true, passive: true });
       }
     }
+    follow(wake);
+    addEventListener("hashchange", () => follow(wake));
   };
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", watch);
   else watch();

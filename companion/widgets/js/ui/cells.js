@@ -85,7 +85,7 @@ function numberField(name, onEdit, onTrouble) {
 
 /** @param {Cell} cell @param {string} text */
 function write({ number, input }, text) {
-  number.classList.toggle("cell-long", text.length > 6);
+  number.classList.toggle("cell-long", text.length > 5);
   if (!input) {
     if (number.textContent !== text) number.textContent = text;
     return;
