@@ -17,6 +17,7 @@ untried so far: `python -m benchmarks.gpu` tries it.
 
 import pickle
 import random
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -83,7 +84,9 @@ class CudaGraphs:
         time, waiting for the device is an error: found here it does no harm, while a recording that
         it breaks off leaves allocator and generator in the middle of it.
         """
-        with torch.cuda.device(self.device), _fastest_convolutions():
+        with torch.cuda.device(self.device), _fastest_convolutions(), \
+                warnings.catch_warnings():  # fmt: skip
+            warnings.simplefilter("ignore")  # that the check for waiting does not find everything
             here: Any = torch.cuda.current_stream()
             self.stream.wait_stream(here)
             before = torch.cuda.get_sync_debug_mode()
