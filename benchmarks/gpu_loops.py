@@ -2,9 +2,11 @@
 
 The limit is the same step, written here in plain PyTorch, as a CUDA graph on one batch that lies on
 the device: cast, augmentation, forward, backward and optimizer. `fit` gathers each batch, sets the
-rate and records the losses on top of that. "Bare" is the limit without cast and augmentation. All images are noise, which is no slower to learn from; all rates are 0, for a loop
-that overfits its few images changes its own speed. The loops take turns in one process: nobody else
-is on the GPU. Without one, each loop takes a few steps and the "graph" is the step itself.
+rate and records the losses on top of that. "Bare" is the limit without cast and augmentation.
+
+All images are noise, which is no slower to learn from; all rates are 0, for a loop that overfits
+its few images changes its own speed. The loops take turns in one process: nobody else is on the
+GPU. Without one, each loop takes a few steps and the "graph" is the step itself.
 """
 
 import statistics

@@ -107,8 +107,8 @@ def test_resnet20_and_its_recipe(record_property: Record) -> None:
     data = type(images())(pixels, labels, torch.device("cpu"))
     more: dict[str, Any] = {
         "build": build, "data": data, "loss": classification_loss(0.1), "lr": 0.05,
-        "batch_size": 64, "epochs": 3, "augment": compose(crop_and_flip(4), cutout(10)), "precision": "auto",
-        "channels_last": True,
+        "batch_size": 64, "epochs": 3, "augment": compose(crop_and_flip(4), cutout(10)),
+        "precision": "auto", "channels_last": True,
     }  # fmt: skip
     (one, captured), (other, loop) = trained(True, **more), trained(False, **more)
     record_property("distance", distance(build, one, other))
