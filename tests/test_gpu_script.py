@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gpu` on a machine without a GPU: every line is JSON, and nothing stops it."""
+"""`python -m benchmarks.gpu` without a GPU: every line is JSON, and nothing stops it."""
 
 import json
 from typing import Any
