@@ -15,11 +15,13 @@ Written against torch 2.13 and tested with a stand-in for the recording on the C
 untried so far: `python -m benchmarks.gpu` tries it.
 """
 
+import gc
 import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,7 +77,7 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.stream: Any = torch.cuda.Stream(device)  # recording on the default one is not possible
+        self.stream: Any = _side_stream(device)
 
     def warm_up(self, step: Callable[[], None], times: int) -> None:
         """Take the step so many times, on the stream of the recording.
@@ -105,8 +107,12 @@ class CudaGraphs:
         with torch.cuda.device(self.device), _fastest_convolutions():
             graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
             pool = torch.cuda.graph_pool_handle()
+            gc.collect()  # not meanwhile: what it frees on the device could break the recording
             try:
-                with torch.cuda.graph(graph, pool=pool, stream=self.stream):
+                # Other threads may use the device; nothing of theirs is recorded.
+                with torch.cuda.graph(
+                    graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"
+                ):
                     step()
             except BaseException:
                 torch.cuda.set_stream(here)  # where `graph` does not come back to by itself then
@@ -134,6 +140,14 @@ class CudaGraphs:
             generator.graphsafe_set_state(generator.clone_state())
         with suppress(Exception):
             torch.cuda.synchronize()
+
+
+@cache
+def _side_stream(device: torch.device) -> Any:
+    """The stream to record on, which is not the default one: always the same, for cuBLAS keeps
+    memory for each.
+    """
+    return torch.cuda.Stream(device)
 
 
 def graphs_for(device: torch.device) -> Graphs | None:
