@@ -3,7 +3,8 @@
 What is taken over from the records for this goal (DAWNBench, Coleman et al. 2017; Jordan 2024,
 "94% on CIFAR-10 in 3.29 seconds"): Nesterov momentum with a high rate that only falls after a short
 warm-up, smoothed labels, reflected borders at the crops, squares cut out. Not taken over: their
-networks with whitened inputs, other rates for biases, half precision of the weights.
+networks with whitened inputs, other rates for biases, weights in 16 bits or averaged on the way,
+mirror images in turn instead of drawn.
 
 The recipe is untried at full length so far; on the CPU its loss falls. It has no card, so it is not
 among `companion.recipes.names()`: `python -m benchmarks.gpu --data FOLDER` trains it.
