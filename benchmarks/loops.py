@@ -1,4 +1,4 @@
-"""The loops that `fit` is compared with: its limit, a student's, lightning-fabric's.
+"""The loops that `fit` is compared with on a CPU: its limit, a student's, lightning-fabric's.
 
 Each runs in a process of its own, as it would in a notebook of its own, and they take turns, so
 that a busy machine slows all of them. Every loop has lr = 0: one that overfits its few images
@@ -110,9 +110,7 @@ def student(name: str) -> Run:
     """What a tutorial writes: torchvision, ToTensor, a DataLoader, `.item()` at every step."""
     from companion.library import torchvision
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     model, loss, _ = case(name)
-    model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0)
     data = pictures(STEPS)
 
@@ -121,7 +119,7 @@ def student(name: str) -> Run:
         total = 0.0
         for images, labels in DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=0):
             optimizer.zero_grad()
-            value = loss(model, images.to(device), labels.to(device))["loss"]
+            value = loss(model, images, labels)["loss"]
             value.backward()
             optimizer.step()
             total += value.item()
@@ -169,8 +167,6 @@ def seconds_per_step(loop: str, name: str, steps: int) -> float:
     run = prepared(loop, name)
     started = time.perf_counter()
     run(steps)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
     return (time.perf_counter() - started) / steps
 
 

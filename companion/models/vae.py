@@ -85,8 +85,8 @@ def vae_loss(
     output: VAEOutput,
     *,
     C: float = 1.0,
-    beta: float = 1.0,
-    capacity: float | None = None,
+    beta: float | Tensor = 1.0,
+    capacity: float | Tensor | None = None,
     likelihood: str = "gaussian",
 ) -> VAELoss:
     """−log p(x|z) + β·KL[N(μ_x, σ_x²) ‖ N(0, I)], in nats per image: pixels and latent dimensions

@@ -76,7 +76,8 @@ class Recipe:
     says which of them count. With several `seeds` it is trained once with each; the run that is
     best by the first of `must_reach` is kept, and the card tells of all. A recipe that does not
     `ship` leaves only its card: a recorded run. `needs` are the recipes whose models its figures
-    need.
+    need. With `halves`, its test images are split: the second of every two are there to choose by
+    (epochs, seeds, settings), the first for the card's figures alone.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Recipe:
     dtype: str = "float16"
     ships: bool = True
     needs: tuple[str, ...] = ()
+    halves: bool = False
 
     def build(self, seed: int | None = None) -> nn.Module:
         """The untrained model for a seed, by default the first: the same weights every time."""
@@ -122,7 +124,12 @@ class Recipe:
 
     def test_data(self, data: str | Path | None = None) -> ImageSet:
         """The images for `evaluate`."""
-        return self._load("test", data)
+        return self.held_out(data)[1]
+
+    def held_out(self, data: str | Path | None = None) -> tuple[ImageSet, ImageSet]:
+        """The images to choose by, and those for `evaluate`: the same ones without `halves`."""
+        images = self._load("test", data)
+        return (images[1::2], images[::2]) if self.halves else (images, images)
 
     def _load(self, split: str, data: str | Path | None) -> ImageSet:
         if data is None or str(data) == self.dataset:
@@ -280,7 +287,7 @@ def train(
         data = None
     if isinstance(epochs, Integral):  # the card cannot hold NumPy's numbers; `fit` checks the rest
         epochs = int(epochs)
-    train_data, test_data = recipe.train_data(data), recipe.test_data(data)
+    train_data, (choosing_data, test_data) = recipe.train_data(data), recipe.held_out(data)
     if data is not None:
         recipe.evaluate(recipe.build().eval(), test_data)
     settings = dict(recipe.settings["fit"])
@@ -307,15 +314,17 @@ def train(
             train_data,
             recipe.loss(**recipe.settings["loss"]),
             seed=seed,
-            validation=test_data,
+            validation=choosing_data,
             checkpoint=checkpoint,
             progress=progress,
             **recipe.objects(),
             **settings,
         )
         weights.round_to(model, recipe.dtype)
-        runs.append(_Run(seed, model, history, recipe.evaluate(model, test_data), checkpoint))
-    best = max(runs, key=lambda run: recipe.must_reach[0].rank(run.figures))
+        figures = recipe.evaluate(model, test_data)
+        chosen_by = recipe.evaluate(model, choosing_data) if recipe.halves else figures
+        runs.append(_Run(seed, model, history, figures, chosen_by, checkpoint))
+    best = max(runs, key=lambda run: recipe.must_reach[0].rank(run.chosen_by))
     card = Card(
         recipe=name,
         description=recipe.description,
@@ -349,6 +358,7 @@ class _Run(NamedTuple):
     model: nn.Module
     history: History
     figures: dict[str, Any]
+    chosen_by: dict[str, Any]
     checkpoint: Path
 
 

@@ -23,7 +23,8 @@ class History:
     validation set, `validation_<entry>` to the average over that set after each epoch. `seconds`
     has the time that each epoch took, `device` says what it ran on and in which precision. `best`
     is the epoch, from 1, whose weights were kept, if `patience` chose one; `resumed` counts the
-    epochs that came from a checkpoint.
+    epochs that came from a checkpoint. `graph` says, on a GPU, that each step was one CUDA graph,
+    or why not.
     """
 
     device: str
@@ -31,6 +32,7 @@ class History:
     seconds: list[float] = field(default_factory=list)
     best: int | None = None
     resumed: int = 0
+    graph: str = ""
 
     @property
     def last(self) -> dict[str, float]:
@@ -48,7 +50,8 @@ class History:
         epochs = "1 epoch" if count == 1 else f"{count} epochs"
         kept = f" The weights are those of epoch {self.best}." if self.best else ""
         before = f" ({self.resumed} of them before, from the checkpoint)" if self.resumed else ""
-        return f"Trained {epochs}{before} in {duration(sum(self.seconds))} on {self.device}.{kept}"
+        where = f"{self.device}, {self.graph}" if self.graph else self.device
+        return f"Trained {epochs}{before} in {duration(sum(self.seconds))} on {where}.{kept}"
 
     def __repr__(self) -> str:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in self.last.items())

@@ -34,6 +34,7 @@ from companion.training.batches import (
     shared_size,
     shuffled,
 )
+from companion.training.capture import CapturedStep, capture_step
 from companion.training.devices import (
     compiled,
     describe_device,
@@ -74,6 +75,7 @@ def fit(
     precision: str = "auto",
     channels_last: bool = False,
     compile: bool = False,
+    capture: bool = True,
     workers: int | None = None,
     progress: bool = True,
 ) -> History:
@@ -144,6 +146,12 @@ def fit(
     compile
         Have torch.compile translate the model (on a GPU with CUDA graphs): seconds to minutes of
         waiting, then faster steps.
+    capture
+        On a CUDA GPU, record the step once as a CUDA graph and replay it for every batch, where
+        that can be done: with images that lie on the device, Adam, AdamW or SGD, and a loss that
+        asks for no number on the way. `History.graph` tells, and why not; it needs no compiler.
+        Augmentation, model and loss are then called for the recording only: what they do beside
+        computing with tensors (counting, printing) is not repeated. False: never.
     progress
         Show a progress bar, in a notebook with a live loss curve.
 
@@ -185,9 +193,8 @@ def fit(
         held = modules_to_hold(model, saved.get("held") if saved else None)
         trainable = [p for p in model.parameters() if p.requires_grad]
         # Fabric wraps both, for the number format and, with several processes, the gradients.
-        objective, optim = fabric.setup(
-            Objective(model, loss, augment, layout, held), optimizer(trainable, lr=lr)
-        )
+        objective = Objective(model, loss, augment, layout, held)
+        wrapped, optim = fabric.setup(objective, optimizer(trainable, lr=lr))
         rate.attach(optim)
 
         # A training that was killed goes on where its checkpoint is.
@@ -204,6 +211,8 @@ def fit(
         hardware = f"{describe_device(home)}, {used_precision}"
         state = checkpointer.resume(saved, hardware) if saved else State(History(hardware))
         run = Run.resumed(epochs, state.history.epochs)
+        one_pass = partial(train_epoch, wrapped, optim, clip=clip, fabric=fabric)
+        captured: CapturedStep | None = None
 
         def look() -> None:
             run.follow(losses.epoch, losses.steps, losses.read())
@@ -217,17 +226,26 @@ def fit(
                     source = open_source(data(epoch), home, workers)
                 # Order and draws depend on seed and epoch alone, so a resumed run has them again.
                 # Each of several processes draws its own, and takes its share of every batch.
-                seed_torch(combine_seeds(seed, epoch, fabric.global_rank), home)
                 size = shared_size(len(source), batch_size, fabric.world_size)
                 rows = shuffled(len(source), size, seed, epoch)
                 rows = rows[:, fabric.global_rank :: fabric.world_size]
                 losses = EpochLosses(epoch, epochs, len(rows), fabric, rate, checkpointer.advice)
-                batches = _batches(source.read(rows), losses, trainable, look_now_and_then)
-                train_epoch(objective, optim, batches, losses, rate=rate, clip=clip, fabric=fabric)
+                if capture and state.done == state.history.resumed:  # the first one of this call
+                    captured, state.history.graph = capture_step(
+                        one_pass, objective, optim.optimizer, source, rows, rate, losses,
+                        seed=seed, scaler=checkpointer.scaler, clip=clip, compile=compile,
+                        steps_left=(epochs - epoch) * len(rows), drawn=callable(data),
+                    )  # fmt: skip
+                seed_torch(combine_seeds(seed, epoch, fabric.global_rank), home)
+                if captured is not None and captured.takes(source, rows):
+                    captured.run(source, rows, rate, losses, look_now_and_then)
+                else:
+                    batches = _batches(source.read(rows), losses, trainable, look_now_and_then)
+                    one_pass(batches=batches, losses=losses, rate=rate)
                 by_step = losses.close()
                 averages = {name: sum(values) / len(rows) for name, values in by_step.items()}
                 if held_out is not None:
-                    after = validate(objective, held_out, batch_size, seed, home)
+                    after = validate(wrapped, held_out, batch_size, seed, home)
                     _check_finite(after, checkpointer.advice)
                     averages |= {f"validation_{name}": value for name, value in after.items()}
                 # What follows from the averages must be the same in every process.

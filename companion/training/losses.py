@@ -37,15 +37,17 @@ def negative_elbo(
 
     With `first_beta`, the weight on the KL moves geometrically from there to `beta` over the first
     `anneal` (0 to 1) of the training, and stays. A `capacity` grows linearly from 0 over the whole
-    training.
+    training. The `progress` may be a tensor.
     """
 
     def loss(
-        model: nn.Module, images: Tensor, labels: Tensor | None, progress: float = 1.0
+        model: nn.Module, images: Tensor, labels: Tensor | None, progress: float | Tensor = 1.0
     ) -> dict[str, Tensor]:
-        weight = beta
-        if first_beta is not None and progress < anneal:
-            weight = beta * (first_beta / beta) ** (1 - progress / anneal)
+        weight: float | Tensor = beta
+        if first_beta is not None and anneal:
+            left = 1 - progress / anneal
+            left = left.clamp(min=0) if isinstance(left, Tensor) else max(left, 0.0)
+            weight = beta * (first_beta / beta) ** left
         so_far = None if capacity is None else progress * capacity
         parts = vae_loss(
             images, model(images), C=C, beta=weight, capacity=so_far, likelihood=likelihood

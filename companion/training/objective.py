@@ -1,7 +1,7 @@
 """What a step minimises: the loss of the model on a batch, checked where it goes wrong."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -47,13 +47,19 @@ class Objective(nn.Module):
             module.training = False
         return self
 
-    def forward(self, pixels: Tensor, labels: Tensor | None, progress: float) -> dict[str, Tensor]:
-        """The entries of the loss. Raises TypeError or ValueError for a loss that cannot work."""
+    def forward(
+        self, pixels: Tensor, labels: Tensor | None, progress: float | Callable[[], Tensor]
+    ) -> dict[str, Tensor]:
+        """The entries of the loss. Raises TypeError or ValueError for a loss that cannot work.
+
+        `progress` is a number, or a function that gives it as a tensor on the device.
+        """
         images = pixels if pixels.is_floating_point() else pixels / _WHITE
         if self.augment is not None and self.training:
             images = _augmented(images, self.augment)
         images = to_memory_format(images, self.layout)
-        more = {"progress": progress} if self.tells_progress else {}
+        told = progress() if callable(progress) else progress
+        more = {"progress": told} if self.tells_progress else {}
         try:
             value = self.loss(self.model, images, labels, **more)
         except torch.OutOfMemoryError:

@@ -128,7 +128,7 @@ class Checkpointer:
         if self.scaler and saved["scaler"]:
             self.scaler.load_state_dict(saved["scaler"])
         self.saved_epoch = saved["epoch"]
-        history = History(**saved["history"] | {"device": device})
+        history = History(**saved["history"] | {"device": device, "graph": ""})
         history.resumed = len(history.seconds)
         return State(history, saved["best_loss"], saved["best_weights"])
 

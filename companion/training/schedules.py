@@ -104,11 +104,15 @@ class Rate:
         """The learning rate of the attached optimizer's first parameter group."""
         return self.begin[0] * self(progress)
 
+    def rates(self, progress: float) -> list[float]:
+        """The learning rate of each of the attached optimizer's parameter groups."""
+        factor = self(progress)
+        return [begin * factor for begin in self.begin]
+
     def apply(self, optimizer: Any, progress: float) -> None:
         """Give each parameter group of the attached optimizer its learning rate."""
-        factor = self(progress)
-        for group, begin in zip(optimizer.param_groups, self.begin, strict=True):
-            group["lr"] = begin * factor
+        for group, lr in zip(optimizer.param_groups, self.rates(progress), strict=True):
+            group["lr"] = lr
 
     def observe(self, loss: float) -> None:
         """Take in the loss of an epoch."""

@@ -326,6 +326,7 @@ def test_compiled_learns_the_same() -> None:
     assert compiled._compiled_call_impl is None
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_on_a_gpu() -> None:
     model = classifier()
