@@ -54,6 +54,7 @@ class ConvolutionStack(LiveWidget):
     pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
     side = traitlets.Int().tag(sync=True)
     levels = traitlets.Int(LEVELS).tag(sync=True)
+    presets = traitlets.List(traitlets.Dict()).tag(sync=True)
     selected = traitlets.Int().tag(sync=True)
     weight = traitlets.List().tag(sync=True)
     bias = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -95,6 +96,7 @@ class ConvolutionStack(LiveWidget):
                 for image, name in zip(pixels, names, strict=True)
             ],
             side=pixels.shape[2],
+            presets=[{"name": name, "kernels": k.tolist()} for name, k in _presets().items()],
             selected=whole_number("selected", selected, 0, len(pixels) - 1),
             weight=filters.tolist(),
             bias=_numbers("bias", np.zeros(len(filters)) if bias is None else bias).tolist(),
@@ -169,10 +171,21 @@ class ConvolutionStack(LiveWidget):
         return f"ConvolutionStack: {size} sums; filter {self.filter}, [{row}, {column}]: {value}"
 
 
+def _presets() -> dict[str, np.ndarray]:
+    """Filters by name, 3×3×3."""
+    edges, flat, nothing = KERNELS["Sobel, left to right"], np.ones((3, 3)), np.zeros((3, 3))
+    return {
+        "edges, left to right": np.array([edges, edges, edges]),
+        "red against green": np.array([flat, -flat, nothing]),
+        "edges of red against green": np.array([edges, -edges + 0.0, nothing]),
+        "blue only": np.array([nothing, nothing, KERNELS["identity"]]),
+    }
+
+
 def _default_weight() -> np.ndarray:
     """An edge detector that looks at all channels alike, and red against green."""
-    edges = [KERNELS["Sobel, left to right"]] * 3
-    return np.array([edges, [np.ones((3, 3)), -np.ones((3, 3)), np.zeros((3, 3))]])
+    presets = _presets()
+    return np.array([presets["edges, left to right"], presets["red against green"]])
 
 
 def _default_images() -> tuple[torch.Tensor, list[str]]:

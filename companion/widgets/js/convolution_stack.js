@@ -4,7 +4,7 @@
 import { shapeAfter, stageOf, unitOf } from "./maths/convolution.js";
 import { filterMaps, player } from "./stack/filter_maps.js";
 import { limitOf, tinyMap } from "./stack/maps.js";
-import { channelRow, outcome, scalesOf, writings } from "./stack/step.js";
+import { channelRow, outcome, scalesOf, exactly } from "./stack/step.js";
 import { colourScale } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
@@ -23,6 +23,7 @@ import { numbersOf, pictureFile } from "./ui/pictures.js";
  * @property {number} side
  * @property {number} levels
  * @property {number} selected the picture
+ * @property {{ name: string, kernels: number[][][] }[]} presets of a filter
  * @property {number[][][][]} weight filters × 3 channels × 3 × 3
  * @property {number[]} bias
  * @property {number} padding
@@ -43,26 +44,6 @@ const INKS = [
 const FRAME = [128, 128, 128]; // the zeros around the picture
 const POOL = 2;
 
-const flat = (/** @type {number} */ value) => [0, 1, 2].map(() => [0, 1, 2].map(() => value));
-const SOBEL = [
-  [-1, 0, 1],
-  [-2, 0, 2],
-  [-1, 0, 1],
-];
-const times = (/** @type {number[][]} */ kernel, /** @type {number} */ by) =>
-  kernel.map((row) => row.map((v) => v * by || 0));
-const CENTRE = [
-  [0, 0, 0],
-  [0, 1, 0],
-  [0, 0, 0],
-];
-/** @type {{ [name: string]: number[][][] }} */
-const PRESETS = {
-  "edges, left to right": [SOBEL, SOBEL, SOBEL],
-  "red against green": [flat(1), flat(-1), flat(0)],
-  "edges of red against green": [SOBEL, times(SOBEL, -1), flat(0)],
-  "blue only": [flat(0), flat(0), CENTRE],
-};
 const OWN = "own numbers";
 
 /** @param {Model} model @returns {Layer} */
@@ -75,7 +56,7 @@ const layerOf = (model) => ({
   pool: POOL,
 });
 
-const { format } = writings.exact;
+const { format } = exactly;
 
 /** A picture in colour. @param {number[]} values @param {number} side @param {number} levels */
 function thumbnail(values, side, levels) {
@@ -134,6 +115,7 @@ function pictureChoice(model, { onChoose, onOwn, onTrouble }) {
  * @param {Model} model @param {(changes: Partial<State>) => void} onPut
  */
 function settings(model, onPut) {
+  const presets = model.get("presets");
   const filter = ui.segmented({
     label: "Written out",
     options: model.get("bias").map((_, value) => ({ value, label: `filter ${value + 1}` })),
@@ -142,11 +124,11 @@ function settings(model, onPut) {
   });
   const preset = ui.select({
     label: "Its kernels",
-    options: [...Object.keys(PRESETS), OWN],
+    options: [...presets.map(({ name }) => name), OWN],
     onChange(name) {
-      const kernels = PRESETS[name];
+      const found = presets.find((one) => one.name === name);
       const k = model.get("filter");
-      if (kernels) onPut({ weight: model.get("weight").map((w, i) => (i === k ? kernels : w)) });
+      if (found) onPut({ weight: model.get("weight").map((w, i) => (i === k ? found.kernels : w)) });
       else draw();
     },
   });
@@ -154,12 +136,12 @@ function settings(model, onPut) {
   const stride = ui.segmented({ label: "Stride", options: [1, 2], onChange: (v) => onPut({ stride: v }) });
   const draw = () => {
     const kernels = JSON.stringify(model.get("weight")[model.get("filter")]);
-    preset.set(Object.keys(PRESETS).find((name) => JSON.stringify(PRESETS[name]) === kernels) ?? OWN);
+    preset.set(presets.find((one) => JSON.stringify(one.kernels) === kernels)?.name ?? OWN);
     filter.set(model.get("filter"));
     padding.set(model.get("padding"));
     stride.set(model.get("stride"));
   };
-  return { top: ui.row(filter.el, preset.el), steps: ui.row(padding.el, stride.el), draw };
+  return { el: ui.row(filter.el, preset.el, padding.el, stride.el), draw };
 }
 
 /**
@@ -192,13 +174,13 @@ function stepPanel(model, { onPick, onPut, onTrouble }) {
   const rows = CHANNELS.map((name, c) =>
     channelRow({
       kernel: 3,
-      writing: writings.exact,
+      writing: exactly,
       onPick,
       edit: { name, onEdit: onWeight(c), onTrouble },
     }),
   );
   const ending = outcome({
-    writing: writings.exact,
+    writing: exactly,
     pool: POOL,
     bias: {
       onEdit: (value) =>
@@ -272,10 +254,6 @@ function render({ model, el }) {
       map.frame(row, column, k === model.get("filter"));
     });
     scale.set(`−${format(limit)}`, format(limit), gradientOf("diverging", dark));
-    const p = layer.padding;
-    sizeWords.textContent =
-      `Side of the maps: ⌊(${side} + 2·${p} − 3) / ${layer.stride}⌋ + 1 = ${rows}; pooled: ` +
-      `⌊${rows} / ${POOL}⌋ = ${Math.floor(rows / POOL)}.`;
     if (traits.touched) {
       const spoken = (/** @type {number} */ v) => format(v).replace("−", "minus ");
       const sums = unit.perChannel.map(({ sum }, c) => `${CHANNELS[c]} ${spoken(sum)}`).join(", ");
@@ -347,7 +325,6 @@ function render({ model, el }) {
     },
   });
   const scale = colourScale("in all maps");
-  const sizeWords = ui.note();
   el.append(
     ui.frame(
       {
@@ -357,14 +334,13 @@ function render({ model, el }) {
           "Weights and bias can be changed.",
       },
       pictures.el,
-      controls.top,
+      controls.el,
       step.el,
       trouble.el,
       step.ending,
       buttons.el,
       ...maps.map(({ el: one }) => one),
-      ui.row(scale.el),
-      ui.panel({}, controls.steps, sizeWords),
+      scale.el,
       voice.el,
     ),
   );

@@ -5,8 +5,8 @@ import { softmax } from "./maths/classification.js";
 import { fieldOf, unitOf } from "./maths/convolution.js";
 import { filterMaps, player } from "./stack/filter_maps.js";
 import { limitOf, mapField, mapOf, signedColour, tinyMap } from "./stack/maps.js";
-import { bytesOf, forward, unpacked } from "./stack/network.js";
-import { channelRow, outcome, scalesOf, writings } from "./stack/step.js";
+import { bytesOf, forward, rounded, unpacked } from "./stack/network.js";
+import { channelRow, outcome, scalesOf } from "./stack/step.js";
 import { colourScale } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
@@ -36,7 +36,7 @@ import { gradientOf } from "./ui/pixel_map.js";
 /** @typedef {AnyModel<State>} Model */
 /** @typedef {ReturnType<typeof forward>} Seen */
 
-const { format } = writings.rounded;
+const { format } = rounded;
 const grey = (/** @type {number} */ v) => Array(3).fill(255 * v);
 
 /** A choice among small maps, in rows. @param {{ label: string, count: number, name: string, onChange: (k: number) => void }} options */
@@ -66,7 +66,7 @@ function stagePanel(layers, side, { onPut, onStand }) {
   const layer = layers[layers.length - 1];
   const [filters, channels, kernel] = layer.shape;
   const { stride, padding, pool } = layer;
-  const writing = writings.rounded;
+  const writing = rounded;
   const all = mapPicker({
     label: "Filters",
     count: filters,

@@ -1,6 +1,7 @@
 // A small network as a page computes it by itself: weights out of base64, stages, dense layers.
 
-import { stageOf } from "../maths/convolution.js";
+import { addingUp, stageOf } from "../maths/convolution.js";
+import { fixed } from "../ui/controls.js";
 
 /** @import { Layer, Maps, Stage } from "../maths/convolution.js" */
 
@@ -13,6 +14,16 @@ import { stageOf } from "../maths/convolution.js";
  * @property {string} numbers base64: for each layer a factor for the weights of each unit, then the biases
  */
 /** @typedef {{ weight: Float64Array, bias: Float64Array, rectified: boolean }} Dense */
+
+/**
+ * Two decimals, some of them rounded the other way, so that what is written adds up.
+ * @type {import("./step.js").Writing}
+ */
+export const rounded = {
+  format: (value) => fixed(value),
+  parts: (parts, total) => addingUp(parts, 2, total),
+  equals: "≈",
+};
 
 /** @param {string} text */
 export const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

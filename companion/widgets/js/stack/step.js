@@ -1,7 +1,7 @@
 // One unit of a convolutional layer, written out: window times kernel in each channel, the sums and the bias, ReLU
 // and pooling. Its numbers are those of maths/convolution.js.
 
-import { addingUp, matrixOf } from "../maths/convolution.js";
+import { matrixOf } from "../maths/convolution.js";
 import { cells, exact, magnitude } from "../ui/cells.js";
 import * as ui from "../ui/controls.js";
 import { h } from "../ui/controls.js";
@@ -11,27 +11,17 @@ import { mapField } from "./maps.js";
 /** @typedef {ReturnType<typeof unitOf>} Unit */
 
 /**
- * How numbers are written. `exact`: as they are. Else with two decimals, adjusted so that what is written adds up.
+ * How numbers are written: as they are (`exactly`), or rounded so that what is written adds up.
  * @typedef {object} Writing
- * @property {boolean} exact
  * @property {(value: number) => string} format
  * @property {(parts: number[], total?: number) => number[]} parts what is written of some parts of a sum
  * @property {string} equals
  */
-/** @type {{ exact: Writing, rounded: Writing }} */
-export const writings = {
-  exact: {
-    exact: true,
-    format: (value) => exact(Math.round(value * 1e6) / 1e6),
-    parts: (parts) => parts,
-    equals: "=",
-  },
-  rounded: {
-    exact: false,
-    format: (value) => ui.fixed(value),
-    parts: (parts, total) => addingUp(parts, 2, total),
-    equals: "≈",
-  },
+/** @type {Writing} */
+export const exactly = {
+  format: (value) => exact(Math.round(value * 1e6) / 1e6),
+  parts: (parts) => parts,
+  equals: "=",
 };
 
 /** With brackets around what is negative, as a summand needs. @param {string} text */

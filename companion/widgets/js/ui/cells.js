@@ -41,17 +41,14 @@ export const magnitude = (matrix) => Math.max(...matrix.flat().map(Math.abs)) ||
  * @property {number} [limit]
  */
 
-/** @typedef {{ largest: number, decimals: 1 | 2 }} Limits what a cell takes: so much as it can show in full */
-/** @type {Limits} */
-const LIMITS = { largest: 999.99, decimals: 2 };
+/** @typedef {{ largest: number, decimals: number }} Limits of what a cell takes: so much as it can show in full */
 
 /** A number as people type it: −2.5, 2,5; NaN if it is none within the limits. @param {string} text @param {Limits} limits */
 function typed(text, { largest, decimals }) {
-  const plainText = text.trim().replace(",", ".").replace("−", "-");
-  const digits = /^[-+]?(?:\d+\.?(\d*)|\.(\d+))$/.exec(plainText);
-  const isShort = digits && (digits[1] ?? digits[2]).length <= decimals;
-  const value = isShort ? Number(plainText) : NaN;
-  return Math.abs(value) <= largest ? value : NaN;
+  const value = /^[-+−]?(\d+[.,]?\d*|[.,]\d+)$/.test(text.trim())
+    ? Number(text.trim().replace(",", ".").replace("−", "-"))
+    : NaN;
+  return Math.abs(value) <= largest && Number(value.toFixed(decimals)) === value ? value : NaN;
 }
 
 /**
@@ -62,10 +59,6 @@ function typed(text, { largest, decimals }) {
  * @param {(sentence: string) => void} [onTrouble] what is wrong, "" if nothing is
  */
 function numberField(name, onEdit, limits, onTrouble) {
-  const { largest, decimals } = limits;
-  const expected =
-    `A number from −${largest} to ${largest} with at most ${decimals === 1 ? "one decimal" : "two decimals"} ` +
-    "is expected; the last good one stays.";
   const input = h("input", {
     class: "cell-number",
     type: "text",
@@ -76,13 +69,17 @@ function numberField(name, onEdit, limits, onTrouble) {
   input.addEventListener("input", () => {
     const value = typed(input.value, limits);
     const isFine = Number.isFinite(value);
-    if (isFine) input.removeAttribute("aria-invalid");
-    else input.setAttribute("aria-invalid", "true");
-    onTrouble?.(isFine || /^[-+−.,]?$/.test(input.value.trim()) ? "" : expected);
+    input.ariaInvalid = isFine ? null : "true";
+    onTrouble?.(
+      isFine || /^[-+−.,]?$/.test(input.value.trim())
+        ? ""
+        : `A number from −${limits.largest} to ${limits.largest} with no more decimals is expected; ` +
+            "the last good one stays.",
+    );
     if (isFine) onEdit(value);
   });
   input.addEventListener("blur", () => {
-    input.removeAttribute("aria-invalid");
+    input.ariaInvalid = null;
     input.value = input.dataset.shown ?? "";
   });
   input.addEventListener("focus", () => input.select());
@@ -126,7 +123,7 @@ export function cells({
   edit = () => null,
   onEdit,
   onTrouble,
-  limits = LIMITS,
+  limits = { largest: 999.99, decimals: 2 },
   onPoint,
 }) {
   const grid = Array.from({ length: rows }, (_, r) =>
