@@ -146,7 +146,8 @@ function stagePanel(layers, side, { onPut, onStand }) {
       row.map.draw(mapOf(input, c), h_, w_, many ? signedColour(most, dark) : grey);
       const corner = { row: stride * r - padding, column: stride * i - padding };
       row.map.frame({ ...corner, rows: kernel, columns: kernel }, null, `${title}, with the window`);
-      const [[top, bottom], [left, right]] = [fieldOf(layers, r, side), fieldOf(layers, i, side)];
+      const sides = seen.map((one) => one.input.shape[1]);
+      const [[top, bottom], [left, right]] = [fieldOf(layers, r, sides), fieldOf(layers, i, sides)];
       seenField.draw(image, side, side, grey);
       const field = { row: top, column: left, rows: bottom - top, columns: right - left };
       seenField.frame(field, null, `It sees rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1}`);

@@ -230,14 +230,16 @@ export function addingUp(parts, digits, total = parts.reduce((a, b) => a + b, 0)
 
 /**
  * What a unit sees of the image along one axis, from its layer back to the first: first pixel, one after the last.
- * @param {Layer[]} layers up to its own @param {number} place of the unit @param {number} side of the image
+ * @param {Layer[]} layers up to its own @param {number} place of the unit
+ * @param {number[]} sides what each layer gets: the image's side, then those of pooled maps
  */
-export function fieldOf(layers, place, side) {
+export function fieldOf(layers, place, sides) {
   let [first, last] = [place, place];
   for (let i = layers.length - 1; i >= 0; i -= 1) {
     const { stride, padding, shape, pool } = layers[i];
     if (i < layers.length - 1) [first, last] = [pool * first, pool * last + pool - 1];
-    [first, last] = [stride * first - padding, stride * last - padding + shape[2] - 1];
+    first = Math.max(0, stride * first - padding);
+    last = Math.min(sides[i] - 1, stride * last - padding + shape[2] - 1);
   }
-  return [Math.max(0, first), Math.min(side, last + 1)];
+  return [first, last + 1];
 }

@@ -63,7 +63,7 @@ export function filterMaps({ name, pool, onPick, format }) {
       });
     },
     /**
-     * Frame the unit, what it is pooled with, and where that goes; none of them if another filter is meant.
+     * Frame the unit, what it is pooled with, and where that goes; frames are seen if this filter is the one meant.
      * @param {number} row @param {number} column @param {boolean} isMeant
      */
     frame(row, column, isMeant) {
@@ -78,11 +78,10 @@ export function filterMaps({ name, pool, onPick, format }) {
       const words = (/** @type {number} */ r, /** @type {number} */ c, /** @type {number} */ value) =>
         `row ${r}, column ${c}: ${format(value).replace("−", "minus ")}`;
       const i = (k * height + row) * width + column;
-      const shown = isMeant ? unit : null;
-      fields[0].frame(shown, null, words(row, column, sums.values[i]));
-      fields[1].frame(shown, isMeant && isPooled ? block : null, words(row, column, activations.values[i]));
+      fields[0].frame(unit, null, words(row, column, sums.values[i]));
+      fields[1].frame(unit, isPooled ? block : null, words(row, column, activations.values[i]));
       fields[2].frame(
-        isMeant && isPooled ? { row: top, column: left, rows: 1, columns: 1 } : null,
+        isPooled ? { row: top, column: left, rows: 1, columns: 1 } : null,
         null,
         isPooled
           ? words(top, left, pooled.values[(k * rows + top) * columns + left])

@@ -68,7 +68,9 @@ export function mapField({ onPick, name }) {
     const box = map.el.getBoundingClientRect();
     const r = clamp(Math.floor(((event.clientY - box.top) / box.height) * height), 0, height - 1);
     const c = clamp(Math.floor(((event.clientX - box.left) / box.width) * width), 0, width - 1);
-    if (event.type === "pointermove" && last === `${r},${c}`) return;
+    // The page may have moved under a pointer at rest.
+    const isMove = event.type === "pointermove";
+    if (isMove && (last === `${r},${c}` || !(event.movementX || event.movementY))) return;
     last = `${r},${c}`;
     onPick(r, c, event);
   };
