@@ -56,7 +56,7 @@ class ConvolutionStack(LiveWidget):
     levels = traitlets.Int(LEVELS).tag(sync=True)
     presets = traitlets.List(traitlets.Dict()).tag(sync=True)
     selected = traitlets.Int().tag(sync=True)
-    weight = traitlets.List().tag(sync=True)
+    weight: Any = traitlets.List().tag(sync=True)
     bias = traitlets.List(traitlets.Float()).tag(sync=True)
     padding = traitlets.Int().tag(sync=True)
     stride = traitlets.Int().tag(sync=True)
@@ -81,7 +81,8 @@ class ConvolutionStack(LiveWidget):
         if images is None:
             images, captions = _default_images()
         pixels = _levels(images)
-        names = captions or getattr(images, "class_names", ()) or range(1, len(pixels) + 1)
+        known = list(getattr(images, "class_names", ()))
+        names = captions or known or [f"picture {k + 1}" for k in range(len(pixels))]
         if len(names) != len(pixels):
             raise ValueError(f"expected {len(pixels)} captions, one an image, not {len(names)}")
         filters = _numbers("weight", _default_weight() if weight is None else weight)

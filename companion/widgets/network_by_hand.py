@@ -4,7 +4,6 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import traitlets
 from torch import Tensor, nn
@@ -295,9 +294,10 @@ def _examples(images: Any) -> tuple[Tensor, list[str]]:
 def _enlarged_digits() -> ImageSet:
     """The first of each of scikit-learn's digits as MNIST has its own, 28×28."""
     data = load_images("digits", "train")
-    first = [int((data.labels == k).nonzero()[0]) for k in range(10)]
+    labels = torch.as_tensor(data.labels)
+    first = [int((labels == k).nonzero()[0]) for k in range(10)]
     pixels = as_mnist(data.pixels()[first])
     return ImageSet(
-        data.name, data.split, (255 * pixels).round().to(torch.uint8), data.labels[first],
+        data.name, data.split, (255 * pixels).round().to(torch.uint8), labels[first],
         data.class_names,
     )  # fmt: skip
