@@ -92,7 +92,7 @@ class NetworkByHand(LiveWidget):
             class_names=names,
             images=base64.b64encode(pixels.numpy().tobytes()).decode(),
             captions=captions,
-            stage=stage,
+            stage=whole_number("stage", stage, 0, len(self._stages) - 1),
             filter=filter,
             channel=channel,
             title=str(title),
