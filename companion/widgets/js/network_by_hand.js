@@ -99,12 +99,14 @@ function stagePanel(layers, side, { onPut, onStand }) {
       "div",
       { class: "stack-chosen" },
       maps.el,
-      h(
-        "figure",
-        { class: "stack-figure" },
-        seenField.el,
-        h("figcaption", { class: "companion-caption" }, "what the unit sees of the drawing"),
-      ),
+      many
+        ? h(
+            "figure",
+            { class: "stack-figure" },
+            seenField.el,
+            h("figcaption", { class: "companion-caption" }, "what the unit sees of the drawing"),
+          )
+        : null,
     ),
     step: ui.stack(
       many ? heading(`The unit’s products in ${channels} channels, and their sums`) : null,

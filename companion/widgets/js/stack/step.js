@@ -58,7 +58,7 @@ export function channelRow({ kernel: k, writing, onPick, edit }) {
       window.el,
       sign("×"),
       weights.el,
-      sign("="),
+      sign(writing.equals),
       products.el,
       h("p", { class: "stack-total" }, h("span", { class: "companion-note" }, "sum "), total),
     ),
