@@ -257,7 +257,7 @@ EXAMPLES = {
             _images(2, side=9), captions=[HOSTILE, "b"], position=(1, 3), title=HOSTILE
         ),
         lambda w: [
-            f" = {_signed(w.sums[w.filter][tuple(w.position)], 0)} in row {w.position[0]}",
+            f"max(0, {_signed(w.sums[w.filter][tuple(w.position)], 0)}) = ",
             f"largest: {_signed(w.pooled[w.filter][w.position[0] // 2, w.position[1] // 2], 0)}",
         ],
         {"filter": 1, "position": [2, 0], "padding": 1, "selected": 1, "bias": [1, -2]},
@@ -358,7 +358,7 @@ EXAMPLES = {
         _network_by_hand,
         lambda w: [
             f"{w.class_names[int(w.logits().argmax())]} logit {_signed(w.logits().max())}",
-            f"≈ {_signed(w.sums()[w.filter][tuple(w.position)])} in row {w.position[0]}",
+            f"max(0, {_signed(w.sums()[w.filter][tuple(w.position)])}) = ",
         ],
         {"stage": 1, "filter": 3, "channel": 2, "position": [1, 4]},
     ),

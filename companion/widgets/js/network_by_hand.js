@@ -213,21 +213,12 @@ function render({ model, el }) {
   let seen = forward(network, examples[0], side);
   let dark = false;
   const voice = ui.announcer();
-  /** @type {Map<number, ReturnType<typeof stagePanel>>} */
-  const panels = new Map();
-  const panelOf = (/** @type {number} */ index) => {
-    const known = panels.get(index);
-    if (known) return known;
-    const made = stagePanel(layers.slice(0, index + 1), side, { onPut: put, onStand: stand });
-    panels.set(index, made);
-    return made;
-  };
   const sizes = () => seen.seen[model.get("stage")].stage.sums.shape;
 
   let shown = -1;
   const draw = () => {
     const index = model.get("stage");
-    const panel = panelOf(index);
+    const panel = panels[index];
     if (shown !== index) {
       shown = index;
       holder.replaceChildren(panel.filters, panel.maps, buttons.el, ui.row(scale.el), panel.step);
@@ -262,6 +253,9 @@ function render({ model, el }) {
     if (String(model.get("position")) === String([row, column])) return;
     put({ position: [row, column] });
   };
+  const panels = layers.map((_, index) =>
+    stagePanel(layers.slice(0, index + 1), side, { onPut: put, onStand: stand }),
+  );
   const onStage = (/** @type {number} */ stage) => {
     const [filters, channels] = layers[stage].shape;
     const [, height, width] = seen.seen[stage].stage.sums.shape;
