@@ -111,6 +111,17 @@ def _look_inside(**options: Any) -> widgets.LookInside:
     )  # fmt: skip
 
 
+def _network_by_hand() -> widgets.NetworkByHand:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 5, padding=2), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 9, 6),
+    )  # fmt: skip
+    return widgets.NetworkByHand(
+        model, _images(3, 1, 16), [HOSTILE, *"bcdef"], position=(2, 3), title=HOSTILE
+    )
+
+
 def _texture() -> widgets.TextureDefects:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.Conv2d(3, 1, 3, padding=1))
@@ -241,6 +252,16 @@ EXAMPLES = {
         lambda w: [f"= {_signed(w.output[1, 1], 0)}", "turned before use"],
         {"kernel": [[0, 1, 0], [0, 2, 0], [3, 0, -1]]},
     ),
+    "ConvolutionStack": Example(
+        lambda: widgets.ConvolutionStack(
+            _images(2, side=9), captions=[HOSTILE, "b"], position=(1, 3), title=HOSTILE
+        ),
+        lambda w: [
+            f"max(0, {_signed(w.sums[w.filter][tuple(w.position)], 0)}) = ",
+            f"largest: {_signed(w.pooled[w.filter][w.position[0] // 2, w.position[1] // 2], 0)}",
+        ],
+        {"filter": 1, "position": [2, 0], "padding": 1, "selected": 1, "bias": [1, -2]},
+    ),
     "DigitGAN": Example(
         lambda: widgets.DigitGAN(_images(64, 1, 8), width=4, steps=20, title=HOSTILE),
         lambda w: ["step 0", f"seed {w.seed}", f"learning rate of both{w.lr:g}"],
@@ -332,6 +353,14 @@ EXAMPLES = {
         lambda: widgets.NameTheSlider(TinyVAE(), with_factors(), title=HOSTILE),
         lambda w: ["0 of 4 are named.", "Latent 3"],
         {},
+    ),
+    "NetworkByHand": Example(
+        _network_by_hand,
+        lambda w: [
+            f"{w.class_names[int(w.logits().argmax())]} logit {_signed(w.logits().max())}",
+            f"max(0, {_signed(w.sums()[w.filter][tuple(w.position)])}) = ",
+        ],
+        {"stage": 1, "filter": 3, "channel": 2, "position": [1, 4]},
     ),
     "NetworkExplorer": Example(
         lambda: widgets.NetworkExplorer(

@@ -256,7 +256,7 @@ class TestConvolutionFrontEnd:
             ("", ""),
             ("-", ""),
             ("1e9", "from −999.99 to 999.99"),
-            ("0.004", "two decimals"),
+            ("0.004", "no more decimals"),
         ):
             field.fill(text)
             assert field.get_attribute("aria-invalid") == "true"

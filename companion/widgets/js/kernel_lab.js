@@ -664,7 +664,7 @@ function render({ model, el }) {
       weights.bias,
       weights.row,
       ui.note(
-        "The loupe reads the picture in grey. Red, green and blue fare alike. " +
+        "The loupe reads the picture in grey. " +
           "Beyond the border it counts as 0. Pixels and products are shown with two decimals; the sum is exact.",
       ),
     ),

@@ -6,7 +6,7 @@ import { colourScale } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
-import { drawingPad } from "./ui/drawing_pad.js";
+import { digitPad, verdict } from "./ui/digit_network.js";
 import { imagePicker } from "./ui/image_picker.js";
 import { bindTraits, emit, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
 import { loadPicture, numbersOf, ownPicture } from "./ui/pictures.js";
@@ -48,7 +48,6 @@ import { megabytes, wakingNetwork } from "./ui/waking.js";
 /** @typedef {{ values: Float32Array, low: number, high: number }} Maps of a layer, and the ends of their scale */
 /** @typedef {{ image: Float32Array, probabilities: number[], maps: Maps[] }} Seen */
 
-const PLACES = 5; // classes listed
 const GAP = 3;
 
 /** The scale on which a layer's maps are shown: in two colours if they have both signs. @param {Maps} maps */
@@ -86,33 +85,6 @@ function paintImage({ data }, image) {
 }
 
 // ---------------------------------------------------------------- panels
-
-/** The most probable classes. @param {string[]} names */
-function verdict(names) {
-  const rows = Array.from({ length: Math.min(PLACES, names.length) }, (_, k) => {
-    const name = h("span", { class: "look-class" });
-    const bar = ui.bar({ token: k ? "edge" : "data-1" });
-    const shown = ui.number({
-      quantity: `place-${k + 1}`,
-      value: 0,
-      format: (v) => `${ui.fixed(100 * v, 1)} %`,
-    });
-    return { el: h("li", { class: "look-place" }, name, shown.el, bar.el), name, bar, shown };
-  });
-  return {
-    el: h("ol", { class: "look-places", "aria-label": "Most probable classes" }, ...rows.map(({ el }) => el)),
-    /** @param {number[]} p */
-    draw(p) {
-      const order = p.map((_, k) => k).sort((a, b) => p[b] - p[a]);
-      rows.forEach(({ name, bar, shown }, k) => {
-        name.textContent = names[order[k]];
-        name.title = names[order[k]];
-        bar.set(p[order[k]]);
-        shown.set(p[order[k]]);
-      });
-    },
-  };
-}
 
 /**
  * All channels of a layer on one canvas, in rows; a range input over it, for keys, and presses choose.
@@ -364,20 +336,6 @@ function findings([, ...size]) {
           ? ""
           : " Its weights look at the layer before, not at the image: as a picture they would say little.");
     },
-  };
-}
-
-/**
- * The pad to draw on, under the button that wakes it.
- * @param {State["image_shape"]} shape @param {HTMLElement} wake @param {(image: Float32Array) => void} onDrawn
- */
-function digitPad([, height, width], wake, onDrawn) {
-  const pad = drawingPad({ label: "Draw a digit", height, width, centre: true, onChange: onDrawn });
-  return {
-    el: h("div", { class: "look-pad" }, pad.el, h("div", { class: "look-wake" }, wake)),
-    clear: () => pad.set([]),
-    draw() {},
-    stop() {},
   };
 }
 

@@ -41,25 +41,24 @@ export const magnitude = (matrix) => Math.max(...matrix.flat().map(Math.abs)) ||
  * @property {number} [limit]
  */
 
-const LARGEST = 999.99;
-const EXPECTED =
-  "A number from −999.99 to 999.99 with at most two decimals is expected; the last good one stays.";
+/** @typedef {{ largest: number, decimals: number }} Limits of what a cell takes: so much as it can show in full */
 
-/** A number as people type it: −2.5, 2,5; NaN if it is none that a cell can show in full. @param {string} text */
-function typed(text) {
-  const value = /^[-+−]?(\d+[.,]?\d{0,2}|[.,]\d{1,2})$/.test(text.trim())
+/** A number as people type it: −2.5, 2,5; NaN if it is none within the limits. @param {string} text @param {Limits} limits */
+function typed(text, { largest, decimals }) {
+  const value = /^[-+−]?(\d+[.,]?\d*|[.,]\d+)$/.test(text.trim())
     ? Number(text.trim().replace(",", ".").replace("−", "-"))
     : NaN;
-  return Math.abs(value) <= LARGEST ? value : NaN;
+  return Math.abs(value) <= largest && Number(value.toFixed(decimals)) === value ? value : NaN;
 }
 
 /**
  * A field for one number. What is none is marked and explained, and gives way to the last good one on leaving.
  * @param {string} name what a screen reader says
  * @param {(value: number) => void} onEdit
+ * @param {Limits} limits
  * @param {(sentence: string) => void} [onTrouble] what is wrong, "" if nothing is
  */
-function numberField(name, onEdit, onTrouble) {
+function numberField(name, onEdit, limits, onTrouble) {
   const input = h("input", {
     class: "cell-number",
     type: "text",
@@ -68,15 +67,19 @@ function numberField(name, onEdit, onTrouble) {
     autocomplete: "off",
   });
   input.addEventListener("input", () => {
-    const value = typed(input.value);
+    const value = typed(input.value, limits);
     const isFine = Number.isFinite(value);
-    if (isFine) input.removeAttribute("aria-invalid");
-    else input.setAttribute("aria-invalid", "true");
-    onTrouble?.(isFine || /^[-+−.,]?$/.test(input.value.trim()) ? "" : EXPECTED);
+    input.ariaInvalid = isFine ? null : "true";
+    onTrouble?.(
+      isFine || /^[-+−.,]?$/.test(input.value.trim())
+        ? ""
+        : `A number from −${limits.largest} to ${limits.largest} with no more decimals is expected; ` +
+            "the last good one stays.",
+    );
     if (isFine) onEdit(value);
   });
   input.addEventListener("blur", () => {
-    input.removeAttribute("aria-invalid");
+    input.ariaInvalid = null;
     input.value = input.dataset.shown ?? "";
   });
   input.addEventListener("focus", () => input.select());
@@ -106,6 +109,7 @@ function write({ number, input }, text) {
  *   be edited, null for one that can't
  * @property {(row: number, column: number, value: number) => void} [onEdit] a finite number was typed
  * @property {(sentence: string) => void} [onTrouble] what was typed is no number for a cell; "" when it is
+ * @property {Limits} [limits] of what is typed: ±999.99 with two decimals if not given
  * @property {(row: number, column: number, event: PointerEvent) => void} [onPoint] the pointer came to a
  *   cell, or pressed on one
  */
@@ -119,12 +123,13 @@ export function cells({
   edit = () => null,
   onEdit,
   onTrouble,
+  limits = { largest: 999.99, decimals: 2 },
   onPoint,
 }) {
   const grid = Array.from({ length: rows }, (_, r) =>
     Array.from({ length: columns }, (_, c) => {
       const name = edit(r, c);
-      const input = name ? numberField(name, (value) => onEdit?.(r, c, value), onTrouble) : null;
+      const input = name ? numberField(name, (value) => onEdit?.(r, c, value), limits, onTrouble) : null;
       const number = input ?? h("span", { class: "cell-number" });
       const el = h("div", { class: "cell", style: `grid-area: ${r + 1} / ${c + 1}` }, number);
       return /** @type {Cell} */ ({ el, number, input });
