@@ -70,7 +70,7 @@ def _of(trait: traitlets.TraitType) -> Setting | None:
     if isinstance(trait, Choice):
         return words(trait.options)
     if isinstance(trait, traitlets.Enum):
-        return words(trait.values)
+        return words(trait.values or ())
     if isinstance(trait, Seed):
         return whole(0, 2**32 - 1)
     if isinstance(trait, traitlets.Bool):
