@@ -125,6 +125,7 @@ def small(tmp_path_factory) -> list:
     (folder / "book" / "references.bib").write_text("")
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     (folder / "_config.yml").write_text(yaml.safe_dump(config))
+    (folder / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     image = b64encode(picture()).decode()
     (folder / "html" / "01-page.html").write_text(
         '<fieldset data-predict="predict/01-page/guess" data-truth="42.0">\n'
@@ -158,7 +159,8 @@ def test_without_the_built_page_what_it_computes_is_left_out(small, tmp_path):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "01-page.md").write_text(CHAPTER.replace("CONTENT", ASKED))
     (tmp_path / "book" / "references.bib").write_text("")
-    (tmp_path / "_config.yml").write_bytes((ROOT / "_config.yml").read_bytes())
+    for name in ("_config.yml", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     keys = [question.key for question in collect(tmp_path / "book")]
     assert keys == [question.key for question in small if question.key != "guess"]
 
@@ -542,7 +544,8 @@ def test_the_command_writes_both_files_and_says_so(tmp_path, capsys):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "01-page.md").write_text(CHAPTER.replace("CONTENT", ASKED))
     (tmp_path / "book" / "references.bib").write_text("")
-    (tmp_path / "_config.yml").write_bytes((ROOT / "_config.yml").read_bytes())
+    for name in ("_config.yml", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     arguments = ["--site", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     assert __main__.main([*arguments, str(tmp_path / "book")]) == 0
     printed = capsys.readouterr()

@@ -51,7 +51,8 @@ def book(tmp_path):
         folder.mkdir(exist_ok=True)
         (folder / "01-page.md").write_text(CHAPTER.replace("CONTENT", text))
         (folder / "references.bib").write_text("")
-        (tmp_path / "_config.yml").write_bytes((ROOT / "_config.yml").read_bytes())
+        for name in ("_config.yml", "pyproject.toml"):
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
         (folder / objectives.FILE).write_text(yaml.safe_dump({"01-page": entries}))
         return folder
 
