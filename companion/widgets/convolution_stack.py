@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from companion.by_hand.convolution import KERNELS, convolution_layer, max_pool2d, output_size
 from companion.datasets import load_images
 from companion.figures import to_uint8
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
@@ -55,13 +56,26 @@ class ConvolutionStack(LiveWidget):
     side = traitlets.Int().tag(sync=True)
     levels = traitlets.Int(LEVELS).tag(sync=True)
     presets = traitlets.List(traitlets.Dict()).tag(sync=True)
-    selected = traitlets.Int().tag(sync=True)
-    weight: Any = traitlets.List().tag(sync=True)
-    bias = traitlets.List(traitlets.Float()).tag(sync=True)
-    padding = traitlets.Int().tag(sync=True)
-    stride = traitlets.Int().tag(sync=True)
-    filter = traitlets.Int().tag(sync=True)
-    position = traitlets.List(traitlets.Int()).tag(sync=True)
+    selected = traitlets.Int().tag(
+        sync=True, setting=lambda w: settings.whole(0, len(w.pictures) - 1)
+    )
+    weight: Any = traitlets.List().tag(
+        sync=True,
+        setting=lambda w: settings.tensor(-LARGEST_WEIGHT, LARGEST_WEIGHT, w._count, 3, 3, 3),
+    )
+    bias = traitlets.List(traitlets.Float()).tag(
+        sync=True,
+        setting=lambda w: settings.several(
+            settings.number(-LARGEST_WEIGHT, LARGEST_WEIGHT), w._count
+        ),
+    )
+    padding = traitlets.Int().tag(sync=True, setting=settings.whole(0, 1))
+    stride = traitlets.Int().tag(sync=True, setting=settings.whole(1, 2))
+    filter = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(0, w._count - 1))
+    # The page moves a unit that padding and stride leave outside to the last one.
+    position = traitlets.List(traitlets.Int()).tag(
+        sync=True, setting=lambda w: settings.several(settings.whole(0, w.side - 1), 2)
+    )
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from companion.datasets import ImageSet, load_images
 from companion.datasets.digits import as_mnist
+from companion.widgets import settings
 from companion.widgets.base import LiveWidget
 from companion.widgets.traits import whole_number
 
@@ -53,10 +54,13 @@ class NetworkByHand(LiveWidget):
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     images = traitlets.Unicode().tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    stage = traitlets.Int().tag(sync=True)
-    filter = traitlets.Int().tag(sync=True)
-    position = traitlets.List(traitlets.Int()).tag(sync=True)
-    channel = traitlets.Int().tag(sync=True)
+    # Of a filter, place or channel that a stage does not have, the page takes the last.
+    stage = traitlets.Int().tag(sync=True, setting=lambda w: settings.whole(0, len(w._stages) - 1))
+    filter = traitlets.Int().tag(sync=True, setting=lambda w: w._last(0))
+    position = traitlets.List(traitlets.Int()).tag(
+        sync=True, setting=lambda w: settings.several(settings.whole(0, w.side - 1), 2)
+    )
+    channel = traitlets.Int().tag(sync=True, setting=lambda w: w._last(1))
     title = traitlets.Unicode().tag(sync=True)
 
     def __init__(
@@ -98,6 +102,10 @@ class NetworkByHand(LiveWidget):
             title=str(title),
         )
         self.position = list(position)
+
+    def _last(self, axis: int) -> settings.Setting:
+        """Numbers along an axis of the weights, of any stage."""
+        return settings.whole(0, max(stage.weight.shape[axis] for stage in self._stages) - 1)
 
     @traitlets.validate("stage")
     def _check_stage(self, proposal: Any) -> int:

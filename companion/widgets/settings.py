@@ -53,6 +53,11 @@ def matrix(entry: Setting, most: int, *, squares: Sequence[int] = ()) -> Setting
     return rows | {"even": True} | ({"squares": list(squares)} if squares else {})
 
 
+def tensor(low: float, high: float, *shape: int) -> Setting:
+    """Numbers from `low` to `high`, in lists in lists of this shape."""
+    return {"tensor": list(shape), "entry": number(low, high)}
+
+
 def pairs(
     low: float, high: float, fewest: int, most: int | None = None, *, or_none: bool = False
 ) -> Setting:

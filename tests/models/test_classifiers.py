@@ -34,7 +34,7 @@ Build = Callable[[], ImageClassifier]
 # One of each plan, for what must hold for all.
 NETWORKS: dict[str, Build] = {
     "AlexNet": AlexNet,
-    "AlexNet, CIFAR": CifarAlexNet,
+    "CifarAlexNet": CifarAlexNet,
     "AlexNet, paper": lambda: AlexNet("paper"),
     "AlexNet, torchvision": lambda: AlexNet("torchvision"),
     "VGG-16": VGG,

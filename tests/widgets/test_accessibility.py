@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 # Where a finger drags, the page does not scroll: that is how places to drag in are found.
 FIELDS = """(box) => [...box.querySelectorAll(".companion *")].filter((el) =>
-  el.tagName !== "INPUT" && el.checkVisibility()
+  el.tagName !== "INPUT" && el.checkVisibility({ visibilityProperty: true })
   && !["auto", "manipulation"].includes(getComputedStyle(el).touchAction))
   .filter((el, _, all) => !all.some((other) => other !== el && other.contains(el)))"""
 
@@ -44,6 +44,8 @@ def test_what_can_be_dragged_can_be_tapped_and_moved_by_keys(browser, every_widg
             return False
 
         for name, box in zip(EXAMPLES, page.locator(".companion-widget").all(), strict=True):
+            for pad in box.get_by_role("radio", name="Two at once").all():
+                pad.check()
             for handle in box.evaluate_handle(FIELDS).get_properties().values():
                 field = handle.as_element()
                 fields += 1

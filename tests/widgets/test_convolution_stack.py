@@ -126,6 +126,8 @@ def test_a_field_is_where_the_gradient_is(steps, data):
     y, sides = x, []
     for i, (s, p, k) in enumerate(steps):
         if i:
+            if min(y.shape[2:]) < 2:
+                return
             y = F.avg_pool2d(y, 2)
         sides.append(y.shape[2])
         if min(y.shape[2:]) + 2 * p < k or min(y.shape[2:]) < 2:

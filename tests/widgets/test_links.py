@@ -2,9 +2,11 @@
 an address does nothing."""
 
 import json
+import math
 import random
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 from companion.widgets import LOFOpened, Softmax
@@ -136,6 +138,8 @@ def anything(spec, draw):
         return quote(draw.choice(spec["words"]), safe="")
     if "flag" in spec:
         return draw.choice(["yes", "no"])
+    if "tensor" in spec:
+        return ",".join(anything(spec["entry"], draw) for _ in range(math.prod(spec["tensor"])))
     if "fields" in spec or "each" in spec:
         entries = spec.get("each") or spec["fields"].values()
         return ",".join(anything(entry, draw) for entry in entries)
@@ -240,6 +244,10 @@ def fits(value, spec):
         )
     if "each" in spec:
         return len(value) == len(spec["each"]) and all(map(fits, value, spec["each"]))
+    if "tensor" in spec:
+        values = np.asarray(value)
+        low, high = spec["entry"]["number"]
+        return list(values.shape) == spec["tensor"] and low <= values.min() <= values.max() <= high
     if spec.get("none") and not value:
         return True
     low, high = spec["length"]

@@ -216,7 +216,25 @@ function render({ model, el }) {
   const sizes = () => seen.seen[model.get("stage")].stage.sums.shape;
 
   let shown = -1;
+  /** What of the state the stage does not have, and the last that it has instead. */
+  const missing = () => {
+    const [filters, channels] = layers[model.get("stage")].shape;
+    const [, height, width] = sizes();
+    const [row, column] = model.get("position");
+    /** @type {Partial<State>} */
+    const changes = {};
+    if (model.get("filter") >= filters) changes.filter = filters - 1;
+    if (model.get("channel") >= channels) changes.channel = channels - 1;
+    if (row >= height || column >= width)
+      changes.position = [Math.min(row, height - 1), Math.min(column, width - 1)];
+    return changes;
+  };
   const draw = () => {
+    const changes = missing();
+    if (Object.keys(changes).length) {
+      traits.put(changes);
+      return;
+    }
     const index = model.get("stage");
     const panel = panels[index];
     if (shown !== index) {
@@ -256,18 +274,6 @@ function render({ model, el }) {
   const panels = layers.map((_, index) =>
     stagePanel(layers.slice(0, index + 1), side, { onPut: put, onStand: stand }),
   );
-  const onStage = (/** @type {number} */ stage) => {
-    const [filters, channels] = layers[stage].shape;
-    const [, height, width] = seen.seen[stage].stage.sums.shape;
-    const [row, column] = model.get("position");
-    put({
-      filter: Math.min(model.get("filter"), filters - 1),
-      channel: Math.min(model.get("channel"), channels - 1),
-      position: [Math.min(row, height - 1), Math.min(column, width - 1)],
-      stage,
-    });
-  };
-
   const show = (/** @type {Float32Array} */ image, /** @type {string} */ name) => {
     seen = forward(network, image, side);
     draw();
@@ -282,7 +288,7 @@ function render({ model, el }) {
     label: "Stage",
     options: layers.map((_, value) => ({ value, label: `conv ${value + 1}` })),
     value: model.get("stage"),
-    onChange: onStage,
+    onChange: (stage) => put({ stage }),
   });
   const words = ui.note();
   const buttons = player({

@@ -6,7 +6,7 @@
  * What a setting may be.
  * @typedef {{ number?: [number, number], whole?: [number, number], below?: string, words?: string[],
  *   needs?: { [word: string]: string }, flag?: true, list?: Spec, length?: [number, number], none?: true, even?: true,
- *   squares?: number[], each?: Spec[], fields?: { [name: string]: Spec } }} Spec
+ *   squares?: number[], each?: Spec[], fields?: { [name: string]: Spec }, tensor?: number[], entry?: Spec }} Spec
  * @typedef {{ [name: string]: Spec }} Specs
  * @typedef {{ [name: string]: unknown }} Values
  */
@@ -19,8 +19,13 @@ const mark = (entry) => (entry.list || entry.each ? ";" : ",");
 
 /** @param {any} value @param {Spec} spec @returns {string} */
 function write(value, spec) {
-  const { number, list, each, fields, flag } = spec;
+  const { number, list, each, fields, flag, tensor, entry } = spec;
   if (number) return String(Number(value.toPrecision(7)));
+  if (tensor && entry)
+    return value
+      .flat(tensor.length)
+      .map((/** @type {number} */ v) => write(v, entry))
+      .join(",");
   if (list) return value.map((/** @type {unknown} */ entry) => write(entry, list)).join(mark(list));
   if (each) return each.map((entry, i) => write(value[i], entry)).join(",");
   if (fields)
@@ -59,9 +64,23 @@ function readList(text, entry, { length: [fewest, most] = [0, 0], none, even, sq
   return values;
 }
 
+/** Lists in lists of a shape, or undefined. @param {string[]} parts @param {number[]} shape @param {Spec} entry */
+function readTensor(parts, shape, entry) {
+  if (parts.length !== shape.reduce((a, b) => a * b)) return undefined;
+  let values = readAll(
+    parts,
+    parts.map(() => entry),
+  );
+  for (const n of shape.slice(1).reverse()) {
+    const inner = values ?? [];
+    values &&= Array.from({ length: inner.length / n }, (_, i) => inner.slice(n * i, n * (i + 1)));
+  }
+  return values;
+}
+
 /** The value that a text stands for, undefined if the setting may not be that. @param {string} text @param {Spec} spec @returns {any} */
 function read(text, spec) {
-  const { number, whole, words, flag, list, each, fields } = spec;
+  const { number, whole, words, flag, list, each, fields, tensor, entry } = spec;
   if (number) return readNumber(text, ...number);
   if (whole) {
     const value = readNumber(text, ...whole);
@@ -73,6 +92,7 @@ function read(text, spec) {
   }
   if (flag) return { yes: true, no: false }[text];
   if (list) return readList(text, list, spec);
+  if (tensor && entry) return readTensor(text.split(","), tensor, entry);
   if (each) return readAll(text.split(","), each);
   const values = readAll(text.split(","), Object.values(fields ?? {}));
   return values && Object.fromEntries(Object.keys(fields ?? {}).map((name, i) => [name, values[i]]));

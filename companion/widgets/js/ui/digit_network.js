@@ -44,8 +44,13 @@ export function verdict(names, { logits = false } = {}) {
  */
 export function digitPad([, height, width], wake, onDrawn) {
   const pad = drawingPad({ label: "Draw a digit", height, width, centre: true, onChange: onDrawn });
+  const cover = h("div", { class: "look-wake" }, wake);
+  // A tap anywhere on what covers the pad is one on the button.
+  cover.addEventListener("click", ({ target }) => {
+    if (target === cover) wake.click();
+  });
   return {
-    el: h("div", { class: "look-pad" }, pad.el, h("div", { class: "look-wake" }, wake)),
+    el: h("div", { class: "look-pad" }, pad.el, cover),
     clear: () => pad.set([]),
     draw() {},
     stop() {},
