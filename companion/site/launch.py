@@ -81,7 +81,8 @@ def lead_to_notebook(app: Sphinx, doctree: nodes.document, docname: str) -> None
         if name in cells:
             links = _repository(app).launch_links(notebook.name, cells[name])
             links.pop("Kaggle", None)  # which can't be told where to open
-            exercise += nodes.raw("", _line(name, notebook.name, links), format="html")
+            text = next(exercise.findall(nodes.section), exercise)
+            text += nodes.raw("", _line(name, notebook.name, links), format="html")
 
 
 def _line(exercise: str, notebook: str, links: dict[str, str]) -> str:

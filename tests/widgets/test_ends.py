@@ -89,7 +89,12 @@ window.ends = (el) => {
   if (el.type === "range") return [to(el.max, "right end"), to(el.min, "left end")];
   if (el.tagName === "SELECT") return [el.length - 1, 0].map((i) => to(el.options[i].value));
   if (["checkbox", "radio"].includes(el.type)) return [["pressed", () => el.click()]];
-  return el.inputMode === "decimal" ? [to("-999.99"), to("999.99")] : [];
+  // A cell that does not take numbers as long says so; its own ends then come.
+  const typed = (sign) => [`${sign}999.99`, () => {
+    to(`${sign}999.99`)[1]();
+    if (el.ariaInvalid) to(`${sign}9.9`)[1]();
+  }];
+  return el.inputMode === "decimal" ? [typed("-"), typed("")] : [];
 };
 """
 

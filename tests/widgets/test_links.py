@@ -37,7 +37,7 @@ CHANGE = """async (box) => {
     } else if (el.type === "checkbox") el.click();
     else if (el.tagName === "SELECT") el.selectedIndex = (el.selectedIndex + 1) % el.length;
     else if (el.type === "range") el.value = 0.63 * Number(el.min) + 0.37 * Number(el.max);
-    else if (el.inputMode === "decimal") el.value = "-1.25";
+    else if (el.inputMode === "decimal") el.value = "-1.5";
     else continue;
     for (const name of ["input", "change"]) el.dispatchEvent(new Event(name, { bubbles: true }));
     await frame();
