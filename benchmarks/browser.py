@@ -154,6 +154,9 @@ def responses(browser: Browser, root: str) -> Iterator[dict[str, Any]]:
             done.add(kind)
             selector = f".companion-widget[data-widget={kind}]"
             page.locator(selector).first.scroll_into_view_if_needed()
+            # A lazy widget comes alive when the button that it has in its still is reached.
+            for button in page.locator(f"{selector}[data-lazy] [data-wakes]").all()[:1]:
+                button.focus()
             page.wait_for_selector(f"{selector}[data-state=live]")
             page.evaluate(RESPONSE, [selector, 20])
             line = {

@@ -457,16 +457,23 @@ def diverging(images: "Tensor | ArrayLike", limit: float | None = None) -> np.nd
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-def encode_image(pixels: np.ndarray) -> bytes:
-    """H×W×3 (or H×W) uint8 pixels as a PNG or WebP file, without loss: whichever is smaller."""
+def encode_image(pixels: np.ndarray, *, lossless: bool = True) -> bytes:
+    """H×W×3 (or H×W) uint8 pixels as a PNG or WebP file: whichever is smallest."""
     from PIL import Image
 
     picture, files = Image.fromarray(pixels), [io.BytesIO()]
     picture.save(files[0], "PNG", optimize=True)
     if max(picture.size) < 2**14:  # the most that WebP can hold
-        files.append(io.BytesIO())
-        picture.save(files[1], "WEBP", lossless=True)
+        for options in ({"lossless": True}, {"quality": 95})[: 1 if lossless else 2]:
+            files.append(io.BytesIO())
+            picture.save(files[-1], "WEBP", method=6, **options)
     return min((file.getvalue() for file in files), key=len)
+
+
+def _is_photographic(pixels: np.ndarray) -> bool:
+    """Whether there are so many colours that nobody sees a lost one."""
+    red, green, blue = pixels.reshape(-1, 3).T.astype(int)
+    return len(np.unique((red << 16) + (green << 8) + blue)) > 8192
 
 
 def data_url(file: bytes) -> str:
@@ -505,7 +512,8 @@ def image_grid(
         top, left = (number // columns) * (height + gap), (number % columns) * (width + gap)
         canvas[top : top + height, left : left + width] = tile
     shown = round(canvas.shape[1] * zoom) if zoom else 720
-    return Picture({"": encode_image(canvas)}, _need_alt(alt), shown, caption)
+    file = encode_image(canvas, lossless=not _is_photographic(canvas))
+    return Picture({"": file}, _need_alt(alt), shown, caption)
 
 
 _ON_A_LINE = 6  # small images that can still be judged on a phone

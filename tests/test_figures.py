@@ -40,6 +40,22 @@ def test_a_picture_is_kept_without_loss(height, width, grey, seed):
     assert np.array_equal(np.asarray(kept), pixels)
 
 
+def test_only_photographs_lose_something_and_little_of_it():
+    smooth = np.linspace(0, 255, 160)
+    red, green = np.meshgrid(smooth, smooth)
+    noise = np.random.default_rng(0).normal(0, 12, (3, 160, 160))
+    photo = np.clip(np.stack([red, green, 255 - red]) + noise, 0, 255).astype(np.uint8)
+    few = (photo // 64) * 64
+    for pixels, is_exact in ((photo, False), (few, True)):
+        picture = figures.image_grid(pixels[None], alt="Many colours or few of them.")
+        file = picture.rows[""]
+        shown = np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).transpose(2, 0, 1)
+        assert np.array_equal(shown, pixels) == is_exact
+        assert np.abs(shown.astype(int) - pixels).mean() < 8
+        whole = figures.encode_image(pixels.transpose(1, 2, 0))
+        assert (len(file) < len(whole) / 2) == (not is_exact)
+
+
 def test_a_picture_that_is_too_tall_for_webp_is_kept_too():
     pixels = np.zeros((20_000, 2), np.uint8)
     assert Image.open(io.BytesIO(figures.encode_image(pixels))).size == (2, 20_000)

@@ -175,8 +175,9 @@ function pictureOf(canvas, stills) {
   const { data } = canvas.drawing.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   if (!data.some((value, i) => i % 4 === 3 && value)) return null;
   const png = canvas.drawing.toDataURL("image/png");
-  if (canvas.style.imageRendering === "pixelated") return png;
-  const webp = canvas.drawing.toDataURL("image/webp", 0.9);
+  // With a quality of 1 nothing is lost.
+  const quality = canvas.style.imageRendering === "pixelated" ? 1 : 0.9;
+  const webp = canvas.drawing.toDataURL("image/webp", quality);
   return webp.length < png.length ? webp : png;
 }
 

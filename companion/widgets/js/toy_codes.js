@@ -43,13 +43,15 @@ const PERFECT = { angle: 0, noise: 0, copies: 1, shuffled: 0 };
 /** Columns of numbers that stand row by row. @param {Float64Array} flat @returns {Float64Array[]} */
 const columnsOf = (flat) => [0, 1, 2].map((k) => flat.filter((_, i) => i % 3 === k));
 
-/** What stays the same while the reader spoils codes. @param {number} rows @param {number} bins @param {number} seed */
-function world(rows, bins, seed) {
+/** What stays the same while the reader spoils codes. @param {number} rows @param {number} seed */
+function world(rows, seed) {
   const draws = uniform(branch(seed, 0), 3 * rows).map((u) => Math.sqrt(3) * (2 * u - 1));
   const values = columnsOf(draws);
   const added = columnsOf(noise(branch(seed, 1), 3 * rows));
   const factors = values.map((column) => /** @type {Factor} */ ({ values: column, classes: 0 }));
-  const score = scorer(factors, bins);
+  let bins = 0;
+  /** @type {ReturnType<typeof scorer>} */
+  let score;
   const vae = factorVaeScorer(factors, uniform(branch(seed, 3), 2 * VOTES));
   /** @param {State} state @returns {Float64Array[]} */
   const codes = (state) => {
@@ -67,6 +69,8 @@ function world(rows, bins, seed) {
     /** @param {State} state */
     spoil(state) {
       const columns = codes(state);
+      if (state.bins !== bins) score = scorer(factors, state.bins);
+      bins = state.bins;
       return { columns, scores: score(columns), vae: vae(columns) };
     },
   };
@@ -120,8 +124,8 @@ function render({ model, el }) {
   let current;
   const draw = () => {
     const now = state();
-    const key = `${now.rows} ${now.bins} ${now.seed}`;
-    if (key !== known) current = world(now.rows, now.bins, now.seed);
+    const key = `${now.rows} ${now.seed}`;
+    if (key !== known) current = world(now.rows, now.seed);
     known = key;
     const { columns, scores, vae } = current.spoil(now);
     const metrics = metricsOf(scores, vae);
