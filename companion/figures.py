@@ -288,31 +288,42 @@ def _corners(limit: float, size: int) -> str:
 
 @dataclass(frozen=True)
 class Picture:
-    """One image, or labelled rows of images, with alt text, for every notebook front end.
+    """One image, or labelled images, with alt text, for every notebook front end.
 
     `rows` maps a label ("" for none) to a file of :func:`encode_image`, or to several that go below
-    each other where the screen is narrow; `width` is the largest on the screen, in CSS pixels.
+    each other where the screen is narrow; `width` is the largest on the screen, in CSS pixels. With
+    `columns` the labels stand above their images, so many beside each other; without, at the left
+    of theirs, one row for each.
     """
 
     rows: Mapping[str, bytes | Sequence[bytes]]
     alt: str
     width: int
     caption: str = ""
+    columns: int = 0
 
     def _repr_html_(self) -> str:
         labelled = any(self.rows)
         columns = "max-content minmax(0,1fr)" if labelled else "minmax(0,1fr)"
+        gap = "2px 10px"
+        if self.columns:
+            columns, gap = f"repeat({self.columns},minmax(0,1fr))", "8px"
         cells = []
         # The alt text tells of the whole; a row of its own has nothing to add.
         alts = chain([escape(self.alt)], repeat(""))
         for label, row in self.rows.items():
-            if labelled:
+            if labelled and not self.columns:
                 cells.append(f'<span style="font-size:.85em">{escape(label)}</span>')
             images = [
                 f'<img src="{data_url(file)}" alt="{next(alts)}" '
                 'style="width:100%;image-rendering:pixelated">'
                 for file in _files(row)
             ]
+            if self.columns:
+                cells.append(
+                    f'<div><div style="font-size:.85em">{escape(label)}</div>{images[0]}</div>'
+                )
+                continue
             cells.append(
                 images[0]
                 if len(images) == 1
@@ -322,7 +333,7 @@ class Picture:
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
         return (
             f'<figure class="companion-picture" style="margin:0;max-width:{self.width}px">'
-            f'<div style="display:grid;grid-template-columns:{columns};gap:2px 10px;'
+            f'<div style="display:grid;grid-template-columns:{columns};gap:{gap};'
             f'align-items:center">{"".join(cells)}</div>{caption}</figure>'
         )
 
@@ -484,7 +495,7 @@ def data_url(file: bytes) -> str:
 
 def image_grid(
     images: "Tensor | ArrayLike", *, alt: str, columns: int = 10, zoom: float = 0, gap: int = 1,
-    caption: str = "",
+    caption: str = "", labels: Sequence[str] = (),
 ) -> Picture:  # fmt: skip
     """N images side by side, row after row.
 
@@ -495,16 +506,23 @@ def image_grid(
         zoom: screen pixels for one image pixel; 0 lets the grid fill the text's width.
         gap: pixels between images, of the images' own size.
         caption: one line below it.
+        labels: what is written above each image, if anything (then `gap` has no say).
 
     Raises:
-        ValueError: no such images (:func:`to_uint8`), an alt text that says nothing, or `columns`
-            below 1.
+        ValueError: no such images (:func:`to_uint8`), an alt text that says nothing, `columns`
+            below 1, or labels that are not N different ones.
     """
     if columns < 1:
         raise ValueError(f"columns must be 1 or more, got {columns!r}")
     tiles = to_uint8(images)
     count, height, width, _ = tiles.shape
     columns = min(columns, count)
+    if len(labels):
+        if len(set(labels)) != count or len(labels) != count:
+            raise ValueError(f"expected {count} different labels, got {list(labels)}")
+        files = dict(zip(labels, map(encode_image, tiles), strict=True))
+        shown = round(columns * width * zoom) + 8 * (columns - 1) if zoom else 720
+        return Picture(files, _need_alt(alt), shown, caption, columns)
     rows = -(-count // columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
     canvas = np.full(shape, 128, dtype=np.uint8)

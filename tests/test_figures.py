@@ -118,6 +118,24 @@ def test_rows_have_labels_and_one_alt_text():
     assert "A &amp; B" in html
 
 
+def test_images_of_a_grid_may_have_labels_of_their_own():
+    images = np.stack([np.full((1, 4, 6), value, np.uint8) for value in (10, 20, 30)])
+    names = ["a < b", "b", "c"]
+    picture = figures.image_grid(images, alt=ALT, columns=2, zoom=3, labels=names)
+    html = picture._repr_html_()
+    assert re.findall(r"em\">([^<>]+)</div><img", html) == ["a &lt; b", "b", "c"]
+    shown = pictures(picture)
+    assert [alt for alt, _ in shown] == [ALT, "", ""]
+    for (_, pixels), value in zip(shown, (10, 20, 30), strict=True):
+        assert pixels.shape == (4, 6, 3)
+        assert (pixels == value).all()
+    assert "repeat(2,minmax(0,1fr))" in html
+    assert "max-width:44px" in html  # 2 · 6 · 3 and a gap of 8
+    for wrong in (["a", "b"], ["a", "a", "b"]):
+        with pytest.raises(ValueError, match="expected 3 different labels"):
+            figures.image_grid(images, alt=ALT, labels=wrong)
+
+
 @pytest.mark.parametrize(("count", "parts"), [(5, 1), (9, 1), (12, 2), (14, 1), (24, 4)])
 def test_long_rows_go_on_below_where_the_screen_is_narrow(count, parts):
     images = torch.arange(count).view(count, 1, 1, 1).expand(count, 1, 2, 2).to(torch.uint8)

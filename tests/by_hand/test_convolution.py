@@ -1,5 +1,7 @@
 """Convolution and pooling by hand, against PyTorch and SciPy."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,38 @@ def draw(seed, *shape):
 
 
 class TestLecture:
+    def test_the_chapters_matrices_are_the_kernels(self):
+        row = r"\| ([^|]+) \| \$(\\frac19 )?\\begin{pmatrix} (.+?) \\end{pmatrix}\$ \| (\d) \|"
+        rows = re.findall(row, CHAPTER)
+        assert len(rows) == 5
+        for name, ninth, matrix, total in rows:
+            weights = np.array([line.split("&") for line in matrix.split(r"\\")], dtype=float)
+            np.testing.assert_allclose(weights / (9 if ninth else 1), KERNELS[name])
+            assert KERNELS[name].sum() == pytest.approx(int(total), abs=1e-12)
+
+    def test_what_is_linear_and_equivariant_is_a_convolution(self):
+        """Any linear map, averaged over all shifts, is a convolution with its answer to a dot."""
+        n = 6
+        anything = draw(3, n, n, n, n)
+        shifts = list(np.ndindex(n, n))
+
+        def layer(x):
+            return sum(
+                np.roll(
+                    np.einsum("rcij,ij->rc", anything, np.roll(x, s, (0, 1))),
+                    (-s[0], -s[1]),
+                    (0, 1),
+                )
+                for s in shifts
+            ) / len(shifts)
+
+        dot = np.zeros((n, n))
+        dot[0, 0] = 1
+        stamp, x = layer(dot), draw(4, n, n)
+        expected = sum(x[s] * np.roll(stamp, s, (0, 1)) for s in shifts)
+        np.testing.assert_allclose(layer(x), expected, atol=1e-10)
+        assert not np.allclose(np.einsum("rcij,ij->rc", anything, x), layer(x))
+
     def test_minus_13_and_its_two_readings(self):
         assert correlate2d(SLIDE, WINDOW, padding=1)[0, 0] == -13
         assert convolve2d(SLIDE, np.flip(WINDOW), padding=1)[0, 0] == -13

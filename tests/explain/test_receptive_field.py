@@ -230,3 +230,15 @@ def test_random_weights_spread_the_squared_gradient_as_equal_ones_do() -> None:
     weights = path_weights([[[Window(3)]]] * 6)
     assert (profile - weights).abs().max() < 0.015
     assert spread_of(profile / profile.sum()) == pytest.approx(spread_of(weights), rel=0.05)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, 3, 5, 7]), st.integers(1, 3), st.integers(1, 3)), max_size=5
+    )
+)
+def test_same_padding_keeps_the_middle_of_the_first_field(layers):
+    """What chapter 5 says of windows of different sizes that look at one place."""
+    stack = [Window(k, stride, d * (k - 1) // 2, d) for k, stride, d in layers]
+    *_, field = receptive_fields(stack)
+    assert field.start + (field.size - 1) / 2 == 0
