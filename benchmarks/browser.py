@@ -115,7 +115,7 @@ def cold_drag(browser: Browser, address: str) -> float:
 
 
 def transferred(browser: Browser, address: str) -> tuple[float, float, bool]:
-    """MB, gzip-sized, of a first visit: before a widget is reached, and read to the end; and whether
+    """MB, gzip-sized, of a first visit before a widget is reached, and read to the end; whether
     the engine that runs networks came with it."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()

@@ -481,10 +481,11 @@ def encode_image(pixels: np.ndarray, *, lossless: bool = True) -> bytes:
     return min((file.getvalue() for file in files), key=len)
 
 
-def _is_photographic(pixels: np.ndarray) -> bool:
-    """Whether there are so many colours that nobody sees a lost one."""
+def _shown(pixels: np.ndarray) -> bytes:
+    """`encode_image` for the eye: where there are many colours, as in photographs, some may be lost."""
     red, green, blue = pixels.reshape(-1, 3).T.astype(int)
-    return len(np.unique((red << 16) + (green << 8) + blue)) > 8192
+    colours = np.unique((red << 16) + (green << 8) + blue)
+    return encode_image(pixels, lossless=len(colours) <= 8192)
 
 
 def data_url(file: bytes) -> str:
@@ -520,7 +521,7 @@ def image_grid(
     if len(labels):
         if len(set(labels)) != count or len(labels) != count:
             raise ValueError(f"expected {count} different labels, got {list(labels)}")
-        files = dict(zip(labels, map(encode_image, tiles), strict=True))
+        files = dict(zip(labels, map(_shown, tiles), strict=True))
         shown = round(columns * width * zoom) + 8 * (columns - 1) if zoom else 720
         return Picture(files, _need_alt(alt), shown, caption, columns)
     rows = -(-count // columns)
@@ -530,8 +531,7 @@ def image_grid(
         top, left = (number // columns) * (height + gap), (number % columns) * (width + gap)
         canvas[top : top + height, left : left + width] = tile
     shown = round(canvas.shape[1] * zoom) if zoom else 720
-    file = encode_image(canvas, lossless=not _is_photographic(canvas))
-    return Picture({"": file}, _need_alt(alt), shown, caption)
+    return Picture({"": _shown(canvas)}, _need_alt(alt), shown, caption)
 
 
 _ON_A_LINE = 6  # small images that can still be judged on a phone
