@@ -482,7 +482,7 @@ def encode_image(pixels: np.ndarray, *, lossless: bool = True) -> bytes:
 
 
 def _shown(pixels: np.ndarray) -> bytes:
-    """`encode_image` for the eye: where there are many colours, as in photographs, some may be lost."""
+    """`encode_image` for the eye: of many colours, as in a photograph, some may be lost."""
     red, green, blue = pixels.reshape(-1, 3).T.astype(int)
     colours = np.unique((red << 16) + (green << 8) + blue)
     return encode_image(pixels, lossless=len(colours) <= 8192)
