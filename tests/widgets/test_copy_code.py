@@ -149,7 +149,7 @@ def occlusion(made, shown, w):
 
 
 class Case(NamedTuple):
-    """A setting: what holds of its code, how its widget is made, whether its sliders change that."""
+    """A setting: what holds of its code, how its widget is made, whether sliders change that."""
 
     check: Callable[[dict[str, Any], dict[str, Any], Any], None]
     make: Callable[[], Any]

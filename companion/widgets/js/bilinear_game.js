@@ -264,9 +264,9 @@ function render({ model, el }) {
           ui.note(
             "Exact for simultaneous, √(1 + η²), and extra-gradient, √(1 − η² + η⁴). Alternating goes round an ellipse, nearer and further in turn; 1 is what is left over many steps.",
           ),
-          distances.el,
         ],
       ),
+      distances.el,
       code.el,
       voice.el,
     ),
