@@ -10,6 +10,7 @@ from torch import nn
 
 from companion import widgets
 from companion.explain.layers import Window
+from companion.library import torchvision  # so that "import torchvision" works, in the code too
 from support.every_widget import EXAMPLES
 from support.front_end import JS, settle, shown_numbers
 from support.pages import visit
@@ -146,6 +147,7 @@ def toy_codes(made, shown, w):
 def occlusion(made, shown, w):
     assert made["before"].item() == pytest.approx(w.probability_whole, abs=1e-5)
     assert made["after"].item() == pytest.approx(w.probability, abs=1e-5)
+    assert made["drops"].numpy() == pytest.approx(w.map().on_pixels().numpy(), abs=1e-5)
 
 
 class Case(NamedTuple):
@@ -173,7 +175,7 @@ def own_network(**options: Any) -> widgets.NetworkExplorer:
         nn.Conv2d(4, 6, (3, 5), 2, (1, 2), groups=2, bias=False), nn.ReLU(), nn.Flatten(),
         nn.Linear(6 * 32 * 32, 7),
     )  # fmt: skip
-    return widgets.NetworkExplorer({"own": (model, (4, 64, 64))}, network="own", **options)
+    return widgets.NetworkExplorer({"own": model}, image_shape=(4, 64, 64), **options)
 
 
 def sandbox(shown: str, **options: Any) -> Callable[[], widgets.AnomalySandbox]:

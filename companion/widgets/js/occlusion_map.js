@@ -277,20 +277,35 @@ function codeOf(model, { top, left }) {
     noise: `torch.from_numpy(uniform(${model.get("seed")}, image.numel())).float().view_as(image)`,
   }[fill];
   return `import torch
+from captum.attr import Occlusion
 from torch.nn import functional as F
 ${fill === "noise" ? UNIFORM : ""}
 # \`model\` and \`images\` are those that this map was made with: images
 # N×C×H×W with values from 0 to 1, and a network that takes them as they are.
 image = images[${model.get("chosen")}]
-target, patch, top, left = ${model.get("target")}, ${model.get("patch")}, ${top}, ${left}
+target, patch, stride = ${model.get("target")}, ${model.get("patch")}, ${model.get("stride")}
+top, left = ${top}, ${left}
 
 filling = ${filling}
 hidden = image.clone()
 part = (..., slice(top, top + patch), slice(left, left + patch))
 hidden[part] = filling[part]
-with torch.no_grad():
-    before, after = model(torch.stack([image, hidden])).softmax(1)[:, target]
+
+def probabilities(x):
+    with torch.no_grad():
+        return model(x).softmax(1)
+
+before, after = probabilities(torch.stack([image, hidden]))[:, target]
 print(before.item(), after.item(), (before - after).item())
+
+# The map: for each pixel the mean drop of the patches that cover it.
+channels = len(image)
+drops = Occlusion(probabilities).attribute(
+    image[None], target=target, baselines=filling[None],
+    sliding_window_shapes=(channels, patch, patch),
+    strides=(channels, stride, stride),
+)[0, 0]
+print(drops.shape, drops.min().item(), drops.max().item())
 `;
 }
 
