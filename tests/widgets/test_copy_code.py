@@ -10,7 +10,7 @@ from torch import nn
 
 from companion import widgets
 from companion.explain.layers import Window
-from companion.library import torchvision  # so that "import torchvision" works, in the code too
+from companion.library import import_torchvision
 from support.every_widget import EXAMPLES
 from support.front_end import JS, settle, shown_numbers
 from support.pages import visit
@@ -255,6 +255,7 @@ def run(code: str, widget: Any) -> dict[str, Any]:
     if isinstance(widget, widgets.OcclusionMap):  # its code names them
         names |= {"model": widget._network, "images": widget._images}
     torch.manual_seed(0)
+    import_torchvision()  # so that it can be imported beside any torch
     try:
         exec(code, names)
     finally:
