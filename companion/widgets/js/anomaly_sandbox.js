@@ -442,8 +442,8 @@ except ValueError:  # no clusters are large enough: all of them count
       "from sklearn.neural_network import MLPRegressor",
       `${OWN_DRAWS}x = (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-12)
 model = MLPRegressor(
-    (8, ${model.get("code")}, 8), activation="tanh", solver="lbfgs", alpha=0,
-    max_iter=1000, tol=1e-7, random_state=0,
+    hidden_layer_sizes=(8, ${model.get("code")}, 8), activation="tanh",
+    solver="lbfgs", alpha=0, max_iter=1000, tol=1e-7, random_state=0,
 )
 scores = ((model.fit(x, x).predict(x) - x) ** 2).mean(1)`,
     ],
