@@ -234,6 +234,10 @@ class TestLineChart:
         assert tab.inner_text(".companion-legend").endswith("test –")
         tab.evaluate("() => part.draw([[], []])")
         assert tab.locator("svg text").count() > 4  # axes stand before there is anything to show
+        assert tab.get_by_text("No values yet", exact=True).is_visible()
+        assert tab.get_by_text("100", exact=True).is_visible()
+        tab.evaluate("() => part.draw([line((i) => i), []])")
+        assert tab.get_by_text("No values yet", exact=True).is_hidden()
 
     def test_a_logarithmic_axis_a_band_and_marks(self, stage):
         tab = stage("ui/line_chart", CHART)

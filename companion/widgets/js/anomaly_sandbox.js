@@ -5,10 +5,11 @@ import { ownTable } from "./anomaly/own_table.js";
 import { pointPad } from "./anomaly/pad.js";
 import { panel, placeOf } from "./anomaly/panels.js";
 import { FEWEST, METHODS, scorer } from "./anomaly/work.js";
-import { rank as rankOf } from "./maths/anomaly.js";
+import { firstCentres, rank as rankOf } from "./maths/anomaly.js";
 import { colourScale } from "./ui/cells.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode, python, wrapped } from "./ui/copy_code.js";
 import { bindTraits, emit, lifetime, perFrame, traitSlider, whenLoaded } from "./ui/lifetime.js";
 import { gradientOf } from "./ui/pixel_map.js";
 
@@ -41,6 +42,10 @@ const STORIES = {
     "When you change a point it goes on learning from where it is.",
   spread: "Disagreement: the mean difference between the ranks that two of the six methods give a place.",
 };
+
+const KEY =
+  "Each panel has its own scale: its colours are ranks, so that all panels show as much of each colour. " +
+  "Diamonds are flagged: their scores lie above the threshold, which is the line.";
 
 /** A number as short as three digits allow. @param {number | null} v */
 const short = (v) => {
@@ -397,6 +402,88 @@ function painter(model, work, small, large) {
   };
 }
 
+const OWN_DRAWS =
+  "# Once you change points the page goes on with draws of its own:\n# then its numbers are near these, not equal.\n";
+
+/**
+ * The method that is shown large, in scikit-learn or PyOD.
+ * @param {AnyModel<State>} model @param {Float64Array} rows with copies, stretched
+ */
+function codeOf(model, rows) {
+  const [shown, clusters] = [model.get("shown"), firstCentres(rows, model.get("clusters"), 0)];
+  const k = Math.min(model.get("k"), rows.length / 2 - 1);
+  const epsilon = python(model.get("epsilon"));
+  /** @type {Record<string, [imports: string, scores: string]>} */
+  const methods = {
+    lof: ["from pyod.models.lof import LOF", `scores = LOF(n_neighbors=${k}).fit(rows).decision_scores_`],
+    knn: ["from pyod.models.knn import KNN", `scores = KNN(n_neighbors=${k}).fit(rows).decision_scores_`],
+    dbscan: [
+      "from scipy.spatial.distance import cdist\nfrom sklearn.cluster import DBSCAN",
+      `core = DBSCAN(eps=${epsilon}, min_samples=5).fit(rows).core_sample_indices_
+scores = cdist(rows, rows[core]).min(1, initial=np.inf)`,
+    ],
+    cblof: [
+      `from pyod.models.cblof import CBLOF
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans`,
+      `start = np.array(${wrapped(python(pairs(Array.from(clusters))))})
+means = KMeans(len(start), init=start, n_init=1, tol=0)
+try:
+    cblof = CBLOF(len(start), clustering_estimator=means)
+    scores = cblof.fit(rows).decision_scores_
+except ValueError:  # no clusters are large enough: all of them count
+    scores = cdist(rows, means.fit(rows).cluster_centers_).min(1)`,
+    ],
+    iforest: [
+      "from sklearn.ensemble import IsolationForest",
+      `${OWN_DRAWS}scores = -IsolationForest(random_state=0).fit(rows).score_samples(rows)`,
+    ],
+    autoencoder: [
+      "from sklearn.neural_network import MLPRegressor",
+      `${OWN_DRAWS}x = (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-12)
+model = MLPRegressor(
+    hidden_layer_sizes=(8, ${model.get("code")}, 8), activation="tanh",
+    solver="lbfgs", alpha=0, max_iter=1000, tol=1e-7, random_state=0,
+)
+scores = ((model.fit(x, x).predict(x) - x) ** 2).mean(1)`,
+    ],
+  };
+  const [imports, scores] = methods[shown];
+  const traps = [
+    model.get("copies") ? "rows = np.concatenate([rows, np.repeat(rows[:1], 20, axis=0)])\n" : "",
+    model.get("scaled") ? "rows = rows * [100, 1]\n" : "",
+  ];
+  const level =
+    shown === "dbscan" ? epsilon : `np.percentile(scores, 100 * (1 - ${python(model.get("contamination"))}))`;
+  return `import numpy as np
+${imports}
+
+rows = np.array(${wrapped(python(model.get("points")))})
+${traps.join("")}
+${scores}
+threshold = ${level}
+flagged = scores > threshold
+print(scores[:5], threshold, flagged.sum())
+`;
+}
+
+/** The code, where there is something to score. @param {AnyModel<State>} model @param {Work} work @param {(text: string) => void} say */
+function copied(model, work, say) {
+  const { el, draw } = copyCode({
+    what: "the method that is shown large",
+    library: "scikit-learn or PyOD",
+    code: () => codeOf(model, work.rows),
+    say,
+  });
+  return {
+    el,
+    draw() {
+      el.hidden = model.get("shown") === "spread" || model.get("points").length < FEWEST;
+      if (!el.hidden) draw();
+    },
+  };
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -490,6 +577,7 @@ function render({ model, el }) {
   const switches = traps(traits);
   const story = ui.note();
   const few = ui.notice();
+  const code = copied(model, work, voice.say);
   const scale = colourScale("share of the places that score lower");
   scale.set("0", "1", gradientOf("sequential"));
 
@@ -502,6 +590,7 @@ function render({ model, el }) {
     switches.draw();
     small.choose(shown);
     story.textContent = STORIES[shown];
+    code.draw();
     few.set(
       points.length < FEWEST
         ? `Put in at least ${FEWEST} points: a score compares.`
@@ -526,11 +615,9 @@ function render({ model, el }) {
     ),
     small.el,
     h("div", { class: "companion-panel" }, tools.el),
-    ui.note(
-      "Each panel has its own scale: its colours are ranks, so that all panels show as much of each colour. " +
-        "Diamonds are flagged: their scores lie above the threshold, which is the line.",
-    ),
+    ui.note(KEY),
     pad.help,
+    code.el,
     voice.el,
   );
   el.append(root);

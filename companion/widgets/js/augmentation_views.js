@@ -4,6 +4,7 @@
 import { DRAWS, colourShift, cut, randomViews, slideViews, versions } from "./maths/augmentation.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, emit, lifetime, perFrame, whenLoaded, traitSlider } from "./ui/lifetime.js";
 import { loadPicture, pictureFile } from "./ui/pictures.js";
 
@@ -236,6 +237,41 @@ function componentPanel({ variances, directions }) {
   );
 }
 
+/**
+ * The views in torchvision, of a picture that its reader puts in.
+ * @param {Kind} kind @param {View[]} views @param {number} side @param {Components} components
+ */
+function codeOf(kind, views, side, components) {
+  const start = `import torch
+from torchvision.transforms.v2 import functional as F
+
+image = torch.rand(3, ${side}, ${side})  # your picture, 0 to 1
+`;
+  const fixed = {
+    none: "views = [image]",
+    flip: "views = [image, F.horizontal_flip(image)]",
+    crop_flip: `views = F.ten_crop(image, [${views[0].size}, ${views[0].size}])`,
+    random: "views = []",
+  }[kind];
+  if (kind !== "random") return `${start}${fixed}\nprint(len(views), views[0].shape)\n`;
+  const rows = views.map(({ top, left, mirrored, alpha }) => {
+    const shift = colourShift(components, alpha).map((v) => Number(v.toPrecision(6)));
+    return `    (${top}, ${left}, ${mirrored ? "True" : "False"}, ${python(shift)}),\n`;
+  });
+  return `${start}size = ${views[0].size}
+drawn = [  # top, left, mirrored, what red, green and blue gain
+${rows.join("")}]
+${fixed}
+for top, left, mirrored, shift in drawn:
+    view = F.crop(image, top, left, size, size)
+    if mirrored:
+        view = F.horizontal_flip(view)
+    view = view + torch.tensor(shift).view(3, 1, 1)
+    views.append(view.clamp(0, 1))
+print(len(views), views[0].shape)
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const side = model.get("side");
@@ -266,6 +302,7 @@ function render({ model, el }) {
     random.hidden = !isRandom;
     colours.hidden = !isRandom;
     views = isRandom ? randomViews(seed, side, crop, sigma) : slideViews(way, side);
+    code.draw();
     whole.draw(image, picture.name(at));
     sheet.draw(image, views);
     count.set(isRandom ? versions(side, crop) : views.length);
@@ -305,6 +342,11 @@ function render({ model, el }) {
   const count = ui.number({ quantity: "views", value: 0, format: ui.grouped });
   const unit = h("span", {});
   const story = h("span", {});
+  const code = copyCode({
+    what: "the views",
+    code: () => codeOf(model.get("kind"), views, side, model.get("components")),
+    say: voice.say,
+  });
   const colours = componentPanel(model.get("components"));
   const root = ui.frame(
     {
@@ -321,6 +363,7 @@ function render({ model, el }) {
       ui.stack(sheet.el, h("p", {}, h("strong", {}, count.el, unit), " ", story)),
     ),
     colours,
+    code.el,
     voice.el,
   );
   el.append(root);

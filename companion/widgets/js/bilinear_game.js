@@ -5,10 +5,11 @@ import { growth, rules, trajectory } from "./maths/bilinear_game.js";
 import { arrow, axis, chart, dots, linear, mark, path, s, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { clamp, h } from "./ui/controls.js";
+import { copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, reducedMotion, traitSlider } from "./ui/lifetime.js";
 import { lineChart } from "./ui/line_chart.js";
 
-/** @import { RenderProps } from "@anywidget/types" */
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Traits } from "./ui/lifetime.js" */
 /** @import { Point } from "./ui/axes.js" */
 /** @import { Place, Rule } from "./maths/bilinear_game.js" */
@@ -177,6 +178,36 @@ function presses(traits) {
   return { el: ui.row(play.el, one.el, back.el), draw, stop };
 }
 
+/** The three rules in PyTorch, whose gradients they follow. @param {AnyModel<State>} model */
+const codeOf = (model) => `import torch
+
+eta, steps = ${python(model.get("step_size"))}, ${model.get("steps")}
+
+def gradients(x, y):
+    x, y = (v.detach().clone().requires_grad_() for v in (x, y))
+    return torch.autograd.grad(x * y, (x, y))
+
+def simultaneous(x, y):
+    by_x, by_y = gradients(x, y)
+    return x - eta * by_x, y + eta * by_y
+
+def alternating(x, y):
+    x = x - eta * gradients(x, y)[0]
+    return x, y + eta * gradients(x, y)[1]
+
+def extra_gradient(x, y):
+    by_x, by_y = gradients(*simultaneous(x, y))
+    return x - eta * by_x, y + eta * by_y
+
+distances = {}
+for rule in (simultaneous, alternating, extra_gradient):
+    place = torch.tensor(${python([model.get("x"), model.get("y")])}, dtype=torch.double).unbind()
+    for _ in range(steps):
+        place = rule(*place)
+    distances[rule.__name__] = torch.stack(place).norm().item()
+print(distances)
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -191,6 +222,7 @@ function render({ model, el }) {
     const words = `After ${steps} steps of ${step} the distances are: ${ends}.`;
     numbers.draw(ways, step);
     buttons.draw();
+    code.draw();
     distances.draw(
       rules.map((rule) => ways[rule].map((place, t) => /** @type {Point} */ ([t, Math.hypot(...place)]))),
       { log: true },
@@ -210,6 +242,7 @@ function render({ model, el }) {
   ];
   const picture = plane((x, y) => traits.put({ x, y }));
   const numbers = account();
+  const code = copyCode({ what: "the three rules", code: () => codeOf(model), say: voice.say });
   const buttons = presses(traits);
   const distances = lineChart({
     ...{ x: "step", y: "Distance to (0, 0)", height: 230, format: three },
@@ -231,9 +264,10 @@ function render({ model, el }) {
           ui.note(
             "Exact for simultaneous, √(1 + η²), and extra-gradient, √(1 − η² + η⁴). Alternating goes round an ellipse, nearer and further in turn; 1 is what is left over many steps.",
           ),
-          distances.el,
         ],
       ),
+      distances.el,
+      code.el,
       voice.el,
     ),
   );

@@ -9,6 +9,7 @@ import { colourScale } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode, python, wrapped } from "./ui/copy_code.js";
 import { imagePicker } from "./ui/image_picker.js";
 import { bindTraits, lifetime, perFrame } from "./ui/lifetime.js";
 import { gradientOf } from "./ui/pixel_map.js";
@@ -225,6 +226,23 @@ function stepPanel(model, { onPick, onPut, onTrouble }) {
   };
 }
 
+/** The layer in PyTorch. @param {Model} model @param {number[]} values of the picture */
+function codeOf(model, values) {
+  const [side, [row, column]] = [model.get("side"), model.get("position")];
+  return `import torch
+from torch.nn import functional as F
+
+image = torch.tensor(${wrapped(python(values))}).view(1, 3, ${side}, ${side})
+weight = torch.tensor(${wrapped(python(model.get("weight")))})
+bias = torch.tensor(${python(model.get("bias"))})
+
+sums = F.conv2d(image, weight, bias, stride=${model.get("stride")}, padding=${model.get("padding")})
+activations = F.relu(sums)
+pooled = F.max_pool2d(activations, ${POOL})
+print(sums[0, ${model.get("filter")}, ${row}, ${column}], pooled.shape)
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const side = model.get("side");
@@ -247,6 +265,7 @@ function render({ model, el }) {
     const limit = limitOf(stage.sums.values);
     controls.draw();
     pictures.draw();
+    code.draw();
     buttons.draw();
     const unit = step.draw(pictures.current(), layer, stage, limit);
     maps.forEach((map, k) => {
@@ -325,6 +344,11 @@ function render({ model, el }) {
     },
   });
   const scale = colourScale("in all maps");
+  const code = copyCode({
+    what: "the layer",
+    code: () => codeOf(model, pictures.current()),
+    say: voice.say,
+  });
   el.append(
     ui.frame(
       {
@@ -341,6 +365,7 @@ function render({ model, el }) {
       buttons.el,
       ...maps.map(({ el: one }) => one),
       scale.el,
+      code.el,
       voice.el,
     ),
   );

@@ -7,6 +7,7 @@ import { branch } from "./maths/noise.js";
 import { chart, mark, s, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { BRANCH, UNIFORM, copyCode, python, wrapped } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, stepper } from "./ui/lifetime.js";
 import { lineChart } from "./ui/line_chart.js";
 
@@ -319,6 +320,39 @@ function account() {
   };
 }
 
+/** The trees in NumPy, with the page's draws; one where none is counted yet. @param {AnyModel<State>} model */
+const codeOf = (model) => `${UNIFORM}
+${BRANCH}
+points = np.array(${wrapped(python(model.get("points")))})
+seed, trees, chosen = ${model.get("seed")}, ${Math.max(1, model.get("trees"))}, ${model.get("selected")}
+
+def average_path(n):
+    if n < 3:
+        return float(n == 2)
+    return 2 * (np.log(n - 1) + np.euler_gamma) - 2 * (n - 1) / n
+
+def paths(rows, key, place=1, depth=0):
+    """Path lengths by point, in a tree that depends on its key alone."""
+    low, high = points[rows].min(0), points[rows].max(0)
+    if (low == high).all():
+        return {row: depth + average_path(len(rows)) for row in rows.tolist()}
+    drawn = branch(key, place)
+    second = (drawn + 0.5) / 2**32 >= 0.5
+    axis = int(low[0] == high[0] or (low[1] < high[1] and second))
+    share = (branch(drawn, 1) + 0.5) / 2**32
+    cut = low[axis] + share * (high[axis] - low[axis])
+    left = points[rows, axis] <= (cut if cut < high[axis] else low[axis])
+    return paths(rows[left], key, 2 * place, depth + 1) | paths(
+        rows[~left], key, 2 * place + 1, depth + 1
+    )
+
+everyone = np.arange(len(points))
+grown = [paths(everyone, branch(seed, t)) for t in range(trees)]
+mean = np.mean([lengths[chosen] for lengths in grown])
+score = 2 ** (-mean / average_path(len(points)))
+print(mean, score)
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -344,6 +378,7 @@ function render({ model, el }) {
     const forest = grown();
     view.draw({ points, selected, guess, made }, shown, states, column.width);
     buttons.draw();
+    code.draw();
     numbers.draw(selected, states[selected], forest, points.length);
     const alone = states.filter(({ size }) => size === 1).map(({ depth }) => depth);
     const first = made
@@ -366,6 +401,7 @@ function render({ model, el }) {
   const view = picture((i) => i !== model.get("selected") && traits.put({ selected: i }));
   const buttons = presses(traits, () => tree().cuts.length);
   const numbers = account();
+  const code = copyCode({ what: "the trees", library: "NumPy", code: () => codeOf(model), say: voice.say });
   const says = h("p", { class: "companion-heading cuts-story" });
   const paths = lineChart({
     ...{ x: "trees", y: "mean path length", height: 190, range: [0, null] },
@@ -383,6 +419,7 @@ function render({ model, el }) {
       ui.note(
         "Numbers beside letters: cuts until that point was alone. The shaded cell is that of the chosen point; a ring marks your guess.",
       ),
+      code.el,
       voice.el,
     ),
   );

@@ -7,6 +7,7 @@ import { cells, colourScale, exact, magnitude } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode, python, wrapped } from "./ui/copy_code.js";
 import { imagePicker } from "./ui/image_picker.js";
 import { bindTraits, failing, lifetime, perFrame, whenLoaded } from "./ui/lifetime.js";
 import { loadPicture, pictureFile } from "./ui/pictures.js";
@@ -585,6 +586,27 @@ function shadeOf(cell, value, inside) {
 
 // ---------------------------------------------------------------- the widget
 
+/** What the loupe shows in PyTorch. @param {Model} model @param {Planes} planes */
+function codeOf(model, { width, height, grey }) {
+  const [kernel, [row, column]] = [model.get("kernel"), model.get("position")];
+  const reach = (kernel.length - 1) / 2;
+  const patch = matrixOf(kernel.length, kernel.length, (r, c) => {
+    const [y, x] = [row + r - reach, column + c - reach];
+    return y >= 0 && x >= 0 && y < height && x < width ? grey()[y * width + x] : 0;
+  });
+  return `import torch
+from torch.nn import functional as F
+
+# A whole picture, 1×1×height×width, takes padding=${reach} to keep its size.
+patch = torch.tensor(${wrapped(python(patch))}, dtype=torch.double)
+kernel = torch.tensor(${wrapped(python(kernel))}, dtype=torch.double)
+bias = torch.tensor([${python(model.get("bias"))}], dtype=torch.double)
+
+y = F.conv2d(patch[None, None], kernel[None, None], bias)
+print(y.item())
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -624,6 +646,7 @@ function render({ model, el }) {
     kernel.draw();
     weights.draw();
     detail.draw(planes, result);
+    code.draw();
     legend.draw(result, dark);
     pair.draw(planes, result, sources.words());
   };
@@ -645,6 +668,11 @@ function render({ model, el }) {
   const weights = weightControls(model, put);
   const detail = loupe(model, put);
   const legend = outputLegend();
+  const code = copyCode({
+    what: "the patch under the kernel",
+    code: () => (planes ? codeOf(model, planes) : ""),
+    say: voice.say,
+  });
   const root = ui.frame(
     {
       title: model.get("title"),
@@ -668,6 +696,7 @@ function render({ model, el }) {
           "Beyond the border it counts as 0. Pixels and products are shown with two decimals; the sum is exact.",
       ),
     ),
+    code.el,
     voice.el,
   );
   el.append(root);

@@ -5,10 +5,11 @@ import { localOutlierFactors, neighbours } from "./maths/anomaly.js";
 import { chart, mark, s, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { copyCode, python, wrapped } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 import { pointChooser, scaled } from "./anomaly/chooser.js";
 
-/** @import { RenderProps } from "@anywidget/types" */
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
 
 /**
  * @typedef {object} State
@@ -176,6 +177,22 @@ function verdict(lof, name) {
   return `${name} lies about as dense as its neighbours: LOF near 1.`;
 }
 
+/** The same in scikit-learn. @param {AnyModel<State>} model */
+const codeOf = (model) => `import numpy as np
+from sklearn.neighbors import LocalOutlierFactor
+
+points = np.array(${wrapped(python(model.get("points")))})
+k, p = ${model.get("k")}, ${model.get("selected")}
+
+model = LocalOutlierFactor(n_neighbors=k).fit(points)
+lof = -model.negative_outlier_factor_
+distances, neighbours = model.kneighbors()
+k_distance = distances[:, -1]
+reach = np.maximum(distances, k_distance[neighbours])
+density = 1 / reach.mean(axis=1)
+print(neighbours[p], density[p], lof[p])
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -190,6 +207,7 @@ function render({ model, el }) {
     const found = opened(state);
     view.draw(state, found, column.width);
     worked.draw(state, found);
+    code.draw();
     says.textContent = verdict(found.lof, letter(state.selected));
     if (traits.touched) voice.say(`${letter(state.selected)}: LOF ${short(found.lof)}. ${says.textContent}`);
   };
@@ -201,6 +219,12 @@ function render({ model, el }) {
   const view = picture((p) => p !== model.get("selected") && traits.put({ selected: p }));
   const worked = table();
   const says = h("p", { class: "companion-heading" });
+  const code = copyCode({
+    what: "the local outlier factor",
+    library: "scikit-learn",
+    code: () => codeOf(model),
+    say: voice.say,
+  });
   el.append(
     ui.frame(
       { title: model.get("title"), describe: "Choose a point: click, tap, or arrow keys." },
@@ -211,6 +235,7 @@ function render({ model, el }) {
       ),
       worked.el,
       says,
+      code.el,
       voice.el,
     ),
   );

@@ -12,6 +12,7 @@ import { arrow, axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.
 import { sequential } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { NOISE, copyCode, python, wrapped } from "./ui/copy_code.js";
 import { drawingPad } from "./ui/drawing_pad.js";
 import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 import { lineChart } from "./ui/line_chart.js";
@@ -441,6 +442,27 @@ function restOf(model) {
   return names.every((name) => rest[name] === model.get(name)) ? rest : null;
 }
 
+/** The best of all denoisers in NumPy. @param {Float32Array} points @param {number} sigma */
+function codeOf(points, sigma) {
+  const pairs = Array.from({ length: points.length / 2 }, (_, k) =>
+    [points[2 * k], points[2 * k + 1]].map((v) => Number(v.toPrecision(7))),
+  );
+  return `${NOISE}
+points = np.array(${wrapped(python(pairs))})
+sigma = ${python(sigma)}
+
+def best(noisy):
+    """From each place to the mean of the points that it may come from."""
+    far = ((noisy[:, None] - points) ** 2).sum(2)
+    weights = np.exp((far.min(1, keepdims=True) - far) / (2 * sigma**2))
+    return weights @ points / weights.sum(1, keepdims=True)
+
+noisy = points + sigma * noise(0, points.size).reshape(-1, 2)
+loss = ((best(noisy) - points) ** 2).sum(1).mean()
+print(loss)
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const voice = ui.announcer();
@@ -465,6 +487,8 @@ function render({ model, el }) {
     const [sigma, on] = [model.get("noise"), model.get("score")];
     const now = shown();
     const { steps, loss } = best(points, sigma);
+    code.el.hidden = !sigma; // without noise all is there already
+    code.draw();
     compare.draw(on, sigma, on && now && steps ? agreement(now.field, steps, grid, points, 2 * sigma) : null);
     parts.draw(points, now, on ? steps : null, grid);
     losses.draw(loss, restNow()?.losses ?? null);
@@ -519,6 +543,12 @@ function render({ model, el }) {
     ...{ label: "noise σ", min: 0, max: 0.5, step: 0.01, neutral: 0.1, format: two },
   });
   const compare = comparison((score) => traits.put({ score }));
+  const code = copyCode({
+    what: "the best of all denoisers",
+    library: "NumPy",
+    code: () => codeOf(points, model.get("noise")),
+    say: voice.say,
+  });
   const shapes = choice(
     model,
     (own) => traits.put({ own, shape: "own" }),
@@ -532,6 +562,7 @@ function render({ model, el }) {
     h("div", { class: "companion-panel" }, training.tools, ui.sliders(noise.el), ...shapes.els),
     training.status,
     ui.split([parts.picture, key(), ...compare.els], [...parts.els, losses.el, shapes.pad]),
+    code.el,
     voice.el,
   );
   el.append(root);

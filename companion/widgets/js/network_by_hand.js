@@ -11,6 +11,7 @@ import { colourScale } from "./ui/cells.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode, python, wrapped } from "./ui/copy_code.js";
 import { digitPad, verdict } from "./ui/digit_network.js";
 import { imagePicker } from "./ui/image_picker.js";
 import { bindTraits, emit, lifetime, perFrame } from "./ui/lifetime.js";
@@ -201,6 +202,28 @@ function drawingSource(model, examples, onImage) {
   return { pad: pad.el, picker: picker.el };
 }
 
+/**
+ * The unit that is written out, in PyTorch: what its filter sees, and the filter.
+ * @param {ReturnType<typeof unitOf>} unit @param {Layer} layer
+ */
+function codeOf({ perChannel, bias }, { shape }) {
+  const size = `1, ${shape[1]}, ${shape[2]}, ${shape[2]}`;
+  const flat = (/** @type {"value" | "weight"} */ what) =>
+    wrapped(
+      python(perChannel.flatMap(({ terms }) => terms.map((term) => Number(term[what].toPrecision(9))))),
+    );
+  return `import torch
+from torch.nn import functional as F
+
+window = torch.tensor(${flat("value")}).view(${size})
+weight = torch.tensor(${flat("weight")}).view(${size})
+bias = torch.tensor([${python(bias)}])
+
+total = F.conv2d(window, weight, bias)
+print(total.item(), F.relu(total).item())
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const [side, names] = [model.get("side"), model.get("class_names")];
@@ -216,6 +239,8 @@ function render({ model, el }) {
   const sizes = () => seen.seen[model.get("stage")].stage.sums.shape;
 
   let shown = -1;
+  /** @type {ReturnType<typeof unitOf> | null} */
+  let current = null;
   /** What of the state the stage does not have, and the last that it has instead. */
   const missing = () => {
     const [filters, channels] = layers[model.get("stage")].shape;
@@ -242,6 +267,8 @@ function render({ model, el }) {
       holder.replaceChildren(panel.filters, panel.maps, buttons.el, ui.row(scale.el), panel.step);
     }
     const { unit, limit } = panel.draw(seen, index, model, dark);
+    current = unit;
+    code.draw();
     classes.draw(softmax(seen.logits), seen.logits);
     choice.set(index);
     buttons.draw();
@@ -302,6 +329,11 @@ function render({ model, el }) {
   });
   const scale = colourScale("in all maps of this stage");
   const holder = ui.stack();
+  const code = copyCode({
+    what: "the unit",
+    code: () => (current ? codeOf(current, layers[model.get("stage")]) : ""),
+    say: voice.say,
+  });
   const root = ui.frame(
     {
       title: model.get("title"),
@@ -325,6 +357,7 @@ function render({ model, el }) {
       "Numbers have two decimals, some rounded up or down so that the sums add up as they stand; the page computes " +
         "with all digits.",
     ),
+    code.el,
     voice.el,
   );
   el.append(root);

@@ -5,6 +5,7 @@ import { exactSide, find, networkTable, shapeText, totals } from "./maths/layer_
 import { chart, mark, s, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode } from "./ui/copy_code.js";
 import { bindTraits, emit, lifetime, observeWidth, perFrame } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -711,6 +712,39 @@ function layerDetail(onPick) {
 
 // ---------------------------------------------------------------- the widget
 
+/** The chosen layer in PyTorch; "" for what is no convolution or dense layer with weights of its own. @param {Row} row */
+function codeOf(row) {
+  const step = mainStep(row);
+  const { node, input, output } = step ?? { node: null, input: null, output: null };
+  if (!node?.fanIn || !input || !output || node.sides) return "";
+  const weights = node.fanIn.reduce((a, b) => a * b, 1);
+  if (node.parameters !== node.channels * (weights + (node.bias ? 1 : 0))) return "";
+  const bias = node.bias ? "True" : "False";
+  let layer = `nn.Linear(${weights}, ${node.channels}, bias=${bias})`;
+  let shape = [weights];
+  if (node.rule !== "dense") {
+    const [kernel, stride, padding, dilation] = [0, 1, 2, 3].map((i) => {
+      const [tall, wide] = (node.window ?? []).map((window) => window[i]);
+      return tall === wide ? tall : `(${tall}, ${wide})`;
+    });
+    shape = input;
+    layer = `nn.Conv2d(
+    ${input[0]}, ${node.channels}, kernel_size=${kernel}, stride=${stride}, padding=${padding},
+    dilation=${dilation}, groups=${node.groups ?? 1}, bias=${bias},
+)`;
+  }
+  return `import torch
+from torch import nn
+
+torch.set_default_device("meta")  # shapes alone: no memory, no numbers
+layer = ${layer}
+output = layer(torch.empty(1, ${shape.join(", ")}))
+parameters = sum(p.numel() for p in layer.parameters())
+multiplications = output.numel() * layer.weight[0].numel()
+print(output.shape, parameters, multiplications)
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const networks = model.get("networks");
@@ -720,6 +754,8 @@ function render({ model, el }) {
   const voice = ui.announcer();
   /** @type {Network | null} */
   let shown = null; // whose list and slider are on show
+  /** @type {Row | null} */
+  let chosen = null;
 
   const draw = () => {
     const { width } = column;
@@ -749,6 +785,9 @@ function render({ model, el }) {
     inside.draw(chain);
     detail.draw(chain, rows, input, sums);
     list.draw(visible, outer);
+    chosen = row;
+    code.el.hidden = !codeOf(row);
+    code.draw();
     if (traits.touched) {
       const [parameters, multiplications] = QUANTITIES.map((quantity) => commas(row[quantity] ?? 0));
       const costs = `${parameters} parameters, ${multiplications} multiplications`;
@@ -779,6 +818,11 @@ function render({ model, el }) {
   const inside = insideBlocks(pick);
   const detail = layerDetail(pick);
   const list = layerList(pick);
+  const code = copyCode({
+    what: "the chosen layer",
+    code: () => (chosen ? codeOf(chosen) : ""),
+    say: voice.say,
+  });
   el.append(
     ui.frame(
       {
@@ -793,6 +837,7 @@ function render({ model, el }) {
       ),
       inside.el,
       h("div", { class: "companion-split explorer-split" }, detail.el, ui.stack(list.el)),
+      code.el,
       voice.el,
     ),
   );

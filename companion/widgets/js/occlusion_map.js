@@ -9,6 +9,7 @@ import { stage } from "./occlusion/stage.js";
 import { openModel } from "./runtime/session.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { UNIFORM, copyCode } from "./ui/copy_code.js";
 import { followTheme, isDark } from "./ui/colours.js";
 import { bindTraits, emit, lifetime, perFrame, traitSlider, whenLoaded } from "./ui/lifetime.js";
 import { loadPicture, numbersOf, ownPicture } from "./ui/pictures.js";
@@ -266,6 +267,63 @@ function knobs(traits) {
   };
 }
 
+/** The patch in PyTorch, with the network and the pictures of the reader's own page. @param {AnyModel<State>} model @param {{ top: number, left: number }} place */
+function codeOf(model, { top, left }) {
+  const fill = model.get("fill");
+  const filling = {
+    grey: "torch.full_like(image, 0.5)",
+    mean: "image.mean((1, 2), keepdim=True).expand_as(image)",
+    blur: "F.avg_pool2d(\n    image, 2 * (patch // 2) + 1, 1, patch // 2, count_include_pad=False\n)",
+    noise: `torch.from_numpy(uniform(${model.get("seed")}, image.numel())).float().view_as(image)`,
+  }[fill];
+  return `import torch
+from captum.attr import Occlusion
+from torch.nn import functional as F
+${fill === "noise" ? UNIFORM : ""}
+# \`model\` and \`images\` are those that this map was made with: images
+# N×C×H×W with values from 0 to 1, and a network that takes them as they are.
+image = images[${model.get("chosen")}]
+target, patch, stride = ${model.get("target")}, ${model.get("patch")}, ${model.get("stride")}
+top, left = ${top}, ${left}
+
+filling = ${filling}
+hidden = image.clone()
+part = (..., slice(top, top + patch), slice(left, left + patch))
+hidden[part] = filling[part]
+
+def probabilities(x):
+    with torch.no_grad():
+        return model(x).softmax(1)
+
+before, after = probabilities(torch.stack([image, hidden]))[:, target]
+print(before.item(), after.item(), (before - after).item())
+
+# The map: for each pixel the mean drop of the patches that cover it.
+channels = len(image)
+drops = Occlusion(probabilities).attribute(
+    image[None], target=target, baselines=filling[None],
+    sliding_window_shapes=(channels, patch, patch),
+    strides=(channels, stride, stride),
+)[0, 0]
+print(drops.shape, drops.min().item(), drops.max().item())
+`;
+}
+
+/**
+ * The code, but of the reader's own picture, which is in no list.
+ * @param {AnyModel<State>} model @param {() => { top: number, left: number }} placeOf @param {(text: string) => void} say
+ */
+function copied(model, placeOf, say) {
+  const { el, draw } = copyCode({ what: "the patch", code: () => codeOf(model, placeOf()), say });
+  return {
+    el,
+    draw() {
+      el.hidden = model.get("chosen") >= model.get("pictures").length;
+      draw();
+    },
+  };
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const [shape, known] = [model.get("shape"), model.get("known")];
@@ -339,7 +397,7 @@ function render({ model, el }) {
       meet(!isFirst);
     }
     sources.set(model.get("chosen"));
-    knob.draw();
+    for (const part of [knob, code]) part.draw();
     const numbers = occluded(current(), fillOf(), shape, place, patch);
     view.draw({ numbers, place, patch, stride, name: sources.name(model.get("chosen")) });
     map.follow(settings);
@@ -359,6 +417,7 @@ function render({ model, el }) {
   const list = scores(names);
   const choice = classChoice(model, (target) => traits.put({ target }));
   const knob = knobs(traits);
+  const code = copied(model, placeOf, voice.say);
   const map = mapRun({
     ...{ shape, known, isOpen: network.isOpen, onMap: view.overlay, say: voice.say },
     image: () => ({ numbers: current(), fill: fillOf() }),
@@ -393,6 +452,7 @@ function render({ model, el }) {
       ui.stack(view.el, map.legend, knob.opacity),
       ui.stack(choice.el, list.el, ui.panel({}, knob.el, map.el)),
     ),
+    code.el,
     voice.el,
   );
   el.append(root);

@@ -5,6 +5,7 @@ import { add, efficientnetStages, waysToScale } from "./maths/costs.js";
 import { chart, linear, mark, pointable, s, setAll, text, ticks } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -289,6 +290,29 @@ function stageWords(now, base, pointed, resolution) {
   );
 }
 
+/** The scaled network in PyTorch, without memory for its weights. @param {Plan} plan */
+const codeOf = ({ width, depth, resolution }) => `import torch
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.efficientnet import EfficientNet, MBConvConfig
+
+width, depth, resolution = ${python(width)}, ${python(depth)}, ${resolution}
+stages = [  # expansion, kernel, stride, channels in and out, layers
+    (1, 3, 1, 32, 16, 1), (6, 3, 2, 16, 24, 2), (6, 5, 2, 24, 40, 2),
+    (6, 3, 2, 40, 80, 3), (6, 5, 1, 80, 112, 3), (6, 5, 2, 112, 192, 4),
+    (6, 3, 1, 192, 320, 1),
+]
+
+with torch.device("meta"):  # shapes alone
+    settings = [MBConvConfig(*stage, width, depth) for stage in stages]
+    network = EfficientNet(settings, dropout=0.2).eval()
+    image = torch.empty(1, 3, resolution, resolution)
+with FlopCounterMode(display=False) as counter:
+    network(image)
+multiplications = counter.get_total_flops() // 2
+parameters = sum(p.numel() for p in network.parameters())
+print(multiplications, parameters)
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const published = model.get("published");
@@ -316,6 +340,7 @@ function render({ model, el }) {
     const now = efficientnetStages(plan);
     const cost = costs[model.get("way")];
 
+    code.draw();
     bases.draw();
     way.set(model.get("way"));
     nearest.set(match());
@@ -367,6 +392,16 @@ function render({ model, el }) {
     onChange: (v) => put({ way: v }),
   });
   const words = costWords();
+  const code = copyCode({
+    what: "the scaled network",
+    code: () =>
+      codeOf(
+        waysToScale(model.get("phi"), model.get("alpha"), model.get("beta"), model.get("gamma"))[
+          model.get("way")
+        ],
+      ),
+    say: voice.say,
+  });
   const picture = profile((stage) => {
     if (stage === pointed) return;
     pointed = stage;
@@ -397,6 +432,7 @@ function render({ model, el }) {
           ui.stack(ui.note("Multiplications"), fourWays[1].el),
         ),
       ),
+      code.el,
       voice.el,
     ),
   );

@@ -5,6 +5,7 @@ import { propagate } from "./maths/propagation.js";
 import { axis, chart, dots, linear, mark, path, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h, maths } from "./ui/controls.js";
+import { NOISE, copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, emit, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { AnyModel, RenderProps } from "@anywidget/types" */
@@ -488,6 +489,35 @@ function layerTable(onToggle) {
 
 // ---------------------------------------------------------------- the widget
 
+/** The network in PyTorch, with the page's draws. @param {State} state */
+function codeOf({ depth, gain, activation, shortcuts, batch_norm: batchNorm, seed }) {
+  const end = activation === "none" ? "z" : `torch.${activation}(z)`;
+  return `import torch
+from torch.nn import functional as F
+${NOISE}
+depth, gain, seed = ${depth}, ${python(gain)}, ${seed}
+draws = torch.from_numpy(noise(seed, 2 * 32 * 64 + depth * 64 * 64))
+x, direction = draws[: 2 * 32 * 64].view(2, 32, 64)
+weights = draws[2 * 32 * 64 :].view(depth, 64, 64) * (gain / 64) ** 0.5
+
+outputs = [x.clone().requires_grad_()]
+for layer, weight in enumerate(weights, 1):
+    z = F.linear(outputs[-1], weight)
+${batchNorm ? "    z = F.batch_norm(z, None, None, training=True)\n" : ""}${
+  shortcuts ? "    if layer % 2 == 0:\n        z = z + outputs[-2]\n" : ""
+}    outputs.append(${end})
+    outputs[-1].retain_grad()
+outputs[-1].backward(direction)
+
+def size(values):
+    return values.square().mean().sqrt().item()
+
+signal = [size(h) for h in outputs]
+gradient = [size(h.grad) for h in outputs]
+print(signal[-1], gradient[0])
+`;
+}
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const state = () => ({
@@ -514,6 +544,7 @@ function render({ model, el }) {
     const story = overview.draw({ state: now, sizes, layer, width });
     inside.draw({ sizes, layer, width });
     table.draw(sizes);
+    code.draw();
     const [signal, gradient] = [Array.from(sizes.signal), Array.from(sizes.gradient)];
     emit(el, "propagated", { ...now, signal, gradient });
     if (!traits.touched) return;
@@ -532,6 +563,7 @@ function render({ model, el }) {
   const overview = sizesPlate(model.get("depth"), numbers, pick);
   const inside = spreadPlate(numbers);
   const table = layerTable(schedule);
+  const code = copyCode({ what: "the network", code: () => codeOf(state()), say: voice.say });
   el.append(
     ui.frame(
       {
@@ -544,6 +576,7 @@ function render({ model, el }) {
       overview.el,
       inside.el,
       table.el,
+      code.el,
       voice.el,
     ),
   );

@@ -4,9 +4,10 @@ import { auroc, averagePrecision, costs, histogram, precisionAt, rankingOf } fro
 import { axis, chart, linear, mark, path, s, setAll } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { copyCode, python, wrapped } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
-/** @import { RenderProps } from "@anywidget/types" */
+/** @import { AnyModel, RenderProps } from "@anywidget/types" */
 /** @import { Point } from "./ui/axes.js" */
 /** @import { Ranking } from "./maths/ranking.js" */
 
@@ -177,6 +178,25 @@ function curves(ranking) {
   };
 }
 
+/** The same in scikit-learn. @param {AnyModel<State>} model @param {number} threshold */
+const codeOf = (model, threshold) => `import numpy as np
+from sklearn.metrics import (
+    average_precision_score, confusion_matrix, roc_auc_score,
+)
+
+labels = np.array(${wrapped(`[${model.get("labels").join(", ")}]`)})
+scores = np.array(${wrapped(python(model.get("scores")))})
+threshold = ${Number.isFinite(threshold) ? python(threshold) : "np.inf"}
+miss_cost = ${python(model.get("miss_cost"))}
+
+flagged = (scores >= threshold).astype(int)
+(tn, fp), (fn, tp) = confusion_matrix(labels, flagged, labels=[0, 1])
+cost = fp + miss_cost * fn
+auroc = roc_auc_score(labels, scores)
+average_precision = average_precision_score(labels, scores)
+print(tp, fp, fn, tn, cost, auroc, average_precision)
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const [labels, scores] = [model.get("labels"), model.get("scores")];
@@ -200,6 +220,7 @@ function render({ model, el }) {
       threshold: Number.isFinite(threshold(cut)) ? threshold(cut) : null,
     });
     slide.set(cut);
+    code.draw();
     const words =
       `${tp[cut]} of ${anomalies} anomalies and ${fp[cut]} of ${normal} normal rows ` +
       "score at least as high as the threshold.";
@@ -229,6 +250,12 @@ function render({ model, el }) {
     quantity: "miss-cost",
     ...{ min: 1, max: 200, step: 1 },
     format: (v) => `${ui.fixed(v, 0)} false alarms`,
+  });
+  const code = copyCode({
+    what: "the threshold",
+    library: "scikit-learn",
+    code: () => codeOf(model, threshold(model.get("cut"))),
+    say: voice.say,
   });
   const histo = histogramChart(bins);
   const plots = curves(ranking);
@@ -275,6 +302,7 @@ function render({ model, el }) {
         ],
       ),
       grid,
+      code.el,
       voice.el,
     ),
   );

@@ -6,6 +6,7 @@ import { branch, noise, permutation, uniform } from "./maths/noise.js";
 import { axis, chart, dots, linear, mark, setAll, text } from "./ui/axes.js";
 import * as ui from "./ui/controls.js";
 import { h } from "./ui/controls.js";
+import { BRANCH, NOISE, copyCode, python } from "./ui/copy_code.js";
 import { bindTraits, lifetime, observeWidth, perFrame, traitSlider } from "./ui/lifetime.js";
 
 /** @import { RenderProps } from "@anywidget/types" */
@@ -107,6 +108,38 @@ function plane() {
   };
 }
 
+/** The codes, and two of their metrics, with scikit-learn. @param {State} state */
+const codeOf = (state) => `from sklearn.metrics import mutual_info_score
+${NOISE}
+${BRANCH}
+seed, rows, bins = ${state.seed}, ${state.rows}, ${state.bins}
+angle, copies = np.radians(${python(state.angle)}), ${state.copies}
+v = 3**0.5 * (2 * uniform(branch(seed, 0), 3 * rows).reshape(rows, 3) - 1)
+z = v.copy()
+z[:, 0] = np.cos(angle) * v[:, 0] + np.sin(angle) * v[:, 1]
+z[:, 1] = np.cos(angle) * v[:, 1] - np.sin(angle) * v[:, 0]
+z += ${python(state.noise)} * noise(branch(seed, 1), 3 * rows).reshape(rows, 3)
+mixed = ${Math.round(state.shuffled * state.rows)}
+z[:mixed] = z[uniform(branch(seed, 2), mixed).argsort(kind="stable")]
+z = np.tile(z, copies)
+
+def binned(values):  # as many in each bin
+    return values.argsort().argsort() * bins // rows
+
+table = np.array([
+    [mutual_info_score(binned(a), binned(b)) for b in z.T] for a in v.T
+])
+entropy = np.array([mutual_info_score(binned(a), binned(a)) for a in v.T])
+linear = np.corrcoef(v.T, z.T)[:3, 3:] ** 2  # R² of a line
+
+def gap(of):
+    ordered = np.sort(of, axis=1)
+    return ordered[:, -1] - ordered[:, -2]
+
+mig, sap = (gap(table) / entropy).mean(), gap(linear).mean()
+print(mig, sap)
+`;
+
 /** @param {RenderProps<State>} props */
 function render({ model, el }) {
   const state = () =>
@@ -132,6 +165,7 @@ function render({ model, el }) {
     bars.set(metrics);
     table.set(scores.shares);
     copies.set(now.copies);
+    code.draw();
     rows.set(now.rows);
     const words = `MIG ${ui.fixed(metrics.mig)}, SAP ${ui.fixed(metrics.sap)}, D ${ui.fixed(scores.disentanglement)}, C ${ui.fixed(scores.completeness)}, I ${ui.fixed(scores.informativeness)}, FactorVAE ${ui.fixed(vae)}.`;
     if (column.width)
@@ -186,6 +220,12 @@ function render({ model, el }) {
     caption: "Information that a latent has about a factor, in % of the factor’s entropy.",
   });
   const picture = plane();
+  const code = copyCode({
+    what: "the codes, MIG and SAP",
+    library: "NumPy and scikit-learn",
+    code: () => codeOf(state()),
+    say: voice.say,
+  });
   el.append(
     ui.frame(
       {
@@ -204,6 +244,7 @@ function render({ model, el }) {
         [table.el, bars.el],
         [ui.figure(picture.el, "The first two latents of 400 rows; colours: low, middle and high v₁.")],
       ),
+      code.el,
       voice.el,
     ),
   );

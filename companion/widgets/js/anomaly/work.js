@@ -206,6 +206,10 @@ export function scorer(model, { onFound, onRest }) {
   };
   return {
     found,
+    /** The points as they are scored: with copies, stretched. */
+    get rows() {
+      return rows;
+    },
     /** How many points are scored, with copies. */
     get count() {
       return rows.length / 2;

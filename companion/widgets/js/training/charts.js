@@ -18,6 +18,7 @@ export const nameOf = (name) =>
   name === "lr" ? "learning rate" : (GREEK[name] ?? name.replaceAll("_", " "));
 
 const SPAN = 20; // a loss that falls to less than a twentieth is shown on a logarithmic axis
+const WAITING = "Press Train: the curve grows here.";
 const MARKS = 40; // changes by the reader that are remembered
 
 /** Three digits: 0.00123, 1.23, 123. @param {number} v */
@@ -96,7 +97,7 @@ export function changes() {
 export function charts(spec) {
   const all = plans(spec).map((plan) => {
     const { lines: series, ...options } = plan;
-    return { ...plan, chart: lineChart({ x: "step", height: 260, series, ...options }) };
+    return { ...plan, chart: lineChart({ x: "step", height: 260, series, waiting: WAITING, ...options }) };
   });
   /** @type {Map<string, ReturnType<typeof record>>} */
   let steps = new Map();

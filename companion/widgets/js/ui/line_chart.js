@@ -22,8 +22,10 @@ import { observeWidth } from "./lifetime.js";
  * @property {number} [height] in pixels
  * @property {[number | null, number | null]} [range] of y, where it is known beforehand: [0, null], [0, 1]
  * @property {(value: number) => string} [format] of the values in the legend
+ * @property {string} [waiting] stands in the chart's place as long as there is no value
  */
 
+const UNTIL = 100; // the end of an axis that waits for its first step
 const MARGIN = { left: 46, right: 12, top: 26, bottom: 44 };
 
 /**
@@ -140,6 +142,7 @@ export function lineChart({
   height = 230,
   range = [null, null],
   format = fixed,
+  waiting = "No values yet",
 }) {
   const [left, bottom] = [axis("left"), axis("bottom")];
   const areas = series.map(({ token }, k) => mark("path", "companion-fill", token ?? `data-${k + 1}`));
@@ -149,7 +152,10 @@ export function lineChart({
   );
   const title = mark("text", "companion-ink", null, { x: 0, y: 14 });
   title.textContent = yName;
-  const { el: picture, svg } = chart({ height }, ...[left.el, bottom.el, events, ...areas, ...curves, title]);
+  const empty = mark("text", "companion-ink companion-halo", null, { "text-anchor": "middle" });
+  empty.textContent = waiting;
+  const all = [left.el, bottom.el, events, ...areas, ...curves, title, empty];
+  const { el: picture, svg } = chart({ height }, ...all);
   const latest = series.map(({ quantity }) =>
     number({ quantity, value: NaN, format: (v) => (Number.isFinite(v) ? format(v) : "–") }),
   );
@@ -173,9 +179,10 @@ export function lineChart({
     });
     ends.forEach(([, last], k) => latest[k].set(last));
     if (!width) return;
+    const isEmpty = ends.every(([, last]) => Number.isNaN(last));
     const { bands = [], marks = [], log = false } = extras;
     const all = [...lines, ...bands.map((band) => (band ?? []).flatMap(both))];
-    const [xs, ys] = [extent(lines, 0), extent(all, 1, log ? 0 : undefined)];
+    const [xs, ys] = [isEmpty ? [0, UNTIL] : extent(lines, 0), extent(all, 1, log ? 0 : undefined)];
     const [from, to, base] = [MARGIN.left, width - MARGIN.right, height - MARGIN.bottom];
     const x = linear([xs[0], xs[1] > xs[0] ? xs[1] : xs[0] + 1], [from, to]);
     const [low, high] = roundEnds(range[0] ?? ys[0], range[1] ?? ys[1]);
@@ -195,6 +202,10 @@ export function lineChart({
         ),
       }),
     );
+    setAll(empty, {
+      ...{ x: (from + to) / 2, y: (base + MARGIN.top) / 2 },
+      display: isEmpty ? "inline" : "none",
+    });
     events.replaceChildren(...rules(marks, x, MARGIN.top, base));
     left.draw({ scale: y, at: from, from, to, count: 5 });
     bottom.draw({ scale: x, at: base, from, to, count: width < 420 ? 4 : 7, name: xName });
