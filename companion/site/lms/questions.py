@@ -101,6 +101,14 @@ class Number(Asked):
     mistakes: tuple[tuple[float, str], ...] = ()
     scale: tuple[float, float] | None = None
 
+    @property
+    def rounded(self) -> float:
+        """The value as a student should read it: off by a hundredth of the tolerance at most."""
+        digits = range(1, 16) if self.tolerance else ()
+        short = (float(f"{self.value:.{number}g}") for number in digits)
+        near = (value for value in short if abs(value - self.value) <= self.tolerance / 100)
+        return next(near, self.value)
+
 
 @dataclass(frozen=True)
 class Ordering(Asked):
@@ -243,6 +251,10 @@ class _Reader(Converter):
     def _link(self, text: str, page: Page) -> str:
         return text  # there are no other pages where the question goes
 
+    def _role(self, name: str, content: str, line: int) -> str:
+        text = super()._role(name, content, line)
+        return f"{text} of the book" if name == "eq" else text
+
     def _option(self, option: Option, line: int) -> Option:
         return Option(
             self._inline(option.text, line), self._inline(option.feedback, line), option.right
@@ -287,8 +299,8 @@ class _Reader(Converter):
         first, options = directive.first, directive.options
         prediction = self._parsed(directive, parse_prediction, options)
         key = self._key("predict", options.get("label"), prediction.text, "Prediction")
-        if prediction.quantity:
-            return  # a widget shows the answer
+        if prediction.quantity or not prediction.exported:
+            return  # a widget shows the answer, or the question is nothing without its page
         if isinstance(prediction.truth, str):
             told = self._truths.get(f"{self.page.name}/{key}")
             if told is None:
