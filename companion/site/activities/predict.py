@@ -88,7 +88,7 @@ class Prediction:
 
 
 def parse_prediction(lines: list[str], options: Mapping[str, str]) -> Prediction:
-    """Parse the body and the options (`scale`, `quantity`, `when`, `export`) of a `{predict}` directive.
+    """Parse a `{predict}` directive: its body, and `scale`, `quantity`, `when` and `export`.
 
     Raises:
         ValueError: something is missing, contradicts itself, or is no number.
