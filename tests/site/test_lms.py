@@ -487,7 +487,7 @@ def test_a_character_that_xml_does_not_know_is_an_error_here(wild):
 
 
 def raw_counts() -> dict[str, int]:
-    """Counted in the chapters' text, by nothing but their first lines."""
+    """What is to be exported, counted in the chapters' text by nothing but first lines."""
     text = "\n".join(path.read_text("utf-8") for path in sorted(BOOK.glob("[0-9]*.md")))
     cards = re.findall(r"^```\{recall\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     kept = len(re.findall(r"^:(?:quantity:|export: no$)", text, re.MULTILINE))
@@ -495,7 +495,7 @@ def raw_counts() -> dict[str, int]:
         "quiz": len(re.findall(r"^```\{quiz\}$", text, re.MULTILINE)),
         "predict": len(re.findall(r"^```\{predict\}$", text, re.MULTILINE)) - kept,
         "order": len(re.findall(r"^```\{order\}$", text, re.MULTILINE)),
-        "exercise": len(re.findall(r"^```\{exercise-start\}", text, re.MULTILINE)),
+        "exercise": len(re.findall(r"^```\{solution-start\}", text, re.MULTILINE)),
         "recall": sum(len(re.findall(r"^- ", block, re.MULTILINE)) for block in cards),
     }
 
@@ -517,8 +517,9 @@ def test_what_is_asked_is_what_the_chapters_ask():
     kinds = [title.kind for page in found.values() for title in page.values()]
     counts = {kind: kinds.count(kind) for kind in KINDS}
     raw = raw_counts()
-    raw["predict"] += len(re.findall(r"^:(?:quantity:|export: no$)", "\n".join(
-        path.read_text("utf-8") for path in BOOK.glob("[0-9]*.md")), re.MULTILINE))  # fmt: skip
+    text = "\n".join(path.read_text("utf-8") for path in BOOK.glob("[0-9]*.md"))
+    raw["predict"] = len(re.findall(r"^```\{predict\}$", text, re.MULTILINE))
+    raw["exercise"] = len(re.findall(r"^```\{exercise-start\}", text, re.MULTILINE))
     assert counts == raw
 
 

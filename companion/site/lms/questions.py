@@ -160,7 +160,12 @@ def collect(folder: Path, built: Path | None = None) -> list[Asked]:
         html = file.read_text("utf-8") if file else ""
         reader = _Reader(pages, page, dict(_TRUTH.findall(html)))
         _run(reader)
-        asked += [_with_figure(question, html, reader.illustrated) for question in reader.asked]
+        asked += [
+            _with_figure(question, html, reader.illustrated)
+            for question in reader.asked
+            # An exercise without a solution sends its readers to a quiz, which is exported itself.
+            if not isinstance(question, Open) or question.answer
+        ]
     keys = [question.key for question in asked]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise ValueError(f"two questions of the book have the key {twice[0]!r}")
