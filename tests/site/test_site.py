@@ -177,6 +177,8 @@ def test_fingerprint_follows_package_and_data(tmp_path, monkeypatch):
         (tmp_path / name).write_text("1")
     first = extension.kernel_fingerprint()
     (tmp_path / "companion/site/x.py").write_text("2")
+    (tmp_path / "data/downloads").mkdir()
+    (tmp_path / "data/downloads/mnist").write_text("2")
     assert extension.kernel_fingerprint() == first, "the site's code does not run in kernels"
     seen = {first}
     for name in ("companion/models.py", "data/w", "requirements.lock"):
