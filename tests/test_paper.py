@@ -36,3 +36,5 @@ def test_the_number_of_chapters_it_tells_is_the_book_s():
     chapters = [*(ROOT / "book").glob("[0-9]*.md")]
     assert len(chapters) == 14
     assert "fourteen chapters" in PAPER
+    objectives = yaml.safe_load((ROOT / "book" / "objectives.yml").read_text("utf-8"))
+    assert f"{sum(map(len, objectives.values()))} objectives" in PAPER

@@ -108,7 +108,9 @@ def kernel_fingerprint() -> str:
     package = sorted(
         p for p in (ROOT / "companion").rglob("*.py") if "site" not in p.relative_to(ROOT).parts
     )
-    return digest([*package, ROOT / "data", ROOT / "requirements.lock"])
+    # Not what `companion data` has fetched: no chapter's cells read it as they stand.
+    weights = sorted(p for p in (ROOT / "data").iterdir() if p.name != "downloads")
+    return digest([*package, *weights, ROOT / "requirements.lock"])
 
 
 class BookRenderer(NbElementRenderer):
@@ -318,6 +320,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
+    remove_left_out(out, app.env.found_docs)
     for name, source in static_files():
         (out / "_static" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, out / "_static" / name)
@@ -340,6 +343,18 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
             shutil.copyfile(notebook, out / "_sources" / notebook.name)
     pdf.remove_stale(out)
     offline.write(app)
+
+
+def remove_left_out(site: Path, pages: Iterable[str]) -> None:
+    """Remove pages that an earlier build wrote and that the book does not have any more.
+
+    Sphinx leaves them, and whoever publishes the folder would publish a chapter that was left out.
+    """
+    kept = set(pages)
+    for source in (site / "_sources").glob("*.*"):
+        if source.stem not in kept:
+            source.unlink()
+            (site / f"{source.stem}.html").unlink(missing_ok=True)
 
 
 def copy_models(models: Iterable[str], target: Path) -> None:

@@ -629,7 +629,7 @@ _DIRECTIVES = {
     "order": _Kind(Converter._order, frozenset({"label", "or"}), argument=False),
     "predict": _Kind(
         Converter._predict,
-        frozenset({"label", "scale", "unit", "quantity", "when", "widget", "later"}),
+        frozenset({"label", "scale", "unit", "quantity", "when", "widget", "later", "export"}),
         argument=False,
     ),
     "quiz": _Kind(Converter._quiz, frozenset({"label", "picture"}), argument=False),

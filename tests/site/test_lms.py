@@ -165,6 +165,38 @@ def test_without_the_built_page_what_it_computes_is_left_out(small, tmp_path):
     assert keys == [question.key for question in small if question.key != "guess"]
 
 
+def test_a_prediction_can_be_kept_in_the_book(tmp_path):
+    (tmp_path / "book").mkdir()
+    kept = ASKED.replace(":label: guess", ":label: guess\n:export: no").replace("told", "42")
+    for name in ("_config.yml", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "book" / "references.bib").write_text("")
+    page = tmp_path / "book" / "01-page.md"
+    page.write_text(CHAPTER.replace("CONTENT", kept))
+    assert "guess" not in [question.key for question in collect(tmp_path / "book")]
+    assert "guess" in titles(tmp_path / "book")["01-page"]  # it is asked there all the same
+    page.write_text(CHAPTER.replace("CONTENT", kept.replace("export: no", "export: never")))
+    with pytest.raises(ValueError, match="`yes` or `no`, got 'never'"):
+        collect(tmp_path / "book")
+
+
+@pytest.mark.parametrize(
+    ("value", "tolerance", "rounded"),
+    [
+        (0.777786430631895, 0.1, 0.778),
+        (6848.17129937156, 4000, 6850),
+        (110592, 0, 110592),
+        (0.00694, 0.0001, 0.00694),
+        (8.3, 0.4, 8.3),
+        (0, 1e-6, 0),
+    ],
+)
+def test_an_answer_is_told_in_no_more_digits_than_it_needs(value, tolerance, rounded):
+    number = Number(key="k", text="?", value=value, tolerance=tolerance, **HERE)
+    assert number.rounded == rounded
+    assert abs(number.rounded - value) <= tolerance / 100
+
+
 def test_moodle_gets_answers_tolerances_feedback_and_pictures(small):
     root = ElementTree.fromstring(moodle_xml(small, "A / B", {"01-page": "Chapter"}))
     found = {q.findtext("idnumber"): q for q in root if q.get("type") != "category"}
@@ -382,13 +414,16 @@ def check_package(data: bytes) -> dict[str, ElementTree.Element]:
             assert reference.get("href").removeprefix("../") in names
         order = [child.tag.removeprefix(QTI) for child in root]
         wanted = ["responseDeclaration", "outcomeDeclaration", "itemBody", "responseProcessing",
-                  "modalFeedback", "testPart"]  # fmt: skip
+                  "modalFeedback", "testPart", "outcomeProcessing"]  # fmt: skip
         assert order == sorted(order, key=wanted.index)
     return xml
 
 
 def test_the_package_is_complete(small):
-    check_package(qti_package(small, "A book", {"01-page": "Chapter"}))
+    xml = check_package(qti_package(small, "A book", {"01-page": "Chapter"}))
+    control = xml["tests/01-page.xml"].find(f"{QTI}testPart/{QTI}itemSessionControl")
+    # Left out, they are one attempt and no feedback.
+    assert control.attrib == {"maxAttempts": "0", "showFeedback": "true"}
     assert qti_package(small, "A book", {}) == qti_package(small, "A book", {})
 
 
@@ -452,17 +487,29 @@ def test_a_character_that_xml_does_not_know_is_an_error_here(wild):
 
 
 def raw_counts() -> dict[str, int]:
-    """Counted in the chapters' text, by nothing but their first lines."""
+    """What is to be exported, counted in the chapters' text by nothing but first lines."""
     text = "\n".join(path.read_text("utf-8") for path in sorted(BOOK.glob("[0-9]*.md")))
     cards = re.findall(r"^```\{recall\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    widget_answers = len(re.findall(r"^:quantity:", text, re.MULTILINE))
+    kept = len(re.findall(r"^:(?:quantity:|export: no$)", text, re.MULTILINE))
     return {
         "quiz": len(re.findall(r"^```\{quiz\}$", text, re.MULTILINE)),
-        "predict": len(re.findall(r"^```\{predict\}$", text, re.MULTILINE)) - widget_answers,
+        "predict": len(re.findall(r"^```\{predict\}$", text, re.MULTILINE)) - kept,
         "order": len(re.findall(r"^```\{order\}$", text, re.MULTILINE)),
-        "exercise": len(re.findall(r"^```\{exercise-start\}", text, re.MULTILINE)),
+        "exercise": len(re.findall(r"^```\{solution-start\}", text, re.MULTILINE)),
         "recall": sum(len(re.findall(r"^- ", block, re.MULTILINE)) for block in cards),
     }
+
+
+POINTS_AT_THE_PAGE = re.compile(
+    r"\b(?:as|table|picture|plot|widget|images?|cells?|figures?|example) (?:above|below)\b"
+    r"|\b(?:Above|Below)\b|\bthis machine\b|\bthe last exercise\b|\bthe slider\b"
+)
+
+
+def test_no_question_points_at_a_page_that_it_leaves():
+    for question in collect(BOOK):
+        found = POINTS_AT_THE_PAGE.search(question.text)
+        assert not found, f"{question.page}, {question.key}: {found and found[0]!r}"
 
 
 def test_what_is_asked_is_what_the_chapters_ask():
@@ -470,8 +517,9 @@ def test_what_is_asked_is_what_the_chapters_ask():
     kinds = [title.kind for page in found.values() for title in page.values()]
     counts = {kind: kinds.count(kind) for kind in KINDS}
     raw = raw_counts()
-    raw["predict"] += len(re.findall(r"^:quantity:", "\n".join(
-        path.read_text("utf-8") for path in BOOK.glob("[0-9]*.md")), re.MULTILINE))  # fmt: skip
+    text = "\n".join(path.read_text("utf-8") for path in BOOK.glob("[0-9]*.md"))
+    raw["predict"] = len(re.findall(r"^```\{predict\}$", text, re.MULTILINE))
+    raw["exercise"] = len(re.findall(r"^```\{exercise-start\}", text, re.MULTILINE))
     assert counts == raw
 
 
@@ -532,11 +580,14 @@ def test_the_built_files_hold_every_question_with_the_page_s_own_answers(site: P
             assert float(answer.findtext("text")) == pytest.approx(value)
             assert float(answer.findtext("tolerance")) == pytest.approx(tolerance)
         for key, truth in page.truths.items():
+            if key not in found:
+                continue  # kept in the book
             answers = found[key].findall("answer")
             if found[key].get("type") == "multichoice":
                 assert float(answers[int(truth)].get("fraction")) == 100
             else:
-                assert float(answers[0].findtext("text")) == pytest.approx(truth)
+                off = float(answers[0].findtext("text")) - truth
+                assert abs(off) <= 0.01 * float(answers[0].findtext("tolerance"))
     assert b"$x$" not in moodle
 
 

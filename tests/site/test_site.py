@@ -158,6 +158,18 @@ def test_notices_name_photographs_and_requirements_and_print_the_licences():
     assert "SIL OPEN FONT LICENSE" in text
 
 
+def test_a_page_that_was_left_out_leaves_the_site(tmp_path):
+    sources = [
+        f"_sources/{name}{end}" for name in ("01-kept", "02-out") for end in (".md", ".ipynb")
+    ]
+    for name in (*sources, "01-kept.html", "02-out.html", "search.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    extension.remove_left_out(tmp_path, {"01-kept"})
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert left == {"_sources/01-kept.md", "_sources/01-kept.ipynb", "01-kept.html", "search.html"}
+
+
 def test_fingerprint_follows_package_and_data(tmp_path, monkeypatch):
     monkeypatch.setattr(extension, "ROOT", tmp_path)
     for name in ("companion/models.py", "companion/site/x.py", "data/w", "requirements.lock"):
@@ -165,6 +177,8 @@ def test_fingerprint_follows_package_and_data(tmp_path, monkeypatch):
         (tmp_path / name).write_text("1")
     first = extension.kernel_fingerprint()
     (tmp_path / "companion/site/x.py").write_text("2")
+    (tmp_path / "data/downloads").mkdir()
+    (tmp_path / "data/downloads/mnist").write_text("2")
     assert extension.kernel_fingerprint() == first, "the site's code does not run in kernels"
     seen = {first}
     for name in ("companion/models.py", "data/w", "requirements.lock"):

@@ -13,7 +13,8 @@
 and `>` give a sentence when the guess was too low or too high. With `:quantity: q` in place of a
 name the truth is what the widget below shows as q; `:when: patch = 48` says when that counts, and
 shows the truth by itself once it does. Options `- [ ] text | sentence`, as in a quiz, make it a
-choice: the truth is the one marked `[x]`, or the one whose text the cell's truth is.
+choice: the truth is the one marked `[x]`, or the one whose text the cell's truth is. `:export: no`
+keeps a question in the book that means nothing without the page around it.
 """
 
 import re
@@ -70,6 +71,7 @@ class Prediction:
         near, low, high: sentences for a guess that is close, too low, too high.
         quantity: what a widget shows as the truth; "" if it does not.
         when: the goal at which that counts (JSON), None for any time.
+        exported: whether other systems may ask it, too.
     """
 
     text: str
@@ -82,10 +84,11 @@ class Prediction:
     high: str
     quantity: str
     when: Goal | None
+    exported: bool
 
 
 def parse_prediction(lines: list[str], options: Mapping[str, str]) -> Prediction:
-    """Parse the body and the options (`scale`, `quantity`, `when`) of a `{predict}` directive.
+    """Parse a `{predict}` directive: its body, and `scale`, `quantity`, `when` and `export`.
 
     Raises:
         ValueError: something is missing, contradicts itself, or is no number.
@@ -106,6 +109,8 @@ def parse_prediction(lines: list[str], options: Mapping[str, str]) -> Prediction
         truth = found["truth"] if named else _finite(found["truth"], "the truth")
     tolerance = found and found["tolerance"]
     quantity = options.get("quantity", "")
+    if (exported := options.get("export", "yes")) not in ("yes", "no"):
+        raise ValueError(f"`:export:` is `yes` or `no`, got {exported!r}")
     when = parse_goal(options["when"]) if "when" in options else None
     scale = _scale(options["scale"]) if "scale" in options else None
     right = [place for place, option in enumerate(choices) if option.right]
@@ -139,6 +144,7 @@ def parse_prediction(lines: list[str], options: Mapping[str, str]) -> Prediction
         sentences[">"],
         quantity,
         when,
+        exported == "yes",
     )
 
 
@@ -204,7 +210,7 @@ class PredictDirective(Activity):
     """Render the question as native form controls; js/activities/predict.js does the rest."""
 
     option_spec: ClassVar[dict[str, Any]] = texts(
-        "label", "scale", "unit", "quantity", "when", "widget"
+        "label", "scale", "unit", "quantity", "when", "widget", "later", "export"
     )
 
     def run(self) -> list[nodes.Node]:

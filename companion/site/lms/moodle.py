@@ -99,15 +99,16 @@ def _choice(element: Element, asked: Choice) -> None:
 
 
 def _number(element: Element, asked: Number) -> None:
-    _answer(element, 100, asked.value, asked.tolerance, asked.feedback)
-    for value, hint in asked.mistakes:
-        _answer(element, 0, value, asked.tolerance, hint)
+    value = asked.rounded
+    _answer(element, 100, value, asked.tolerance, asked.feedback)
+    for wrong, hint in asked.mistakes:
+        _answer(element, 0, wrong, asked.tolerance, hint)
     # Moodle takes the first answer that fits: what is left on either side of the right ones.
-    low, high = asked.scale or (asked.value, asked.value)
-    if asked.high and high > asked.value:
-        _answer(element, 0, (high + asked.value) / 2, (high - asked.value) / 2, asked.high)
-    if asked.low and low < asked.value:
-        _answer(element, 0, (asked.value + low) / 2, (asked.value - low) / 2, asked.low)
+    low, high = asked.scale or (value, value)
+    if asked.high and high > value:
+        _answer(element, 0, (high + value) / 2, (high - value) / 2, asked.high)
+    if asked.low and low < value:
+        _answer(element, 0, (value + low) / 2, (value - low) / 2, asked.low)
 
 
 def _answer(element: Element, fraction: int, value: float, tolerance: float, text: str) -> None:

@@ -108,8 +108,13 @@ def _test(page: str, title: str, asked: Sequence[Asked]) -> str:
             )
     return (
         f'<assessmentTest {_QTI} identifier="{_test_key(page)}" title="{escape(title)}">'
+        '<outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float"/>'
         '<testPart identifier="chapter" navigationMode="nonlinear" submissionMode="individual">'
-        f"{sections}</testPart></assessmentTest>"
+        # The standard's own defaults are one attempt, and no feedback after it.
+        '<itemSessionControl maxAttempts="0" showFeedback="true"/>'
+        f"{sections}</testPart><outcomeProcessing>"
+        f"{_set('SCORE', _TOTAL)}"
+        "</outcomeProcessing></assessmentTest>"
     )
 
 
@@ -192,17 +197,18 @@ def _number(asked: Number) -> _Parts:
             f"{_RESPONSE}{_float(value)}</equal>"
         )
 
-    cases = [(near(asked.value), _SCORE + _tell("right"))]
+    value = asked.rounded
+    cases = [(near(value), _SCORE + _tell("right"))]
     feedback = {"right": asked.feedback, "low": asked.low, "high": asked.high}
-    for number, (value, hint) in enumerate(asked.mistakes, start=1):
-        cases.append((near(value), _tell(f"mistake-{number}")))
+    for number, (wrong, hint) in enumerate(asked.mistakes, start=1):
+        cases.append((near(wrong), _tell(f"mistake-{number}")))
         feedback[f"mistake-{number}"] = hint
     if asked.low:
-        cases.append((f"<lt>{_RESPONSE}{_float(asked.value)}</lt>", _tell("low")))
+        cases.append((f"<lt>{_RESPONSE}{_float(value)}</lt>", _tell("low")))
     if asked.high:
-        cases.append((f"<gt>{_RESPONSE}{_float(asked.value)}</gt>", _tell("high")))
+        cases.append((f"<gt>{_RESPONSE}{_float(value)}</gt>", _tell("high")))
     return _Parts(
-        _declared("single", "float", [f"{asked.value:.15g}"]),
+        _declared("single", "float", [f"{value:.15g}"]),
         '<p><textEntryInteraction responseIdentifier="RESPONSE" expectedLength="12"/></p>',
         _when(*cases),
         {name: _MARKUP.block(text) for name, text in feedback.items()},
@@ -274,6 +280,7 @@ def _name(name: str) -> str:
 
 
 _SCORE = _set("SCORE", _float(1))
+_TOTAL = '<sum><testVariables variableIdentifier="SCORE"/></sum>'
 
 
 def _tell(name: str) -> str:

@@ -101,6 +101,14 @@ class Number(Asked):
     mistakes: tuple[tuple[float, str], ...] = ()
     scale: tuple[float, float] | None = None
 
+    @property
+    def rounded(self) -> float:
+        """The value as a student should read it: off by a hundredth of the tolerance at most."""
+        digits = range(1, 16) if self.tolerance else ()
+        short = (float(f"{self.value:.{number}g}") for number in digits)
+        near = (value for value in short if abs(value - self.value) <= self.tolerance / 100)
+        return next(near, self.value)
+
 
 @dataclass(frozen=True)
 class Ordering(Asked):
@@ -152,7 +160,12 @@ def collect(folder: Path, built: Path | None = None) -> list[Asked]:
         html = file.read_text("utf-8") if file else ""
         reader = _Reader(pages, page, dict(_TRUTH.findall(html)))
         _run(reader)
-        asked += [_with_figure(question, html, reader.illustrated) for question in reader.asked]
+        asked += [
+            _with_figure(question, html, reader.illustrated)
+            for question in reader.asked
+            # An exercise without a solution sends its readers to a quiz, which is exported itself.
+            if not isinstance(question, Open) or question.answer
+        ]
     keys = [question.key for question in asked]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise ValueError(f"two questions of the book have the key {twice[0]!r}")
@@ -243,6 +256,10 @@ class _Reader(Converter):
     def _link(self, text: str, page: Page) -> str:
         return text  # there are no other pages where the question goes
 
+    def _role(self, name: str, content: str, line: int) -> str:
+        text = super()._role(name, content, line)
+        return f"{text} of the book" if name == "eq" else text
+
     def _option(self, option: Option, line: int) -> Option:
         return Option(
             self._inline(option.text, line), self._inline(option.feedback, line), option.right
@@ -287,8 +304,8 @@ class _Reader(Converter):
         first, options = directive.first, directive.options
         prediction = self._parsed(directive, parse_prediction, options)
         key = self._key("predict", options.get("label"), prediction.text, "Prediction")
-        if prediction.quantity:
-            return  # a widget shows the answer
+        if prediction.quantity or not prediction.exported:
+            return  # a widget shows the answer, or the question is nothing without its page
         if isinstance(prediction.truth, str):
             told = self._truths.get(f"{self.page.name}/{key}")
             if told is None:
