@@ -48,7 +48,9 @@ def _after_pool3(n: float) -> int:
     return m
 
 
-@exercise("Over five days: that is what two graphics cards of 2010 kept up, and no processor did.")
+@exercise(
+    "By the slide's count, two graphics cards did that many each second, for five days and a half."
+)
 def sustained(answer: Answer) -> None:
     """Multiplications a second for 90 passes over 1.2 million images in 5.5 days."""
     forward, images, seconds = 1.135e9, 90 * 1.2e6, 5.5 * 24 * 3600

@@ -8,7 +8,9 @@ from torch import Tensor
 from companion.exercises import Answer, Hint, agree, exercise, shape
 
 
-@exercise("With F = 0 the block is the identity on what a ReLU gave: depth can no longer hurt.")
+@exercise(
+    "With F = 0 the block passes on what a ReLU gave: a deeper network has that solution, too."
+)
 def residual(answer: Answer) -> None:
     """`residual(x, f)`: ReLU(f(x) + x), for any function f."""
     x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(7), dtype=torch.float64)

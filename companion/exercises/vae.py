@@ -210,9 +210,7 @@ def interpolate(answer: Answer) -> None:
         )
 
 
-@exercise(
-    "The other dimensions carry nothing about the image: the decoder has learnt to ignore them."
-)
+@exercise("What is below the threshold says next to nothing about the image.")
 def active_units(answer: Answer) -> None:
     """`active_units(kl_per_dim, threshold)`: indices of active dimensions, by decreasing KL."""
     kl_per_dim = torch.tensor([0.02, 3.1, 0.0, 1.2, 2.5, 0.3])

@@ -112,10 +112,8 @@ class TopK(LiveWidget):
 
     def describe(self) -> str:
         """One line: the errors for the present k."""
-        return (
-            f"TopK: top-1 error {self.error(1):.1%}, top-{self.k} error {self.error():.1%} "
-            f"of {len(self._y)} images"
-        )
+        more = f", top-{self.k} error {self.error():.1%}" if self.k > 1 else ""
+        return f"TopK: top-1 error {self.error(1):.1%}{more} of {len(self._y)} images"
 
 
 def _predictions(probabilities: Any, labels: Any) -> tuple[Tensor, Tensor]:
