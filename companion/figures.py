@@ -305,9 +305,9 @@ class Picture:
     def _repr_html_(self) -> str:
         labelled = any(self.rows)
         columns = "max-content minmax(0,1fr)" if labelled else "minmax(0,1fr)"
-        gap = "2px 10px"
-        if self.columns:
-            columns, gap = f"repeat({self.columns},minmax(0,1fr))", "8px"
+        gap, align = "2px 10px", "center"
+        if self.columns:  # images stay in line where a label takes two
+            columns, gap, align = f"repeat({self.columns},minmax(0,1fr))", "8px", "end"
         cells = []
         # The alt text tells of the whole; a row of its own has nothing to add.
         alts = chain([escape(self.alt)], repeat(""))
@@ -334,7 +334,7 @@ class Picture:
         return (
             f'<figure class="companion-picture" style="margin:0;max-width:{self.width}px">'
             f'<div style="display:grid;grid-template-columns:{columns};gap:{gap};'
-            f'align-items:center">{"".join(cells)}</div>{caption}</figure>'
+            f'align-items:{align}">{"".join(cells)}</div>{caption}</figure>'
         )
 
     def __repr__(self) -> str:
