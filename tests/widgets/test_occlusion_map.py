@@ -351,8 +351,17 @@ class TestInThePage:
         with visit(browser, stage(made)) as seen:
             load(seen)
             region = seen.page.locator(LIVE)
-            region.get_by_role("button", name="Run the map").click()
-            region.get_by_role("button", name="Cancel").click()
+            # At once: a map may be whole before a hand is at the other button.
+            region.evaluate(
+                """async (region) => {
+                    const button = (name) => [...region.querySelectorAll("button")]
+                        .find((each) => each.innerText === name);
+                    button("Run the map").click();
+                    for (let frames = 0; button("Cancel").disabled && frames < 600; frames += 1)
+                        await new Promise(requestAnimationFrame);
+                    button("Cancel").click();
+                }"""
+            )
             stopped = seen.page.wait_for_function(
                 f"document.querySelector('{LIVE}').dataset.map === 'stopped'"
             )

@@ -156,11 +156,14 @@ export function bench(options) {
     );
     if (state === "paused" || state === "diverged") picture.now();
   };
+  let resets = 0;
+  let goesOnAfter = false; // the reset that is under way
   const picture = pictures(async () => {
     const name = active();
+    const before = resets;
     try {
       const seen = await now().player.look(look());
-      if (!seen || name !== active()) return;
+      if (!seen || name !== active() || before !== resets) return;
       await onSeen(seen);
       root().dataset.pictured = String(seen.steps);
       await new Promise(requestAnimationFrame); // so that the time to paint counts, too
@@ -195,21 +198,27 @@ export function bench(options) {
   const runs = () => ["playing", "loading"].includes(now().player.state);
   /** All back to the first weights; `goesOn` if one was running. */
   const reset = async (goesOn = false) => {
-    const wanted = goesOn && runs();
+    goesOnAfter = goesOn && (runs() || goesOnAfter);
+    resets += 1;
+    delete root().dataset.pictured;
     await Promise.all(Object.values(all).map((each) => each.player.reset()));
     for (const each of Object.values(all)) each.steps = 0;
-    delete root().dataset.pictured;
     onReset();
     follow();
     const { state } = now().player;
     onState(active(), state, /** @type {any} */ (undefined));
-    if (wanted) now().player.play();
+    if (goesOnAfter) now().player.play();
+    goesOnAfter = false;
   };
   const tools = toolbar({
     seed: () => model.get("seed"),
     epoch: (taken) => taken * epochShare(plans[active()]),
     reseeding: ["New weights", "Other first weights, and another order of the batches"],
-    play: () => (runs() ? now().player.pause() : now().player.play()),
+    play() {
+      goesOnAfter = false;
+      if (runs()) now().player.pause();
+      else now().player.play();
+    },
     step: () => now().player.play(1),
     reset: () => reset(),
     reseed() {
