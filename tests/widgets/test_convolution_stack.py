@@ -260,7 +260,9 @@ class TestInAPage:
         assert_shows(tab, w)
         value = f"{w.sums[1, 7, 7]:g}".replace("-", "minus ")
         assert sums.get_attribute("aria-valuetext") == f"row 7, column 7: {value}"
-        box = tab.locator(".stack-map").nth(1).bounding_box()  # the green channel
+        green = tab.locator(".stack-map").nth(1)
+        green.scroll_into_view_if_needed()
+        box = green.bounding_box()
         tab.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + 0.55 * box["height"])
         settle(tab)
         assert unit_of(tab, w) == (1, 4, 2)  # around pixel [5, 3]
