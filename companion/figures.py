@@ -469,7 +469,10 @@ def diverging(images: "Tensor | ArrayLike", limit: float | None = None) -> np.nd
 
 
 def encode_image(pixels: np.ndarray, *, lossless: bool = True) -> bytes:
-    """H×W×3 (or H×W) uint8 pixels as a PNG or WebP file: whichever is smallest."""
+    """H×W×3 (or H×W) uint8 pixels as a PNG or WebP file, whichever is smallest.
+
+    With `lossless=False` a WebP file that changes some colours a little may be it, too.
+    """
     from PIL import Image
 
     picture, files = Image.fromarray(pixels), [io.BytesIO()]
