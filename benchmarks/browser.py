@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from playwright.sync_api import Browser, sync_playwright
 
-from conftest import BROWSER_OPTIONS, ROOT, SITE, QuietHandler, chromium
+from companion.site.pdf import find_chromium
+from conftest import BROWSER_OPTIONS, ROOT, SITE, QuietHandler
 
 CHAPTER = "12-vae.html"
 
@@ -211,7 +212,7 @@ def measure() -> Iterator[dict[str, Any]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     root = f"http://127.0.0.1:{server.server_port}"
     with sync_playwright() as playwright:
-        options = {"executable_path": chromium()} if chromium() else {}
+        options = {"executable_path": find_chromium()} if find_chromium() else {}
         browser = playwright.chromium.launch(args=BROWSER_OPTIONS, **options)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{root}/{CHAPTER}")

@@ -13,8 +13,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from companion.datasets import load_images
 from companion.models.pretrained import pretrained
+from companion.site.pdf import find_chromium
 from companion.widgets import OcclusionMap
-from conftest import BROWSER_OPTIONS, chromium
+from conftest import BROWSER_OPTIONS
 from support.engine_page import served_folder
 from support.stage import write_stage
 
@@ -102,7 +103,7 @@ def measure() -> Iterator[Line]:
     exact, half, fine = widget(0), widget(0.02), widget(0.02, stride=16)
     expected = np.array(exact.known["drops"])
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        options = {"executable_path": chromium()} if chromium() else {}
+        options = {"executable_path": find_chromium()} if find_chromium() else {}
         browser = playwright.chromium.launch(args=BROWSER_OPTIONS, **options)
         folder = Path(name)
         for key, made in (("exact", exact), ("half", half), ("fine", fine)):

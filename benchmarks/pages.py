@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.datasets import load_images
+from companion.site.pdf import find_chromium
 from companion.training.losses import classification_loss
 from companion.widgets import (
     AnomalySandbox,
@@ -24,7 +25,7 @@ from companion.widgets import (
 )
 from companion.widgets.base import LiveWidget
 from companion.widgets.noise import batch_rows, step_noise
-from conftest import BROWSER_OPTIONS, chromium
+from conftest import BROWSER_OPTIONS
 from support.engine_page import served_folder
 from support.stage import write_stage
 
@@ -277,7 +278,7 @@ def learning(browser: Browser, address: str) -> float:
 def measure() -> Iterator[Line]:
     """All of it, in Chromium, from a plain web server."""
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        options = {"executable_path": chromium()} if chromium() else {}
+        options = {"executable_path": find_chromium()} if find_chromium() else {}
         browser = playwright.chromium.launch(args=BROWSER_OPTIONS, **options)
         folder = Path(name)
         widget = vae()

@@ -174,6 +174,7 @@ def test_paths_that_are_none(arguments: list[str], words: str, capsys: Captured)
     assert len(printed.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_somebody_without_a_home(tmp_path: Path) -> None:
     """As containers have them: an unknown user, and no HOME."""
     code = (

@@ -11,6 +11,7 @@ from companion import library as under_test
 from companion.library import import_torchvision
 
 
+@pytest.mark.slow
 def test_in_a_fresh_process_even_after_an_import_that_failed() -> None:
     program = """
 try:

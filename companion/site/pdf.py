@@ -44,7 +44,8 @@ _FOOT = (
 
 def find_chromium() -> str:
     """Path of the Chromium to drive: $CHROMIUM, else the machine's; "" leaves it to Playwright."""
-    wanted = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    wanted = [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
+    wanted += ["chromium-headless-shell"]
     return next((path for name in wanted if name and (path := which(name))), "")
 
 

@@ -40,6 +40,7 @@ def independent(method: str, X: np.ndarray) -> np.ndarray:
 
 
 class TestAgainstIndependentRuns:
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["iforest", "lof", "knn", "cblof", "pca"])
     @pytest.mark.parametrize("name", ["breast cancer", "wine"])
     def test_auroc(self, method, name):

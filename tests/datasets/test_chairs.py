@@ -209,6 +209,7 @@ def test_a_chair_does_not_depend_on_its_neighbours(chairs: ImageSet) -> None:
     assert torch.equal(alone, chairs.images[77:78])
 
 
+@pytest.mark.slow
 def test_no_chair_is_in_two_splits_or_seeds() -> None:
     sets = [load_images("chairs", split, 20, seed) for split in SPLITS for seed in (0, 1, 2)]
     images = torch.cat([data.images for data in sets])

@@ -208,6 +208,7 @@ def test_an_answer_cut_off_anywhere_leaves_nothing_and_the_rerun_succeeds(
     check_grey()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
 def test_killed_while_downloading_the_rerun_succeeds(
     server: Server, folder: Path, share: float

@@ -500,6 +500,7 @@ print((held("VmHWM") - before) / images.numel())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="another system")
 def test_a_folder_takes_the_memory_of_its_images(tmp_path: Path) -> None:
     paint(tmp_path / "train" / "0.png", size=(96, 96))

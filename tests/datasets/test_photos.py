@@ -107,6 +107,7 @@ class TestOwnPhotograph:
             read_photograph(tmp_path / "none.png")
 
 
+@pytest.mark.slow
 def test_pieces_are_cut_from_the_photographs_of_their_class() -> None:
     whole = load_images("photos", "train", image_size=160).images
     for split, rows in (("train", slice(0, 112)), ("test", slice(112, 160))):

@@ -227,6 +227,7 @@ class TestToys:
         assert ratios[0] == pytest.approx(5, rel=0.1)
         assert 0.6 < ratios[1] < 1.6
 
+    @pytest.mark.slow
     def test_noise_clumps_at_a_low_perplexity(self):
         noise = toy_points("noise", 250).points
         low, usual = (clumping(exact(noise, p)) for p in (2, 30))

@@ -139,6 +139,7 @@ def test_changed_weights_or_forward_make_another_file():
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_made_anew(cache):
     decoder, latent_dim = decoders()["digits"]
     first = export_decoder(decoder, latent_dim)

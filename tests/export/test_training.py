@@ -320,6 +320,7 @@ def test_two_players_take_turns_over_one_vector_of_weights():
     assert worst(pages["generator"], model) <= 1e-4
 
 
+@pytest.mark.slow
 def test_gradients_of_the_input():
     torch.manual_seed(0)
     model = small()
@@ -519,6 +520,7 @@ def test_layers_that_onnx_has_otherwise(layer):
         torch.testing.assert_close(found, parameter.grad, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=2)
 @given(st.integers(2, 6), st.integers(2, 5), st.sampled_from(["mean", "sum"]))
 def test_every_loss(count, classes, reduction):
@@ -673,6 +675,7 @@ def test_what_is_refused(make, loss, options, message):
     assert "\x1b" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["gradient", "optimizer"])
 def test_a_step_that_computes_otherwise_than_torch_is_refused(wrong, monkeypatch):
     if wrong == "gradient":
@@ -705,6 +708,7 @@ def test_small_constants_stay():
     assert found == pytest.approx(float(model(images).detach().square().mean()), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_exports_once_and_small(monkeypatch, cache):
     torch.manual_seed(0)
     model, (images, labels) = small(), digits(8)

@@ -256,6 +256,7 @@ def test_recipes_are_complete(name: str) -> None:
     assert model.image_shape == test.image_shape == train.image_shape
 
 
+@pytest.mark.slow
 def test_sprites_are_drawn_anew_each_epoch() -> None:
     draw: Any = recipes.get("vae-sprites").train_data()
     one, two, again = draw(0), draw(1), draw(0)
@@ -263,10 +264,16 @@ def test_sprites_are_drawn_anew_each_epoch() -> None:
     assert torch.equal(one.images[:100], again.images[:100])
 
 
+kept_images = functools.cache(load_images)  # drawing chairs takes half a minute
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", recipes.names())
-def test_what_ships_is_intact_and_good(name: str, request: pytest.FixtureRequest) -> None:
+def test_what_ships_is_intact_and_good(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = recipes.get(name)
+    monkeypatch.setattr(base, "load_images", kept_images)
     if recipes.find(name) != recipes.stored_at(name, data_dir()):
         pytest.fail(f"{name} does not ship: run `companion train {name} --out data`")
     data = None

@@ -120,6 +120,7 @@ def test_nothing_runs_when_nothing_changed(monkeypatch):
     assert times(STATIC) == before
 
 
+@pytest.mark.slow
 def test_a_changed_source_is_built_and_the_engine_kept(clone):
     static = build_frontend(clone, quiet=True)
     before = times(static)
@@ -138,6 +139,7 @@ def test_a_changed_source_is_built_and_the_engine_kept(clone):
     assert not (static / "posterior.js").exists()
 
 
+@pytest.mark.slow
 def test_a_lost_file_is_built_again(clone):
     static = build_frontend(clone, quiet=True)
     (static / "engine.js").unlink()
@@ -145,6 +147,7 @@ def test_a_lost_file_is_built_again(clone):
     assert (static / "engine.js").read_bytes() == (STATIC / "engine.js").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_broken_source_is_one_sentence_and_leaves_the_last_build(clone):
     static = build_frontend(clone, quiet=True)
     before = times(static)
@@ -169,6 +172,7 @@ def test_no_network_is_one_sentence(clone, monkeypatch):
     assert not (clone / "companion/widgets/static").exists()
 
 
+@pytest.mark.slow
 def test_a_wheel_needs_only_what_is_bundled(clone, monkeypatch):
     """One that finds all asks for nothing; a wheel asks for the packages that are bundled."""
     asked = []

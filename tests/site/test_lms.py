@@ -262,6 +262,7 @@ def test_a_guess_is_told_on_which_side_it_lies(small, answer, fraction, feedback
     assert got == (fraction, f"<p>{feedback}</p>")
 
 
+@pytest.mark.slow
 def test_places_say_neither_more_nor_less_than_the_right_orders():
     """Whoever gives each line a place that it may have, and no place twice, has a right order."""
     for question in collect(BOOK):

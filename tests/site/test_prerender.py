@@ -149,11 +149,10 @@ ARTICLE = {"desktop": 688, "phone": 358}
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_a_still_is_the_live_widget_at_rest(browser, stage, size, theme):
-    address = stage(*(example.make() for example in EXAMPLES.values()))
+def test_a_still_is_the_live_widget_at_rest(browser, every_widget, size, theme):
     looks = []
     for scripts in (False, True):
-        with visit(browser, address, size=size, theme=theme, scripts=scripts) as seen:
+        with visit(browser, every_widget, size=size, theme=theme, scripts=scripts) as seen:
             seen.page.set_viewport_size({"width": ARTICLE[size], "height": 900})
             if scripts:
                 seen.scroll_through()

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: Seconds that anything may take before a test gives up: a busy machine is no failure.
-PATIENCE = 300
+PATIENCE = 120
 
 
 def until(condition: Callable[[], T]) -> T:

@@ -213,6 +213,7 @@ except ValueError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_notebooks_dataset_with_workers_is_refused_where_they_could_not_read_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -43,6 +43,7 @@ print(*found, held(), given)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_is_used_again_and_goes_back_afterwards() -> None:
     command = [sys.executable, "-c", MEMORY]

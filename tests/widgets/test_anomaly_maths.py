@@ -182,6 +182,7 @@ class TestForest:
         np.testing.assert_allclose(found["own"], -forest.score_samples(rows), rtol=1e-9)
         np.testing.assert_allclose(found["field"], -forest.score_samples(PLACES), rtol=1e-9)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["two densities", "clump", "noise"])
     def test_own_trees_have_scikit_learns_distribution(self, name):
         """Means of 20 forests' scores of the same places, and how much they scatter. A score of

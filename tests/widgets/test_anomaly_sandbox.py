@@ -57,6 +57,7 @@ class TestNumbers:
         np.testing.assert_array_equal(w.rows()[: len(points)], points * [100, 1])
         np.testing.assert_array_equal(w.rows()[len(points) :], [points[0] * [100, 1]] * COPIES)
 
+    @pytest.mark.slow
     def test_contamination_is_a_share_and_moves_no_score(self):
         few, many = (AnomalySandbox("ring", contamination=c) for c in (0.05, 0.3))
         for method, scores in few.scores().items():
@@ -68,6 +69,7 @@ class TestNumbers:
                 assert counts[0] in (9, 10)  # of 185; ties share the threshold
                 assert counts[1] == 56
 
+    @pytest.mark.slow
     def test_what_the_data_sets_show(self):
         """Each trap and difference that the chapter tells of."""
         found = {name: AnomalySandbox(name).scores() for name in DATASETS if name != "noise"}

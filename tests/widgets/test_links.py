@@ -47,6 +47,13 @@ CHANGE = """async (box) => {
 }"""
 
 
+# Goes to a link of the page, and returns once the page was told.
+FOLLOW = """(_, link) => new Promise((told) => {
+  addEventListener("hashchange", () => setTimeout(told), { once: true });
+  location.hash = link;
+})"""
+
+
 def boxes(page):
     return page.locator(".companion-widget").all()
 
@@ -72,7 +79,7 @@ def test_every_control_comes_back(browser, every_widget):
             assert box.evaluate(HELD) == first, name
             box.evaluate("(_, link) => { location.hash = link; }", link)
             # A widget that computes may need some frames.
-            for _ in range(20):
+            for _ in range(200):
                 settle(seen.page)
                 if (held := box.evaluate(HELD)) == wanted:
                     break
@@ -101,22 +108,22 @@ def test_what_may_not_be_does_nothing(browser, every_widget):
         seen.scroll_through()
         for name, box in zip(EXAMPLES, boxes(seen.page), strict=True):
             before = looks(box)
-            keys = [*json.loads(box.get_attribute("data-settings")), "__proto__", "title", "_esm"]
+            specs, place = json.loads(box.get_attribute("data-settings")), box.get_attribute("id")
+            keys = [*specs, "__proto__", "title", "_esm"]
             for value in HOSTILE:
                 # A word or a list of none is what some may be; a control takes what it can.
-                wrong = [key for key in keys if not may_be(box, key, value)]
+                wrong = [key for key in keys if not may_be(specs.get(key, {}), value)]
                 query = "&".join(f"{key}={value}" for key in wrong)
-                link = f"#{box.get_attribute('id')}?{query}&~999=on&~0={quote('<b>')}&&=&=x"
-                box.evaluate("(_, link) => { location.hash = link; }", link)
-                settle(seen.page)
+                link = f"#{place}?{query}&~999=on&~0={quote('<b>')}&&=&=x"
+                box.evaluate(FOLLOW, link)
+            settle(seen.page)
             assert looks(box) == before, name
         assert seen.page.evaluate("window.hurt") is None
         assert seen.page.evaluate("({}).polluted") is None
         assert seen.errors == []
 
 
-def may_be(box, key, value):
-    spec = json.loads(box.get_attribute("data-settings")).get(key, {})
+def may_be(spec, value):
     if "words" in spec:
         return value in spec["words"] and value not in spec.get("needs", {})
     if "list" in spec and value == "":
@@ -161,10 +168,10 @@ def test_whatever_may_be_can_be_shown(browser, every_widget):
         seen.scroll_through()
         broken = {}
         for name, box in zip(EXAMPLES, boxes(seen.page), strict=True):
-            specs = json.loads(box.get_attribute("data-settings"))
+            specs, place = json.loads(box.get_attribute("data-settings")), box.get_attribute("id")
             for _ in range(6):
                 query = "&".join(f"{key}={anything(spec, draw)}" for key, spec in specs.items())
-                link = f"#{box.get_attribute('id')}?{query}"
+                link = f"#{place}?{query}"
                 box.evaluate("(_, link) => { location.hash = link; }", link)
                 settle(seen.page)
                 text = looks(box)[0]

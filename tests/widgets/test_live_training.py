@@ -90,6 +90,7 @@ class TestArguments:
         with pytest.raises(ValueError, match="not one of the model's parameters, which alone are"):
             LiveTraining(trainings.softmax_model(), loss, trainings.data("train"))
 
+    @pytest.mark.slow
     def test_data_of_every_kind(self, build):
         images, labels = trainings.data("train").images, trainings.data("train").labels
         model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Unflatten(1, (1, 8, 8)))
@@ -124,6 +125,7 @@ class TestArguments:
         with pytest.raises(ValueError, match=r"batch_size must be one of \[32, 320\], not 7"):
             widget.batch_size = 7
 
+    @pytest.mark.slow
     def test_the_model_stays_as_it_is(self):
         model = trainings.cnn_model().train()
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -123,6 +123,7 @@ class TestEstimates:
 
 
 class TestModes:
+    @pytest.mark.slow
     def test_the_ring_is_covered_from_the_recorded_seed(self, played):
         """At least 7 of 8 within 3,000 rounds, and it stays so for a thousand."""
         found = played(rounds=4000, every=500)["numbers"]
@@ -130,6 +131,7 @@ class TestModes:
         assert found[-1]["near"] > 0.7
         assert found[-1]["js"] < 0.1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", [0, 3])
     def test_a_hasty_generator_collapses(self, played, seed):
         """With 20 times the discriminator's learning rate it covers one mode, two, or none."""

@@ -76,6 +76,7 @@ class TestInPython:
         assert active == pytest.approx(100 * float(often.mean()), rel=1e-5)
         assert dead == pytest.approx(100 * float((often == 0).float().mean()), rel=1e-5)
 
+    @pytest.mark.slow
     def test_a_heavier_penalty_leaves_fewer_units_on_and_a_larger_error(self, digits):
         ends = [
             SparseCode(*digits, units=UNITS, penalty=penalty, weight=weight).rest["curve"][-1]
