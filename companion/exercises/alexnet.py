@@ -49,7 +49,7 @@ def _after_pool3(n: float) -> int:
 
 
 @exercise(
-    "By the slide's count, two graphics cards did that many each second, for five days and a half."
+    "That is the slide's network at the paper's pace; the paper's own, in two groups, makes fewer."
 )
 def sustained(answer: Answer) -> None:
     """Multiplications a second for 90 passes over 1.2 million images in 5.5 days."""

@@ -185,8 +185,8 @@ class LayerTable(list[Layer]):
         """A table to look at, with a line of totals where there is something to add up.
 
         `columns` are some of "layer", "kind", "input", "output", "parameters", "multiplications",
-        "receptive field", "stride", "padding"; all of them if none is named. Raises ValueError for
-        another.
+        "receptive field", "effective stride", "effective padding"; all of them if none is named.
+        Raises ValueError for another.
         """
         chosen = columns or tuple(_COLUMNS)
         for column in chosen:
@@ -222,8 +222,8 @@ _COLUMNS = {
     "parameters": lambda row: f"{row.parameters:,}",
     "multiplications": lambda row: f"{row.multiplications:,}",
     "receptive field": lambda row: f"{row.receptive_field}",
-    "stride": lambda row: f"{row.effective_stride}",
-    "padding": lambda row: f"{row.effective_padding}",
+    "effective stride": lambda row: f"{row.effective_stride}",
+    "effective padding": lambda row: f"{row.effective_padding}",
 }
 
 
