@@ -32,9 +32,7 @@ def test_its_sources_are_the_works_it_cites_as_the_book_has_them():
             assert "doi" in entry.fields, key
 
 
-def test_the_number_of_chapters_it_tells_is_the_book_s():
-    chapters = [*(ROOT / "book").glob("[0-9]*.md")]
-    assert len(chapters) == 14
-    assert "fourteen chapters" in PAPER
-    objectives = yaml.safe_load((ROOT / "book" / "objectives.yml").read_text("utf-8"))
-    assert f"{sum(map(len, objectives.values()))} objectives" in PAPER
+def test_each_part_of_the_lecture_has_its_chapter():
+    assert "a chapter for each of its fourteen parts" in PAPER
+    numbers = {path.name[:2] for path in (ROOT / "book").glob("[0-9]*.md")}
+    assert numbers >= {f"{part:02}" for part in range(1, 15)}

@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from companion.site import runs
 from companion.threads import allowed_processors
 
 logger = logging.getLogger(__name__)
@@ -31,18 +32,22 @@ _KERNELS = 4
 def execute_chapters(app: Sphinx, env: SphinxEnvType, docnames: Iterable[str]) -> None:
     """Execute the chapters that are to be read and not in the cache, a kernel a processor."""
     cache = get_cache(env.mystnb_config.execution_cache_path)
-    waiting: list[tuple[Path, NotebookNode]] = []
+    notebooks: dict[str, NotebookNode] = {}
     for docname in docnames:
         path = Path(env.doc2path(docname))
         text = path.read_text("utf-8")
         reader = create_nb_reader(str(path), env.myst_config, env.mystnb_config, text)
         if reader is None:
             continue
-        notebook = reader.read(text)
-        try:
-            cache.match_cache_notebook(notebook)
-        except KeyError:
-            waiting.append((path, notebook))
+        notebooks[str(path)] = reader.read(text)
+    if not notebooks:
+        return
+    prints = runs.run_fingerprints(map(_code, notebooks.values()))
+    chapters = dict(zip(notebooks, zip(prints, notebooks.values(), strict=True), strict=True))
+    taken = runs.take_over(cache, chapters)
+    if taken:
+        logger.info("%d chapters can reach nothing that changed: their runs stay", len(taken))
+    waiting = [(Path(path), nb) for path, nb in notebooks.items() if not runs.has_run(cache, nb)]
     kernels = min(len(waiting), allowed_processors(), _KERNELS)
     if kernels < 2:
         return
@@ -71,6 +76,10 @@ def execute_chapters(app: Sphinx, env: SphinxEnvType, docnames: Iterable[str]) -
                 len(waiting),
                 time.perf_counter() - start,
             )
+
+
+def _code(notebook: NotebookNode) -> str:
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
 def _execute(path: Path, notebook: NotebookNode, timeout: int) -> ExecutionResult:

@@ -38,6 +38,7 @@ from companion.site import (
 from companion.site.activities import order, predict, quiz, recall, task
 from companion.site.frontend import ROOT, STATIC, model_scripts, widget_names
 from companion.site.lms import page as question_bank
+from companion.site.runs import digest, kernel_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -90,27 +91,6 @@ SECURITY_POLICY = "; ".join(
         "base-uri 'self'",
     ]
 )
-
-
-def digest(paths: Iterable[Path]) -> str:
-    """SHA-256 over the names and contents of files, and of all files in folders."""
-    total = hashlib.sha256()
-    for path in paths:
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        for file in files:
-            if "__pycache__" not in file.parts:
-                total.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
-    return total.hexdigest()
-
-
-def kernel_fingerprint() -> str:
-    """What an executed notebook depends on beside its own cells: package, weights, lock file."""
-    package = sorted(
-        p for p in (ROOT / "companion").rglob("*.py") if "site" not in p.relative_to(ROOT).parts
-    )
-    # Not what `companion data` has fetched: no chapter's cells read it as they stand.
-    weights = sorted(p for p in (ROOT / "data").iterdir() if p.name != "downloads")
-    return digest([*package, *weights, ROOT / "requirements.lock"])
 
 
 class BookRenderer(NbElementRenderer):

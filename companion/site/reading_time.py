@@ -126,13 +126,17 @@ def parts(text: str) -> tuple[str, str]:
 
 
 def minutes(text: str) -> dict[str, int]:
-    """Estimated minutes for each of `PARTS` of a chapter's Markdown, in steps of five."""
+    """Estimated minutes for each of `PARTS` of a chapter's Markdown, in steps of five.
+
+    However short it is, a step for reading.
+    """
     names = {
         name for found in _IMPORTED.findall(text) for name in re.findall(r"\w+", "".join(found))
     }
     must, may = (count(part, frozenset(names)) for part in parts(text))
     exact = must.reading, must.doing, may.reading + may.doing
-    return {part: round(m / _STEP) * _STEP for part, m in zip(PARTS, exact, strict=True)}
+    steps = {part: round(m / _STEP) for part, m in zip(PARTS, exact, strict=True)}
+    return {part: _STEP * n for part, n in (steps | {"reading": max(1, steps["reading"])}).items()}
 
 
 def told(text: str, part: str) -> str:

@@ -95,8 +95,6 @@ def test_a_page_that_is_not_there_is_refused(book):
 def test_every_chapter_of_the_book_has_objectives_that_are_shown():
     found = objectives.read(ROOT / "book")  # which also says that the map is whole both ways
     assert set(found) == {name for name in book_pages() if re.match(r"\d", name)}
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert f"each of the {sum(map(len, found.values()))}\nobjectives" in readme
     for name, here in found.items():
-        assert len(here) >= 4, name
+        assert here, name
         assert all(objective.by for objective in here), name

@@ -170,23 +170,6 @@ def test_a_page_that_was_left_out_leaves_the_site(tmp_path):
     assert left == {"_sources/01-kept.md", "_sources/01-kept.ipynb", "01-kept.html", "search.html"}
 
 
-def test_fingerprint_follows_package_and_data(tmp_path, monkeypatch):
-    monkeypatch.setattr(extension, "ROOT", tmp_path)
-    for name in ("companion/models.py", "companion/site/x.py", "data/w", "requirements.lock"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("1")
-    first = extension.kernel_fingerprint()
-    (tmp_path / "companion/site/x.py").write_text("2")
-    (tmp_path / "data/downloads").mkdir()
-    (tmp_path / "data/downloads/mnist").write_text("2")
-    assert extension.kernel_fingerprint() == first, "the site's code does not run in kernels"
-    seen = {first}
-    for name in ("companion/models.py", "data/w", "requirements.lock"):
-        (tmp_path / name).write_text("2")
-        seen.add(extension.kernel_fingerprint())
-    assert len(seen) == 4
-
-
 def test_repository_address_stands_in_one_place():
     config = (ROOT / "_config.yml").read_text("utf-8")
     url = re.search(r"^  url: (.*)$", config, re.MULTILINE)

@@ -1,5 +1,5 @@
 """One of each widget: names that must stay text, what it must say by Python's numbers, and traits
-to set."""
+to set. A widget that needs no arguments is found without being named here."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from companion.datasets import ImageSet
 from companion.models import DCGAN, ConvVAE
 from companion.training.losses import classification_loss
 from companion.widgets.base import LiveWidget
+from companion.widgets.settings import Setting, settings
 from support.front_end import HOSTILE
 
 
@@ -453,3 +454,30 @@ EXAMPLES = {
         {"noise": 0.5, "copies": 1, "bins": 10},
     ),
 }  # fmt: skip
+
+
+def _another(value: Any, allowed: Setting) -> Any:
+    """Some other value that a setting may have; None where that is no number, word or switch."""
+    if "flag" in allowed:
+        return not value
+    choices = next((allowed[kind] for kind in ("number", "whole", "words") if kind in allowed), [])
+    return next((choice for choice in reversed(choices) if choice != value), None)
+
+
+def as_it_comes(kind: type[LiveWidget]) -> Example:
+    """A widget without arguments, and each of its settings at another value."""
+    widget = kind()
+    others = {
+        name: _another(getattr(widget, name), allowed) for name, allowed in settings(widget).items()
+    }
+    return Example(kind, lambda w: [], {k: v for k, v in others.items() if v is not None})
+
+
+for _name in sorted(set(widgets.__all__) - {name.partition(",")[0] for name in EXAMPLES}):
+    try:
+        EXAMPLES[_name] = as_it_comes(getattr(widgets, _name))
+    except TypeError as error:
+        raise TypeError(
+            f"{_name} has no example in tests/support/every_widget.py and needs one, "
+            "because it cannot be made without arguments"
+        ) from error

@@ -4,11 +4,13 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 from companion.site.frontend import NODE
 from conftest import ROOT
+from support.every_widget import as_it_comes
 from support.front_end import JS, module_page, settle, shown_numbers, small_text, widget_page
 
 README = (ROOT / "companion" / "widgets" / "README.md").read_text("utf-8")
@@ -45,6 +47,12 @@ def test_the_smallest_widget_is_small():
     assert "export default" in SMALLEST
 
 
+def test_the_tests_of_all_widgets_find_the_smallest_by_themselves(logistic):
+    make, _, later = as_it_comes(type(logistic))
+    assert make().x == 1
+    assert later == {"x": 6}
+
+
 def test_every_part_has_an_example():
     parts = {path.name for path in (JS / "ui").glob("*.js")}
     imported = {name for code in EXAMPLES for name in re.findall(r'"\./ui/(\w+\.js)"', code)}
@@ -58,6 +66,11 @@ def test_the_code_passes_the_checks(folder):
     (clone / "node_modules").symlink_to(ROOT / "node_modules")
     (clone / "companion" / "site" / "js").mkdir(parents=True)
     (folder / "example.d.ts").write_text("declare const el: HTMLElement;\n")
+    (folder.parent / "logistic.py").write_text(PYTHON, "utf-8")
+    for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--config", str(ROOT / "pyproject.toml")]
+        done = subprocess.run([*ruff, str(clone)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
     style = ["@biomejs/biome/bin/biome", "check", "--vcs-enabled=false", "--error-on-warnings"]
     for program, *arguments in (style, ["typescript/bin/tsc"]):
         command = [str(NODE), f"node_modules/{program}", *arguments]
