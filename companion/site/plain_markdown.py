@@ -151,6 +151,11 @@ class Pages:
         """The works in `references.bib`."""
         return parse_file(str(self.folder / "references.bib"))
 
+    @cached_property
+    def authors(self) -> dict[str, str]:
+        """By a work's key, its authors as a citation names them."""
+        return {key: _authors(entry) for key, entry in self.bibliography.entries.items()}
+
     def collect_labels(self, convert: Callable[["Converter"], object]) -> None:
         """Convert every notebook once, so that the next time each label and citation is known."""
         self.labels = {}
@@ -583,7 +588,7 @@ class Converter:
                 raise self.error(line, f"references.bib has no work {before or key!r}")
             self.page.cited.add(key)
             where = f", {after}" if after else ""
-            works.append((_authors(self.book.bibliography.entries[key]), self._year(key) + where))
+            works.append((self.book.authors[key], self._year(key) + where))
         if in_text:
             return "; ".join(f"{who} [{when}]" for who, when in works)
         return "[" + "; ".join(f"{who}, {when}" for who, when in works) + "]"
@@ -593,7 +598,7 @@ class Converter:
         entries = self.book.bibliography.entries
 
         def name(other: str) -> tuple[str, str]:
-            return _authors(entries[other]), entries[other].fields.get("year", "n.d.")
+            return self.book.authors[other], entries[other].fields.get("year", "n.d.")
 
         alike = sorted(other for other in self.page.cited if name(other) == name(key))
         letter = "abcdefgh"[alike.index(key)] if len(alike) > 1 else ""
@@ -609,7 +614,7 @@ class Converter:
         for entry in style.format_bibliography(data, sorted(self.page.cited)):
             # The back end escapes more than the middle of a line needs.
             text = re.sub(r"\\([-.()+!#])", r"\1", entry.text.render(Backend()))
-            who, when = _authors(data.entries[entry.key]), self._year(entry.key)
+            who, when = self.book.authors[entry.key], self._year(entry.key)
             works[who, when, entry.key] = f"- **{who} [{when}]**: {' '.join(text.split())}"
         return "\n".join(works[name] for name in sorted(works))
 

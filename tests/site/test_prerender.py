@@ -18,6 +18,11 @@ from support.pages import visit
 
 CONTROLS = {"input", "select", "textarea", "button", "summary"}
 
+# Each is drawn after a training or a run of its own: seconds.
+LONG = {
+    "AnomalySandbox", "AutoencoderRace", "DigitGAN", "LiveTraining", "ManifoldField", "SparseCode",
+}  # fmt: skip
+
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -30,7 +35,10 @@ def test_there_is_an_example_of_every_widget():
     assert {name.split(",")[0] for name in EXAMPLES} == set(widgets.__all__)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in EXAMPLES],
+)
 class TestEveryWidgetInNode:
     def test_says_pythons_numbers(self, name):
         widget = EXAMPLES[name].make()

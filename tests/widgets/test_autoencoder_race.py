@@ -40,6 +40,7 @@ def flat(images):
 
 
 class TestInPython:
+    @pytest.mark.slow
     def test_pca_is_numpys(self, race, digits):
         learnt, seen = map(flat, digits)
         centred = learnt - learnt.mean(0)
@@ -53,6 +54,7 @@ class TestInPython:
             )
         assert race.pca_error == race.pca_errors[2]
 
+    @pytest.mark.slow
     def test_trained_on_it_reaches_pcas_subspace_and_error_and_not_its_axes(self, race, digits):
         model, images = repeated(race, digits, 700)
         assert math.radians(race.angle(vector(model))) <= 1e-3
@@ -66,6 +68,7 @@ class TestInPython:
         _, _, axes = np.linalg.svd(images - images.mean(0), full_matrices=False)
         assert np.abs(axes[: race.k] @ columns).max() < 0.98
 
+    @pytest.mark.slow
     def test_at_rest_it_shows_the_pages_own_training(self, race, digits):
         rest = race.rest["linear"]
         model, _ = repeated(race, digits, rest["steps"])
@@ -95,11 +98,13 @@ class TestInPython:
         with pytest.raises((TypeError, ValueError), match=words):
             AutoencoderRace(**{**arguments, **changes})
 
+    @pytest.mark.slow
     def test_k_stays_on_its_slider(self, race):
         with pytest.raises(ValueError, match="k must be a whole number from 1 to 6, not 0"):
             race.k = 0
         assert race.k == 3
 
+    @pytest.mark.slow
     def test_what_a_page_transfers(self, race):
         content = race._repr_mimebundle_()[0][MIME_TYPE]
         assert len(gzip.compress(widget_html(content, "still-1").encode(), 9)) <= 40_000

@@ -52,6 +52,7 @@ def repeated(gan, digits, steps):
 
 
 class TestInPython:
+    @pytest.mark.slow
     def test_at_rest_it_shows_the_pages_own_training(self, gan, digits):
         model, parts = repeated(gan, digits, 40)
         with torch.no_grad():
@@ -85,6 +86,7 @@ class TestInPython:
         assert torch.allclose(*means, atol=6)
         assert enlarged(larger) is larger
 
+    @pytest.mark.slow
     def test_what_a_page_transfers(self, gan):
         content = gan._repr_mimebundle_()[0][MIME_TYPE]
         assert len(gzip.compress(widget_html(content, "still-1").encode(), 9)) <= 100_000

@@ -162,6 +162,7 @@ def test_the_code_trains_as_it_stands(kind, request):
     assert all(f"{name}=" in code for name in ("lr", *(["beta"] if kind == "vae" else [])))
 
 
+@pytest.mark.slow
 def test_what_a_page_transfers(softmax, cnn, vae):
     for widget in (softmax, cnn, vae):
         content = widget._repr_mimebundle_()[0][MIME_TYPE]

@@ -49,6 +49,7 @@ class TestInPython:
         assert points.shape == (count, 2)
         assert points.abs().max() <= 0.95
 
+    @pytest.mark.slow
     def test_at_rest_it_shows_the_pages_own_training(self, field):
         rest = field.rest
         model, losses = repeated(field, rest["steps"])
@@ -60,6 +61,7 @@ class TestInPython:
         assert [loss for _, loss in rest["losses"]] == [losses[done - 1] for done in at]
         assert rest["losses"][-1][1] < 0.3 * rest["losses"][0][1]
 
+    @pytest.mark.slow
     def test_no_denoiser_is_better_than_the_best(self, field):
         model, _ = repeated(field, 600)
         epsilon = torch.randn(200, 256, 2, generator=torch.Generator().manual_seed(0))
@@ -88,6 +90,7 @@ class TestInPython:
         with pytest.raises((TypeError, ValueError), match=words):
             ManifoldField(**changes)
 
+    @pytest.mark.slow
     def test_what_may_be_set(self, field):
         for name, value, words in [
             ("shape", "circle", "shape must be one of ring"),
@@ -101,6 +104,7 @@ class TestInPython:
                 setattr(field, name, value)
         assert field.shape == "ring"
 
+    @pytest.mark.slow
     def test_points_of_ones_own(self):
         points = torch.linspace(-0.5, 0.5, 12)[:, None].repeat(1, 2)
         field = ManifoldField(points, hidden=4)
@@ -109,6 +113,7 @@ class TestInPython:
         field.shape = "line"
         assert field.points.shape == (12, 2)
 
+    @pytest.mark.slow
     def test_what_a_page_transfers(self, field):
         content = field._repr_mimebundle_()[0][MIME_TYPE]
         assert len(gzip.compress(widget_html(content, "still-1").encode(), 9)) <= 45_000

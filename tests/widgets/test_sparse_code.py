@@ -62,6 +62,7 @@ class TestInPython:
         assert torch.allclose(found["loss"], parts.total + 0.7 * divergence, rtol=1e-5)
         assert torch.equal(found["reconstruction"], parts.reconstruction)
 
+    @pytest.mark.slow
     def test_at_rest_it_shows_the_pages_own_training(self, sparse, digits):
         rest = sparse.rest
         model = repeated(sparse, digits, rest["steps"])
@@ -105,10 +106,12 @@ class TestInPython:
         with pytest.raises((TypeError, ValueError), match=words):
             SparseCode(**{"data": digits[0], "test": digits[1], **changes})
 
+    @pytest.mark.slow
     def test_numbers_of_the_step(self, sparse):
         assert sparse.numbers == {"l1": 0.1, "kl": 0.0, "rho": 0.05}
         assert {"l1", "kl", "rho"} <= {port.name for port in sparse.step.inputs}
 
+    @pytest.mark.slow
     def test_what_a_page_transfers(self, sparse):
         content = sparse._repr_mimebundle_()[0][MIME_TYPE]
         assert len(gzip.compress(widget_html(content, "still-1").encode(), 9)) <= 100_000
