@@ -1,5 +1,6 @@
 """The notebooks for Colab and Binder: constructs, whole chapters, the first cell run for real."""
 
+import ast
 import importlib.util
 import os
 import re
@@ -1251,6 +1252,18 @@ def test_only_chapters_that_train_ask_for_a_gpu() -> None:
         notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
         assert notebook.metadata.accelerator == "GPU"
         assert any("fit(" in cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "book").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_a_figure_is_the_last_thing_in_its_cell(notebook: Path) -> None:
+    # Anywhere else its value is dropped, and nothing is shown.
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code":
+            for statement in ast.parse(cell.source).body[:-1]:
+                if isinstance(statement, ast.Expr):
+                    assert not ast.unparse(statement).startswith("figures.")
 
 
 def test_nothing_in_the_book_is_out_of_step() -> None:
