@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from companion.site.frontend import build_frontend
 from support.every_widget import EXAMPLES
 from support.front_end import HOSTILE, settle, small_text
 from support.pages import visit
@@ -52,10 +51,8 @@ class TestAlone:
         assert tab.evaluate("model.listening()") == 0
 
 
-def test_fits_its_page(browser, stage):
-    build_frontend(quiet=True)
-    shown = [example.make() for example in EXAMPLES.values()]
-    with visit(browser, stage(*shown)) as seen:
+def test_fits_its_page(browser, every_widget):
+    with visit(browser, every_widget) as seen:
         seen.scroll_through()
         for width in (1400, 390, 320):
             seen.page.set_viewport_size({"width": width, "height": 800})
