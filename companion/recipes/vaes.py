@@ -159,3 +159,16 @@ for _set, _first, _last, _seeds, _separation, _bound in (
         seeds=_seeds,
         **_set,
     )
+
+# Half of the training is at a price at which few nats are bought. With a rate that stays, enough of
+# it is left when they become cheap: rotation, too, then has a latent.
+_vae(
+    "beta-vae-sprites-constant-rate",
+    "A β-VAE with β falling from 200 to 4 at a constant learning rate, and eight latent dimensions "
+    "on 64×64 sprites.",
+    model={**_SHAPE, "widths": _NARROW},
+    loss={"C": 4.0, "beta": 4.0, "first_beta": 200.0, "anneal": 0.75},
+    fit={"epochs": 40, **_FIT, "schedule": "constant"},
+    must_reach=(Goal("separation", 0.5, "higher"), Goal("negative_elbo", 180.0)),
+    **_SPRITES,
+)

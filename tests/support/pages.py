@@ -68,7 +68,9 @@ class Visit:
             "Promise.allSettled(document.getAnimations().map((each) => each.finished))"
         )
         self.page.add_script_tag(path=str(AXE))
-        options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+        # Sheets are not loaded once more: from a folder a browser refuses that.
+        options = {"resultTypes": ["violations"], "preload": False}
+        options |= {"runOnly": rules} if rules else {}
         found = self.page.evaluate(
             """async (options) => (await axe.run(document, options)).violations
                 .filter((v) => ["serious", "critical"].includes(v.impact))
