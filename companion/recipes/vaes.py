@@ -161,7 +161,7 @@ for _set, _first, _last, _seeds, _separation, _bound in (
     )
 
 # Half of the training is at a price at which few nats are bought. With a rate that stays, enough of
-# it is left when they become cheap: rotation, too, then has a latent.
+# it is left when they become cheap. With the one seed tried, rotation, too, had a latent.
 _vae(
     "beta-vae-sprites-constant-rate",
     "A β-VAE with β falling from 200 to 4 at a constant learning rate, and eight latent dimensions "
